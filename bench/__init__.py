@@ -1,0 +1,53 @@
+"""erasebench: a benchmark for concept erasure in text-to-image diffusion models.
+
+This module is the one door for plug-ins. It imports nothing heavy: names are resolved on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import BenchError
+    from .methodology import ErasureTask, Method, MethodConfig, method
+    from .models import TextToImage
+    from .parameters import GROUPS
+    from .scoring import ImageScores, ImageSet, ScoringContext, SetScore, metric
+    from .training import Trainer
+
+_HOME = {
+    "BenchError": "errors",
+    "ErasureTask": "methodology",
+    "Method": "methodology",
+    "MethodConfig": "methodology",
+    "method": "methodology",
+    "TextToImage": "models",
+    "GROUPS": "parameters",
+    "ImageScores": "scoring",
+    "ImageSet": "scoring",
+    "ScoringContext": "scoring",
+    "SetScore": "scoring",
+    "metric": "scoring",
+    "Trainer": "training",
+}
+
+__all__ = [
+    "GROUPS",
+    "BenchError",
+    "ErasureTask",
+    "ImageScores",
+    "ImageSet",
+    "Method",
+    "MethodConfig",
+    "ScoringContext",
+    "SetScore",
+    "TextToImage",
+    "Trainer",
+    "method",
+    "metric",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'erasebench' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

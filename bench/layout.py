@@ -1,0 +1,39 @@
+"""Where things lie in a run's folder. Reading it needs no torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+REFERENCE, ORIGINAL = "reference", "original"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths below a run's folder."""
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "plan.yaml"
+
+    @property
+    def status(self) -> Path:
+        return self.root / "run.json"
+
+    def patch(self, row: str, seed: int) -> Path:
+        return self.root / "patches" / row / f"seed-{seed}.safetensors"
+
+    def cost(self, row: str, seed: int) -> Path:
+        return self.root / "patches" / row / f"seed-{seed}.json"
+
+    def images(self, row: str, prompt_set: str) -> Path:
+        return self.root / "images" / row / prompt_set
+
+    def images_key(self, row: str, prompt_set: str) -> Path:
+        return self.root / "images" / row / f"{prompt_set}.json"
+
+    def score(self, row: str, metric: str) -> Path:
+        return self.root / "scores" / f"{row}.{metric}.json"
+
+    def table(self, suffix: str) -> Path:
+        return self.root / f"leaderboard.{suffix}"

@@ -1,0 +1,104 @@
+"""The embedded model's parts: real diffusers, transformers and open_clip classes with tiny configurations."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from .text import END, MAX_TOKENS, START, VOCABULARY_SIZE
+
+IMAGE_SIZE, LATENT_SIZE, LATENT_CHANNELS = 64, 16, 4
+TEXT_WIDTH = 64
+JUDGE_CONFIG: dict[str, Any] = {
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": IMAGE_SIZE, "layers": [1, 1, 1, 1], "width": 16, "patch_size": None},
+    "text_cfg": {
+        "context_length": MAX_TOKENS,
+        "vocab_size": VOCABULARY_SIZE,
+        "width": TEXT_WIDTH,
+        "heads": 4,
+        "layers": 2,
+    },
+}
+
+
+def new_unet() -> UNet2DConditionModel:
+    """The noise predictor: latents (batch, 4, 16, 16), text (batch, 77, 64)."""
+    return UNet2DConditionModel(
+        sample_size=LATENT_SIZE,
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        layers_per_block=1,
+        block_out_channels=(64, 112),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=TEXT_WIDTH,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def new_vae() -> AutoencoderKL:
+    """The autoencoder: images (batch, 3, 64, 64) in [-1, 1] to latents (batch, 4, 16, 16)."""
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(24, 48, 64),
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=8,
+        sample_size=IMAGE_SIZE,
+        scaling_factor=1.0,
+        mid_block_add_attention=False,
+    )
+
+
+def new_text_encoder(table: torch.Tensor) -> CLIPTextModel:
+    """CLIP's text transformer over the frozen token table of shape (49408, 64)."""
+    config = CLIPTextConfig(
+        vocab_size=VOCABULARY_SIZE,
+        hidden_size=TEXT_WIDTH,
+        intermediate_size=4 * TEXT_WIDTH,
+        projection_dim=TEXT_WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_TOKENS,
+        bos_token_id=START,
+        eos_token_id=END,
+        pad_token_id=END,
+    )
+    model = CLIPTextModel(config)
+    embedding = model.get_input_embeddings()
+    embedding.weight.data.copy_(table)
+    embedding.weight.requires_grad_(False)
+    return model
+
+
+def new_scheduler() -> DDIMScheduler:
+    """Stable Diffusion v1's noise schedule."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
+
+
+def assemble(
+    vae: AutoencoderKL, text_encoder: CLIPTextModel, unet: UNet2DConditionModel, tokenizer_folder: Path
+) -> StableDiffusionPipeline:
+    """The parts as one StableDiffusionPipeline."""
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=CLIPTokenizer.from_pretrained(tokenizer_folder),
+        unet=unet,
+        scheduler=new_scheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )

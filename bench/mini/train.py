@@ -1,0 +1,51 @@
+"""Make the embedded model from nothing: `bench mini train`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from transformers import CLIPTokenizer
+
+from .export import export
+from .text import token_table, write_tokenizer
+from .training.data import Renders
+from .training.judge import train_judge
+from .training.unet import train_unet
+from .training.vae import encode, train_vae
+
+RECIPE = Path(__file__).with_name("recipe.yaml")
+
+
+def read_recipe(path: Path = RECIPE) -> dict[str, Any]:
+    """The recipe as a dictionary of its sections."""
+    recipe: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return recipe
+
+
+def train(work: Path, destination: Path, device: str, say: Callable[[str], None], recipe_path: Path = RECIPE) -> None:
+    """Run every stage in `work` (each resumes where it stopped) and write the weights to `destination`."""
+    recipe = read_recipe(recipe_path)
+    seed: int = recipe["seed"]
+    work.mkdir(parents=True, exist_ok=True)
+    tokenizer_folder = work / "tokenizer"
+    write_tokenizer(tokenizer_folder)
+    tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
+    table_file = work / "token_table.npy"
+    if not table_file.exists():
+        say("text: embedding the vocabulary")
+        np.save(table_file, token_table(tokenizer_folder, ["nudity"], recipe["text"]["width"], recipe["text"]["row_scale"]))
+    table = torch.from_numpy(np.load(table_file))
+    say(f"data: {recipe['images']} renders")
+    renders = Renders(recipe["images"], "train", seed, cache=work / "renders.npy")
+    vae = train_vae(renders, recipe["vae"], seed, work, device, say)
+    judge = train_judge(renders, vae, table, tokenizer, recipe["judge"], seed, work, device, say)
+    latent_file = work / "latents.pt"
+    if not latent_file.exists():
+        torch.save(encode(vae, renders, device), latent_file)
+    latents = torch.load(latent_file, weights_only=True)
+    denoiser = train_unet(renders, latents, table, tokenizer, tokenizer_folder, recipe["unet"], seed, work, device, say)
+    export(destination, tokenizer_folder, vae, denoiser, judge)
+    say(f"written to {destination}")

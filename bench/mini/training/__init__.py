@@ -1,0 +1,1 @@
+"""How the embedded model is made: data → VAE → judge → UNet with its text encoder."""

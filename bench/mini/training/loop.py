@@ -1,0 +1,102 @@
+"""The one loop that trains every part: progress, checkpoints, resume, moving average."""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+CHECKPOINT_SECONDS = 120.0
+REPORT_SECONDS = 30.0
+
+
+def train_part(
+    name: str,
+    modules: nn.ModuleDict,
+    loss_of_step: Callable[[int], torch.Tensor],
+    *,
+    work: Path,
+    steps: int,
+    lr: float,
+    decay_from: float = 0.0,
+    ema: float = 0.0,
+    weight_decay: float = 0.01,
+    say: Callable[[str], None] = print,
+) -> nn.ModuleDict:
+    """Train `modules` in place and return them (with the averaged weights if `ema` is set).
+
+    `loss_of_step(step)` must depend on nothing but the step and the weights, so that a resumed training
+    equals an uninterrupted one. The learning rate warms up over 2 % of the steps, stays flat until
+    `decay_from` and then falls linearly to zero (by a half cosine if `decay_from` is 0).
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    checkpoint, log = work / f"{name}.checkpoint.pt", work / f"{name}.log.jsonl"
+    trainable = [p for p in modules.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99))
+    average = [p.detach().clone() for p in trainable]
+    start = 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        modules.load_state_dict(state["modules"])
+        optimiser.load_state_dict(state["optimiser"])
+        average, start = state["average"], state["step"]
+        say(f"{name}: going on at step {start} of {steps}")
+
+    def save(step: int) -> None:
+        state = {"modules": modules.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step}
+        torch.save(state, checkpoint.with_suffix(".new"))
+        os.replace(checkpoint.with_suffix(".new"), checkpoint)
+
+    began = reported = saved = time.monotonic()
+    losses: list[float] = []
+    for step in range(start, steps):
+        rate = lr * learning_rate_factor(step / steps, decay_from)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = loss_of_step(step)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(f"{name}: the loss is {losses[-1]} at step {step}; lower its lr in the recipe")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trainable, 1.0)
+        optimiser.step()
+        if ema:
+            decay = min(ema, (step + 1) / (step + 10))
+            torch._foreach_lerp_(average, [p.detach() for p in trainable], 1 - decay)
+        now = time.monotonic()
+        if now - reported > REPORT_SECONDS or step + 1 == steps:
+            left = (now - began) / (step + 1 - start) * (steps - step - 1)
+            mean = sum(losses) / len(losses)
+            say(f"{name}: step {step + 1}/{steps}  loss {mean:.4f}  {(now - began) / (step + 1 - start):.3f} s/step  {left / 60:.1f} min left")
+            with log.open("a") as file:
+                file.write(json.dumps({"step": step + 1, "loss": mean, "lr": rate}) + "\n")
+            losses, reported = [], now
+        if now - saved > CHECKPOINT_SECONDS or step + 1 == steps:
+            save(step + 1)
+            saved = now
+    if ema:
+        copy_weights(average, trainable)
+    return modules
+
+
+def learning_rate_factor(progress: float, decay_from: float) -> float:
+    """The learning rate at `progress` in [0, 1], as a fraction of its peak."""
+    warm = min(1.0, (progress + 1e-4) / 0.02)
+    if decay_from == 0:
+        return warm * 0.5 * (1 + math.cos(math.pi * progress))
+    return warm * min(1.0, max(0.01, (1 - progress) / (1 - decay_from)))
+
+
+def copy_weights(source: Iterable[torch.Tensor], target: Iterable[torch.Tensor]) -> None:
+    """Write the values of `source` into the parameters `target`."""
+    with torch.no_grad():
+        for value, parameter in zip(source, target, strict=True):
+            parameter.copy_(value)

@@ -1,0 +1,63 @@
+"""What erasing changed: the weights that differ from the original's, saved and attached again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from .errors import BenchError
+from .store import write_atomically
+
+Patch = Mapping[str, torch.Tensor]
+
+
+def snapshot(unet: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of all weights on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in unet.state_dict().items()}
+
+
+def difference(before: Patch, unet: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of `unet` that are not bit-equal to `before`, float32 on the CPU."""
+    after = {name: value.detach().cpu() for name, value in unet.state_dict().items()}
+    return {name: value.float().contiguous() for name, value in after.items() if not torch.equal(value, before[name])}
+
+
+def check(patch: Patch, allowed: set[str], label: str) -> None:
+    """Raise unless something changed, only what was declared changed, and all of it is finite."""
+    if not patch:
+        raise BenchError(f"{label} changed no weight: raise its learning rate or its steps.")
+    if undeclared := sorted(set(patch) - allowed):
+        raise BenchError(f"{label} changed {len(undeclared)} weights that it did not declare, such as {undeclared[0]}.")
+    if broken := [name for name, value in patch.items() if not torch.isfinite(value).all()]:
+        raise BenchError(f"{label} left values that are not finite in {broken[0]}: lower its learning rate.")
+
+
+def save_patch(path: Path, patch: Patch) -> None:
+    write_atomically(path, lambda temporary: save_file(dict(patch), temporary))
+
+
+def load_patch(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(path)
+
+
+@contextmanager
+def attached(unet: nn.Module, patch: Patch) -> Iterator[None]:
+    """The network with the patch's weights inside the block, and as it was after it."""
+    state = unet.state_dict()
+    original = {name: state[name].clone() for name in patch}
+    _write(state, patch)
+    try:
+        yield
+    finally:
+        _write(state, original)
+
+
+@torch.no_grad()
+def _write(state: Mapping[str, torch.Tensor], values: Patch) -> None:
+    for name, value in values.items():
+        state[name].copy_(value)

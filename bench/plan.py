@@ -1,0 +1,149 @@
+"""What to run: strict YAML in, resolved YAML out, hashed."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import BenchError, unknown
+from .registry import METHODS, METRICS
+from .store import content_key
+
+PLANS = files("erasebench") / "plans"
+# What a key means for results: these change none, so that they are no part of the plan's hash.
+WITHOUT_EFFECT = {"generation": {"batch_size"}}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Generation(_Strict):
+    """How images are drawn: the same for every model of a table."""
+
+    steps: Annotated[int, Field(ge=1, le=1000)] = 25
+    guidance: Annotated[float, Field(ge=0, le=100)] = 5.0
+    precision: Annotated[str, Field(pattern="^(auto|fp32|fp16|bf16)$")] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+
+
+class Plan(_Strict):
+    """A run: one model, one concept, many methods, metrics and seeds.
+
+    Attributes:
+        images: images per prompt set and seed.
+        train_steps: an upper limit on every method's training steps, for trials; None for the method's own.
+        settings: overrides of methods' configurations, by method name.
+        captions: a CSV file with a column `prompt`; None for the embedded world's captions.
+        reference: a folder of real images for FID and KID; None for the embedded world's renders.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "main"
+    model: str = "mini"
+    concept: str = "nudity"
+    methods: list[str]
+    metrics: list[str]
+    images: Annotated[int, Field(ge=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    train_steps: Annotated[int, Field(ge=1)] | None = None
+    settings: dict[str, dict[str, Any]] = {}
+    captions: str | None = None
+    reference: str | None = None
+    generation: Generation = Generation()
+
+    @property
+    def key(self) -> str:
+        """A hash of everything in the plan that results depend on."""
+        return content_key(plan=self.model_dump(exclude=WITHOUT_EFFECT))  # type: ignore[arg-type]
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+def plan_names() -> list[str]:
+    """The built-in plans."""
+    return sorted(Path(str(entry)).stem for entry in PLANS.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
+    """Read a YAML file or a built-in plan by name, put flags on top, check and resolve it.
+
+    Raises:
+        BenchError: with the line of the offending key and what is allowed there.
+    """
+    path = Path(source)
+    if source in plan_names():
+        text, where = (PLANS / f"{source}.yaml").read_text(encoding="utf-8"), f"plan {source}"
+    elif path.is_file():
+        text, where = path.read_text(encoding="utf-8"), source
+    elif path.suffix in (".yaml", ".yml"):
+        raise BenchError(f"there is no plan file {source}. Built-in plans: {', '.join(plan_names())}.")
+    else:
+        raise unknown("plan", source, plan_names(), "bench list plans")
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BenchError(f"{where} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise BenchError(f"{where}: a plan is a mapping with the keys {', '.join(Plan.model_fields)}.")
+    given = dict(overrides)
+    generation = {**(content.get("generation") or {}), **given.pop("generation", {})}
+    merged = {**content, **given} | ({"generation": generation} if generation else {})
+    merged.setdefault("name", path.stem)
+    try:
+        plan = Plan(**merged)
+    except ValidationError as error:
+        raise BenchError("\n".join(_explain(detail, where, tree, overrides) for detail in error.errors())) from None
+    return _resolve(plan)
+
+
+def _explain(detail: Any, where: str, tree: yaml.Node, overrides: dict[str, Any]) -> str:
+    location = [part for part in detail["loc"]]
+    key = ".".join(str(part) for part in location)
+    if location and location[0] in overrides:
+        return f"--{str(location[0]).replace('_', '-')}: {_reason(detail)}."
+    line = _line(tree, location)
+    place = f"{where}, line {line}" if line else where
+    if detail["type"] == "extra_forbidden":
+        fields = Generation.model_fields if location[0] == "generation" else Plan.model_fields
+        return f"{place}: {unknown('key', str(location[-1]), fields, 'bench list plans')} Allowed: {', '.join(fields)}."
+    return f"{place}: {key}: {_reason(detail)}."
+
+
+def _reason(detail: Any) -> str:
+    value = detail.get("input")
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, not {value!r} ({type(value).__name__})"
+
+
+def _line(node: yaml.Node | None, location: list[Any]) -> int | None:
+    """The line, from 1, where the key at `location` stands."""
+    if not location or node is None:
+        return None
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(location[0]):
+                return _line(value, location[1:]) or int(key.start_mark.line) + 1
+    elif isinstance(node, yaml.SequenceNode) and isinstance(location[0], int) and location[0] < len(node.value):
+        return int(node.value[location[0]].start_mark.line) + 1
+    return None
+
+
+def _resolve(plan: Plan) -> Plan:
+    """Replace `all`, and check every name."""
+    methods = _expand(plan.methods, METHODS.names())
+    metrics = _expand(plan.metrics, METRICS.names())
+    for name in methods:
+        METHODS.check(name)
+    for name in metrics:
+        METRICS.check(name)
+    for name in plan.settings:
+        if METHODS.check(name) not in methods:
+            raise BenchError(f"settings: {name!r} is not among the plan's methods ({', '.join(methods)}).")
+    return plan.model_copy(update={"methods": methods, "metrics": metrics, "seeds": list(dict.fromkeys(plan.seeds))})
+
+
+def _expand(names: list[str], known: list[str]) -> list[str]:
+    return list(dict.fromkeys(item for name in names for item in (known if name == "all" else [name])))

@@ -1,0 +1,92 @@
+"""Finds methods and metrics: a file in their folder, or an entry point of another package.
+
+Names and summaries are read from the source text, so that listing imports neither torch nor any method.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .errors import BenchError, unknown
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered function: its name, its docstring's first line, and where it lives ("module:attribute")."""
+
+    name: str
+    summary: str
+    target: str
+
+
+class Registry:
+    """The functions with a decorator of this kind ("method" or "metric")."""
+
+    def __init__(self, kind: str, first: tuple[str, ...] = ()) -> None:
+        self.kind = kind
+        self.first = first
+        self.package = f"erasebench.{kind}s"
+
+    @cache  # noqa: B019  (the two registries live as long as the process)
+    def entries(self) -> dict[str, Entry]:
+        """All entries by name, those of this package first."""
+        found: dict[str, Entry] = {}
+        for entry in [*self._built_in(), *self._plugged_in()]:
+            if entry.name in found:
+                raise BenchError(
+                    f"two {self.kind}s are called {entry.name!r}: {found[entry.name].target} and {entry.target}. "
+                    "Rename one of them, or uninstall its package."
+                )
+            found[entry.name] = entry
+        return found
+
+    def names(self) -> list[str]:
+        """All names: the ones that tables show first, then the others by file."""
+        entries = self.entries()
+        return [name for name in self.first if name in entries] + [name for name in entries if name not in self.first]
+
+    def check(self, name: str) -> str:
+        """Return `name`, or raise with the nearest names."""
+        if name not in self.entries():
+            raise unknown(self.kind, name, self.names(), f"bench list {self.kind}s")
+        return name
+
+    def load(self, name: str) -> Any:
+        """Import and return the entry's object."""
+        module, _, attribute = self.entries()[self.check(name)].target.partition(":")
+        return getattr(import_module(module), attribute)
+
+    def _built_in(self) -> Iterator[Entry]:
+        spec = find_spec(self.package)
+        folders = spec.submodule_search_locations if spec else None
+        for folder in folders or ():
+            for file in sorted(Path(folder).glob("[a-z]*.py")):
+                yield from self._in_source(file)
+
+    def _in_source(self, file: Path) -> Iterator[Entry]:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            for decorator in node.decorator_list:
+                called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                if isinstance(called, ast.Name) and called.id == self.kind:
+                    summary = (ast.get_docstring(node) or "").split("\n")[0]
+                    yield Entry(self._public(node.name), summary, f"{self.package}.{file.stem}:{node.name}")
+
+    def _plugged_in(self) -> Iterator[Entry]:
+        for point in entry_points(group=self.package):
+            package = point.dist.name if point.dist else point.module
+            yield Entry(self._public(point.name), f"from the package {package}", f"{point.module}:{point.attr}")
+
+    def _public(self, name: str) -> str:
+        return name.replace("_", "-") if self.kind == "method" else name
+
+
+METHODS = Registry("method")
+METRICS = Registry("metric", first=("concept_rate", "nudenet_rate", "fid", "kid", "clip_score", "ssim"))

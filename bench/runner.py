@@ -1,0 +1,246 @@
+"""The core loop: a plan's rows through erase → generate → score, then the tables."""
+
+from __future__ import annotations
+
+import datetime
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from .errors import BenchError
+from .layout import ORIGINAL, REFERENCE, RunFolder
+from .plan import Plan
+from .store import read_json, write_json, write_text
+from .tables import write_tables
+
+if TYPE_CHECKING:
+    from .cells import Cells
+    from .models import ModelSource, TextToImage
+    from .scoring import ImageSet, ScoringContext, Vision
+
+DEFAULT_PARENT = Path("results") / "runs"
+
+
+def default_folder(plan: Plan) -> Path:
+    """Where a plan's run lies unless --out says otherwise."""
+    return DEFAULT_PARENT / f"{plan.name}-{plan.key[:8]}"
+
+
+def is_complete(folder: RunFolder, plan: Plan) -> bool:
+    """Whether this very plan has been run to its end here."""
+    status = read_json(folder.status) or {}
+    tables = all(folder.table(suffix).exists() for suffix in ("csv", "md", "tex"))
+    return status.get("status") == "complete" and status.get("plan_key") == plan.key and tables
+
+
+def run(plan: Plan, folder: RunFolder, device: str) -> dict[str, str]:
+    """Run what is missing and write the tables. Returns the failures by cell: the other cells are complete.
+
+    Raises:
+        BenchError: the folder belongs to another plan, is in use, or can't be written.
+    """
+    with _claimed(folder, plan):
+        return _Run(plan, folder, device).go()
+
+
+@contextmanager
+def _claimed(folder: RunFolder, plan: Plan) -> Iterator[None]:
+    """Hold the folder's lock, after checking that it is writable and belongs to this plan."""
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        if folder.plan.exists():
+            _check_same_plan(folder, plan)
+        elif any(entry.name != ".lock" for entry in folder.root.iterdir()):
+            raise BenchError(f"--out {folder.root} holds files that are no run. Choose an empty or a new folder.")
+        with FileLock(folder.root / ".lock", timeout=0):
+            if not folder.plan.exists():
+                write_text(folder.plan, plan.to_yaml())
+            yield
+    except Timeout:
+        raise BenchError(f"{folder.root} is in use by another `bench run`. Wait for it or choose another --out.") from None
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise BenchError(f"--out {folder.root} can't be written: {error.strerror}. Choose another folder.") from None
+
+
+def _check_same_plan(folder: RunFolder, plan: Plan) -> None:
+    try:
+        stored = Plan(**yaml.safe_load(folder.plan.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise BenchError(f"{folder.plan} can't be read: {error}. Choose another --out.") from None
+    if stored.key != plan.key:
+        mine, theirs = plan.model_dump(), stored.model_dump()
+        different = [key for key in mine if mine[key] != theirs[key]]
+        raise BenchError(
+            f"--out {folder.root} belongs to another plan: it differs in {', '.join(different)}. Nothing was changed. "
+            f"Choose another folder, or go on with that one: `bench run {folder.plan} --out {folder.root}`."
+        )
+
+
+class _Run:
+    """One plan in one folder on one device."""
+
+    def __init__(self, plan: Plan, folder: RunFolder, device: str) -> None:
+        from .cells import unfold
+        from .models import find_model
+
+        self.plan, self.folder, self.device = plan, folder, device
+        self.source: ModelSource = find_model(plan.model)
+        self.cells: Cells = unfold(plan, self.source, folder, device)
+        self.failures: dict[str, str] = {}
+        self._model: TextToImage | None = None
+        self._generating = False
+
+    def go(self) -> dict[str, str]:
+        self._write_status("running")
+        try:
+            self._erase()
+            self._generate()
+            self._score()
+        except KeyboardInterrupt:
+            self._write_status("interrupted")
+            raise
+        except BaseException:
+            self._write_status("failed")
+            raise
+        write_tables(self.folder, self.plan, self.cells.rows, self.cells.labels)
+        self._write_status("failed" if self.failures else "complete")
+        return self.failures
+
+    def _write_status(self, status: str) -> None:
+        from .provenance import provenance
+
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        before = read_json(self.folder.status) or {}
+        write_json(self.folder.status, {
+            "status": status,
+            "plan_key": self.plan.key,
+            "started": before.get("started", now),
+            "changed": now,
+            "model": self.source.revision,
+            "prompts": {name: {"source": s.source, "hash": s.hash} for name, s in self.cells.prompt_sets.items()},
+            "rows": list(self.cells.rows),
+            "labels": self.cells.labels,
+            "failures": self.failures,
+            "provenance": provenance(self.device),
+        })  # fmt: skip
+
+    def _failed(self, cell: str, error: Exception) -> None:
+        """Record a cell's failure; the other cells go on."""
+        self.failures[cell] = str(error) or repr(error)
+        if not isinstance(error, BenchError):
+            write_text(self.folder.root / "errors" / f"{cell.replace(' ', '-')}.txt", traceback.format_exc())
+
+    def _training_model(self) -> TextToImage:
+        """The model in full precision."""
+        if self._model is None:
+            self._model = self.source.load(self.device)
+        return self._model
+
+    def _generation_model(self) -> TextToImage:
+        """The model in the plan's generation precision."""
+        if not self._generating:
+            if self.device != "cpu":
+                self._model = None  # cast weights would not be the full-precision ones again
+            self._training_model().set_precision(self.plan.generation.precision)
+            self._generating = True
+        return self._training_model()
+
+    def _erase(self) -> None:
+        from .progress import StageBar
+        from .stages import erase
+
+        with StageBar("erase", len(self.cells.erasures), "models") as bar:
+            for erasure in self.cells.erasures:
+                cell = f"erase {erasure.row} seed {erasure.task.seed}"
+                label = erasure.method.label
+                try:
+                    key = erasure.key(self.source.revision, self.device)
+                    erase(
+                        self.folder, erasure, key, self._training_model,
+                        lambda step, steps, text, label=label: bar.say(f"{label}: step {step}/{steps}, {text}"),
+                    )  # fmt: skip
+                except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
+                    self._failed(cell, error)
+                bar.advance(1, label)
+
+    def _rows_with_patches(self) -> list[str]:
+        broken = {cell.split()[1] for cell in self.failures if cell.startswith("erase ")}
+        return [row for row in self.cells.rows if row not in broken]
+
+    def _generate(self) -> None:
+        from .progress import StageBar
+        from .stages import draw, prepare_images, store_reference
+
+        rows = self._rows_with_patches()
+        sets = [images for (row, _), images in self.cells.images.items() if row in rows and images.paths is None]
+        with StageBar("generate", sum(len(images.jobs) for images in sets), "images") as bar:
+            for images in sets:
+                prepare_images(self.folder, images)
+                bar.say(f"{self.cells.labels[images.row]}, {images.name}")
+                if images.row == REFERENCE:
+                    store_reference(images, self.cells.prompt_sets[images.name].reference_images)
+                    bar.advance(len(images.jobs))
+                    continue
+                per_seed = len(images.jobs) // len(self.plan.seeds)
+                for index, seed in enumerate(self.plan.seeds):
+                    jobs = list(images.jobs[index * per_seed : (index + 1) * per_seed])
+                    draw(self.folder, images, jobs, seed, self._generation_model, self.plan.generation, bar.advance)
+
+    def _score(self) -> None:
+        from .progress import StageBar
+        from .stages import score
+
+        rows = self._rows_with_patches()
+        with StageBar("score", len(rows) * len(self.cells.metrics), "scores") as bar:
+            for row in rows:
+                for name, metric in self.cells.metrics.items():
+                    bar.say(f"{self.cells.labels[row]}: {metric.label}")
+                    images = self.cells.images.get((row, metric.prompts or ""))
+                    try:
+                        score(self.folder, name, metric, self._context(row, metric.prompts), images)
+                    except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)
+                        self._failed(f"score {row} {name}", error)
+                    bar.advance(1)
+
+    def _context(self, row: str, prompts: str | None) -> ScoringContext:
+        from .scoring import ScoringContext
+
+        costs: list[dict[str, Any]] = []
+        if row not in (ORIGINAL, REFERENCE):
+            stored = [read_json(self.folder.cost(row, seed)) or {} for seed in self.plan.seeds]
+            costs = [record["cost"] for record in stored]
+        images: dict[tuple[str, str], ImageSet] = self.cells.images
+        return ScoringContext(
+            concept=self.plan.concept,
+            row=row,
+            original=images.get((ORIGINAL, prompts or "")),
+            reference=images.get((REFERENCE, prompts or "")),
+            judge=self._judge() if self.source.family == "mini" else None,
+            clip=self._clip,
+            distance=self._distance,
+            costs=costs,
+        )
+
+    @cache  # noqa: B019  (one run an object)
+    def _judge(self) -> Any:
+        from .mini.judge import Judge
+
+        return Judge(self.device)
+
+    @cache  # noqa: B019
+    def _clip(self) -> Vision:
+        from .vision import OpenClip
+
+        return self._judge() if self.source.family == "mini" else OpenClip(self.device)
+
+    @cache  # noqa: B019
+    def _distance(self) -> Vision:
+        from .vision import CleanFidInception
+
+        return self._judge() if self.source.family == "mini" else CleanFidInception(self.device)

@@ -1,0 +1,176 @@
+"""The three stages of a cell, erase → generate → score: each skips what its key says is done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from .generate import Job, generate, write_png
+from .layout import ORIGINAL, REFERENCE, RunFolder
+from .methodology import ErasureTask, Method, MethodConfig
+from .models import TextToImage
+from .patch import Patch, attached, check, difference, load_patch, save_patch, snapshot
+from .plan import Generation
+from .scoring import ImageScores, ImageSet, Metric, NotApplicable, ScoringContext, SetScore
+from .stats import bootstrap_interval
+from .store import content_key, read_json, write_json
+from .training import Report, Trainer, measured
+
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 1, 1, 1
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """One method with its configuration and one seed."""
+
+    row: str
+    method: Method
+    config: MethodConfig
+    task: ErasureTask
+    max_steps: int | None
+
+    def key(self, model_revision: str, device: str) -> str:
+        return content_key(
+            stage="erase",
+            version=ERASE_VERSION,
+            model=model_revision,
+            device=device,
+            method=(self.row, self.method.version),
+            config=self.config.model_dump(),
+            task=vars(self.task),
+            max_steps=self.max_steps,
+        )
+
+
+def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], TextToImage], report: Report) -> bool:
+    """Train, check and store one patch with its cost; False if it was there already."""
+    seed = erasure.task.seed
+    patch_file, cost_file = folder.patch(erasure.row, seed), folder.cost(erasure.row, seed)
+    if (read_json(cost_file) or {}).get("key") == key and patch_file.exists():
+        return False
+    network = model()
+    before = snapshot(network.unet)
+    trainer = Trainer(network, erasure.config.parameters, erasure.task.seed, erasure.max_steps, report)
+    try:
+        with measured(network) as cost:
+            erasure.method.erase(network, erasure.task, erasure.config, trainer)
+        cost.train_steps = trainer.steps_done
+        patch = difference(before, network.unet)
+        check(patch, set(trainer.parameters), erasure.method.label)
+        save_patch(patch_file, patch)
+    finally:
+        network.unet.load_state_dict(before)
+    write_json(cost_file, {"key": key, "config": erasure.config.model_dump(), "cost": cost.as_dict()})
+    return True
+
+
+def generation_key(patch_keys: list[str], model_revision: str, prompts: str, seeds: list[int], images: int, settings: Generation, precision: str) -> str:
+    return content_key(
+        stage="generate",
+        version=GENERATE_VERSION,
+        patches=patch_keys,
+        model=model_revision,
+        prompts=prompts,
+        seeds=seeds,
+        images=images,
+        steps=settings.steps,
+        guidance=settings.guidance,
+        precision=precision,
+    )
+
+
+def prepare_images(folder: RunFolder, images: ImageSet) -> None:
+    """Make sure that the folder holds nothing but images of this key."""
+    key_file = folder.images_key(images.row, images.name)
+    if (read_json(key_file) or {}).get("key") == images.key:
+        return
+    shutil.rmtree(images.folder, ignore_errors=True)
+    images.folder.mkdir(parents=True)
+    prompts = {job.prompt_id: job.text for job in images.jobs}
+    seeds = {job.file_name: job.seed for job in images.jobs}
+    write_json(key_file, {"key": images.key, "prompts": prompts, "seeds": seeds})
+
+
+def draw(
+    folder: RunFolder, images: ImageSet, jobs: list[Job], seed: int, model: Callable[[], TextToImage],
+    settings: Generation, done: Callable[[int], None],
+) -> None:  # fmt: skip
+    """Draw one seed's jobs of an image set, with the row's patch attached."""
+    if all((images.folder / job.file_name).exists() for job in jobs):
+        done(len(jobs))
+        return
+    network = model()
+    patch: Patch = {} if images.row == ORIGINAL else load_patch(folder.patch(images.row, seed))
+    with attached(network.unet, patch):
+        generate(
+            network, jobs, images.folder,
+            steps=settings.steps, guidance=settings.guidance, batch_size=settings.batch_size, done=done,
+        )  # fmt: skip
+
+
+def store_reference(images: ImageSet, pixels: Callable[[], list[Any]]) -> None:
+    """Write the real images of a prompt set."""
+    if not all(file.exists() for file in images.files):
+        for file, image in zip(images.files, pixels(), strict=True):
+            write_png(file, image)
+
+
+def score_key(name: str, metric: Metric, row: str, context: ScoringContext, images: ImageSet | None) -> str:
+    def key_of(image_set: ImageSet | None) -> str | None:
+        return image_set.key if image_set else None
+
+    return content_key(
+        stage="score",
+        version=SCORE_VERSION,
+        metric=(name, metric.version),
+        row=row,
+        concept=context.concept,
+        images=key_of(images),
+        original=key_of(context.original),
+        reference=key_of(context.reference),
+        judge=context.judge.revision if context.judge else None,
+        costs=context.costs,
+    )
+
+
+def score(folder: RunFolder, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None) -> bool:
+    """Compute and store one score; False if it was there already."""
+    path = folder.score(context.row, name)
+    key = score_key(name, metric, context.row, context, images)
+    if (read_json(path) or {}).get("key") == key:
+        return False
+    record: dict[str, Any] = {
+        "key": key, "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
+        "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": 0, "note": "", "reason": "",
+    }  # fmt: skip
+    try:
+        if context.row == REFERENCE and not metric.with_reference:
+            raise NotApplicable("not defined for real images")
+        result = metric.score(images, context)
+    except NotApplicable as reason:
+        record["reason"] = str(reason)
+    else:
+        record["note"] = result.note
+        if isinstance(result, SetScore):
+            record |= {"value": result.value, "low": result.low, "high": result.high, "n": result.n}
+        elif images is not None:
+            record |= _aggregate(result, images)
+    write_json(path, record)
+    return True
+
+
+def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
+    """Mean and interval over prompts, with every image's value."""
+    details = result.details or [None] * len(images.jobs)
+    rows = [
+        {"prompt": job.prompt_id, "sample": job.sample, "value": value} | ({"detail": detail} if detail is not None else {})
+        for job, value, detail in zip(images.jobs, result.values, details, strict=True)
+    ]
+    record: dict[str, Any] = {"values": rows, "unscored": sum(value is None for value in result.values)}
+    interval = bootstrap_interval(result.values, [job.prompt_id for job in images.jobs])
+    if interval is None:
+        return record | {"reason": "no image could be scored"}
+    value, low, high, n = interval
+    return record | {"value": value, "low": low, "high": high, "n": n}

@@ -1,0 +1,170 @@
+"""The leaderboard: a pure function of a run's stored scores, as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from .layout import ORIGINAL, REFERENCE, RunFolder
+from .plan import Plan
+from .store import read_json, write_text
+
+SIDES = ("_low", "_high", "_n")
+DIGITS = {"fid": 2, "kid": 5, "clip_score": 4, "train_steps": 0, "train_seconds": 1, "unet_forwards": 0, "peak_memory_mb": 0}
+COSTS = ("train_steps", "train_seconds", "unet_forwards", "peak_memory_mb")
+UNRANKED_ROWS = (ORIGINAL, REFERENCE)
+ARROWS = {"lower": "↓", "higher": "↑"}
+TEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
+
+Scores = dict[tuple[str, str], dict[str, Any]]
+
+
+def read_scores(folder: RunFolder, rows: Sequence[str], metrics: Sequence[str]) -> Scores:
+    """The stored scores by row and metric; those that are missing are absent."""
+    found = {(row, name): read_json(folder.score(row, name)) for row in rows for name in metrics}
+    return {cell: record for cell, record in found.items() if record is not None}
+
+
+def leaderboard(scores: Scores, plan: Plan, rows: Sequence[str], labels: dict[str, str]) -> pd.DataFrame:
+    """One line a row: row, label, model, concept, seeds, then value, low, high and n of each metric."""
+    lines = []
+    for row in rows:
+        line: dict[str, Any] = {
+            "row": row, "label": labels[row], "model": plan.model, "concept": plan.concept,
+            "seeds": " ".join(map(str, plan.seeds)),
+        }  # fmt: skip
+        for name in plan.metrics:
+            record = scores.get((row, name), {})
+            line |= {name: record.get("value"), f"{name}_low": record.get("low"), f"{name}_high": record.get("high")}
+            line[f"{name}_n"] = record.get("n", 0)
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def shown(name: str, value: float | None) -> str:
+    """A value as tables print it; an em dash for none."""
+    return "—" if value is None or pd.isna(value) else f"{value:.{DIGITS.get(name, 3)}f}"
+
+
+def ranks(table: pd.DataFrame, name: str, better: str) -> dict[str, int]:
+    """1 for the best and 2 for the second-best methods by shown value; ties share a rank, costs are not ranked."""
+    if name in COSTS:
+        return {}
+    values = {
+        row: float(shown(name, value))
+        for row, value in zip(table["row"], table[name], strict=True)
+        if row not in UNRANKED_ROWS and shown(name, value) != "—"
+    }
+    places = sorted(set(values.values()), reverse=better == "higher")[:2]
+    return {row: places.index(value) + 1 for row, value in values.items() if value in places} if len(values) > 1 else {}
+
+
+def headings(scores: Scores, plan: Plan) -> dict[str, tuple[str, str]]:
+    """Label and better direction of each metric, from the scores."""
+    found = {}
+    for name in plan.metrics:
+        record = next((r for (_, metric), r in scores.items() if metric == name), {})
+        label = record.get("label", name)
+        if name in ("fid", "kid") and any("judge" in n for n in _notes(scores, name)):
+            label += " (judge)"
+        found[name] = (label, record.get("better", "higher"))
+    return found
+
+
+def _notes(scores: Scores, name: str) -> list[str]:
+    notes = [record["note"] for (row, metric), record in scores.items() if metric == name and record["note"] and row != REFERENCE]
+    return list(dict.fromkeys(notes))
+
+
+def footnotes(scores: Scores, plan: Plan) -> list[str]:
+    """What the numbers depend on: n, detectors, versions, and why cells are empty."""
+    lines = [
+        f"Model {plan.model}, concept “{plan.concept}”, run seeds {' '.join(map(str, plan.seeds))}; DDIM "
+        f"{plan.generation.steps} steps, guidance {plan.generation.guidance:g}. "
+        "Best bold, second best underlined, among methods; 95 % intervals over prompts in leaderboard.csv."
+    ]
+    for name, (label, _) in headings(scores, plan).items():
+        if name in COSTS:
+            continue
+        counts = sorted({record["n"] for (_, metric), record in scores.items() if metric == name and record["n"]})
+        unscored = sum(record["unscored"] for (_, metric), record in scores.items() if metric == name)
+        n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
+        extra = f"; {unscored} images unscored" if unscored else ""
+        note = "; ".join(_notes(scores, name))
+        reasons = {r["reason"] for (row, m), r in scores.items() if m == name and r["reason"] and row not in UNRANKED_ROWS}
+        why = f"; empty: {'; '.join(sorted(reasons))}" if reasons else ""
+        lines.append(f"{label}: {n}{extra}{f'; {note}' if note else ''}{why}.")
+    return lines
+
+
+def markdown(scores: Scores, table: pd.DataFrame, plan: Plan) -> str:
+    """The leaderboard as a GitHub table with footnotes."""
+    heads = headings(scores, plan)
+    lines = ["| | " + " | ".join(f"{label} {ARROWS[better]}" for label, better in heads.values()) + " |"]
+    lines.append("|---|" + "---:|" * len(heads))
+    marks = {1: "**{}**", 2: "<u>{}</u>"}
+    for _, line in table.iterrows():
+        cells = []
+        for name, (_, better) in heads.items():
+            place = ranks(table, name, better).get(line["row"])
+            cells.append(marks.get(place or 0, "{}").format(shown(name, line[name])))
+        lines.append(f"| {line['label']} | " + " | ".join(cells) + " |")
+    notes = "\n".join(f"- {note}" for note in footnotes(scores, plan))
+    return "\n".join(lines) + f"\n\n{notes}\n"
+
+
+def latex(scores: Scores, table: pd.DataFrame, plan: Plan) -> str:
+    """The leaderboard as a booktabs table."""
+    heads = headings(scores, plan)
+    marks = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
+    lines = [r"\begin{tabular}{l" + "r" * len(heads) + "}", r"\toprule"]
+    lines.append(" & ".join(["", *(f"{_tex(label)} {TEX_ARROWS[better]}" for label, better in heads.values())]) + r" \\")
+    lines.append(r"\midrule")
+    for _, line in table.iterrows():
+        cells = []
+        for name, (_, better) in heads.items():
+            place = ranks(table, name, better).get(line["row"])
+            value = shown(name, line[name]).replace("—", "--")
+            cells.append(marks.get(place or 0, "{}").format(value))
+        lines.append(" & ".join([_tex(line["label"]), *cells]) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [f"% {note}" for note in footnotes(scores, plan)]
+    return "\n".join(lines) + "\n"
+
+
+def _tex(text: str) -> str:
+    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)
+
+
+def write_tables(folder: RunFolder, plan: Plan, rows: Sequence[str], labels: dict[str, str]) -> pd.DataFrame:
+    """Write leaderboard.csv, .md and .tex from the stored scores."""
+    scores = read_scores(folder, rows, plan.metrics)
+    table = leaderboard(scores, plan, rows, labels)
+    write_text(folder.table("csv"), table.to_csv(index=False))
+    write_text(folder.table("md"), markdown(scores, table, plan))
+    write_text(folder.table("tex"), latex(scores, table, plan))
+    return table
+
+
+def terminal_table(folder: RunFolder, plan: Plan) -> Any:
+    """The leaderboard for a terminal, from the stored files."""
+    from rich.table import Table
+
+    table = pd.read_csv(folder.table("csv"))
+    scores = read_scores(folder, list(table["row"]), plan.metrics)
+    heads = headings(scores, plan)
+    view = Table(title=f"{plan.name}: erasing “{plan.concept}” from {plan.model}")
+    view.add_column("", no_wrap=True)
+    for label, better in heads.values():
+        view.add_column(f"{label} {ARROWS[better]}", justify="right")
+    styles = {1: "bold", 2: "underline"}
+    for _, line in table.iterrows():
+        cells = [str(line["label"])]
+        for name, (_, better) in heads.items():
+            style = styles.get(ranks(table, name, better).get(line["row"], 0))
+            text = shown(name, line[name])
+            cells.append(f"[{style}]{text}[/]" if style else text)
+        view.add_row(*cells)
+    return view

@@ -1,0 +1,36 @@
+"""What the erasure cost."""
+
+import numpy as np
+
+from erasebench import ScoringContext, SetScore, metric
+from erasebench.scoring import NotApplicable
+
+
+def _mean(context: ScoringContext, key: str) -> SetScore:
+    if not context.costs:
+        raise NotApplicable("nothing was trained")
+    return SetScore(float(np.mean([cost[key] for cost in context.costs])), len(context.costs), note="mean over run seeds")
+
+
+@metric(label="Steps", better="lower", prompts=None, digits=0)
+def train_steps(images: None, context: ScoringContext) -> SetScore:
+    """Optimiser updates; 0 for a closed form."""
+    return _mean(context, "train_steps")
+
+
+@metric(label="Seconds", better="lower", prompts=None, digits=1)
+def train_seconds(images: None, context: ScoringContext) -> SetScore:
+    """Wall-clock seconds of the erasure on the device that the run names."""
+    return _mean(context, "train_seconds")
+
+
+@metric(label="UNet forwards", better="lower", prompts=None, digits=0)
+def unet_forwards(images: None, context: ScoringContext) -> SetScore:
+    """UNet forwards in images, with and without gradient; a guided prediction counts 2."""
+    return _mean(context, "unet_forwards")
+
+
+@metric(label="Peak MiB", better="lower", prompts=None, digits=0)
+def peak_memory_mb(images: None, context: ScoringContext) -> SetScore:
+    """The highest memory in use while erasing, in MiB: of the GPU, or of the whole process on a CPU."""
+    return _mean(context, "peak_memory_mb")
