@@ -8,6 +8,10 @@ class BenchError(Exception):
     """Says what is wrong, where, what is allowed and what to do next."""
 
 
+class ModelUnavailable(BenchError):
+    """The weights can't be read: no cell of the run can go on."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str], list_command: str) -> BenchError:
     """The error for a name that is not registered, with the nearest known names."""
     names = sorted(known)

@@ -10,12 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
+import transformers
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
 from .catalog import HUB_MODELS, MODELS
-from .errors import BenchError, unknown
+from .errors import BenchError, ModelUnavailable, unknown
 from .store import folder_hash
 
 MINI_FOLDER = Path(__file__).parent / "mini" / "weights" / "pipeline"
@@ -239,15 +241,18 @@ def check_pipeline_folder(folder: Path) -> None:
 
 
 def _read_pipeline(source: str, revision: str | None) -> StableDiffusionPipeline:
-    options: dict[str, Any] = {"torch_dtype": torch.float32, "safety_checker": None, "requires_safety_checker": False}
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
+    options: dict[str, Any] = {"dtype": torch.float32, "safety_checker": None, "requires_safety_checker": False}
     try:
         return StableDiffusionPipeline.from_pretrained(source, revision=revision, **options)
     except (OSError, ValueError) as error:
         if revision is None:
-            raise BenchError(f"--model {source}: diffusers {version('diffusers')} can't load it: {error}") from None
-        raise BenchError(
+            raise ModelUnavailable(f"--model {source}: diffusers {version('diffusers')} can't load it: {error}") from None
+        raise ModelUnavailable(
             f"--model {source} (revision {revision}) is not in the local Hugging Face cache and could not be fetched. "
             f"With network: `huggingface-cli download {source} --revision {revision}`, then run the same command. "
             "Without: copy the pipeline's folder to this machine and pass --model FOLDER, or use the embedded "
-            f"model with --model mini. (The loader said: {str(error).splitlines()[0]})"
+            "model with --model mini."
         ) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from filelock import FileLock, Timeout
 
-from .errors import BenchError
+from .errors import BenchError, ModelUnavailable
 from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
 from .store import read_json, write_json, write_text
@@ -45,8 +45,11 @@ def run(plan: Plan, folder: RunFolder, device: str) -> dict[str, str]:
     Raises:
         BenchError: the folder belongs to another plan, is in use, or can't be written.
     """
+    from .models import find_model
+
+    source = find_model(plan.model)
     with _claimed(folder, plan):
-        return _Run(plan, folder, device).go()
+        return _Run(plan, source, folder, device).go()
 
 
 @contextmanager
@@ -85,13 +88,11 @@ def _check_same_plan(folder: RunFolder, plan: Plan) -> None:
 class _Run:
     """One plan in one folder on one device."""
 
-    def __init__(self, plan: Plan, folder: RunFolder, device: str) -> None:
+    def __init__(self, plan: Plan, source: ModelSource, folder: RunFolder, device: str) -> None:
         from .cells import unfold
-        from .models import find_model
 
-        self.plan, self.folder, self.device = plan, folder, device
-        self.source: ModelSource = find_model(plan.model)
-        self.cells: Cells = unfold(plan, self.source, folder, device)
+        self.plan, self.source, self.folder, self.device = plan, source, folder, device
+        self.cells: Cells = unfold(plan, source, folder, device)
         self.failures: dict[str, str] = {}
         self._model: TextToImage | None = None
         self._generating = False
@@ -165,6 +166,8 @@ class _Run:
                         self.folder, erasure, key, self._training_model,
                         lambda step, steps, text, label=label: bar.say(f"{label}: step {step}/{steps}, {text}"),
                     )  # fmt: skip
+                except ModelUnavailable:
+                    raise
                 except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
                     self._failed(cell, error)
                 bar.advance(1, label)

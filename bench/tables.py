@@ -67,7 +67,7 @@ def headings(scores: Scores, plan: Plan) -> dict[str, tuple[str, str]]:
     for name in plan.metrics:
         record = next((r for (_, metric), r in scores.items() if metric == name), {})
         label = record.get("label", name)
-        if name in ("fid", "kid") and any("judge" in n for n in _notes(scores, name)):
+        if name in ("fid", "kid", "clip_score") and any("judge" in n for n in _notes(scores, name)):
             label += " (judge)"
         found[name] = (label, record.get("better", "higher"))
     return found

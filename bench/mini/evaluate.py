@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from diffusers import StableDiffusionPipeline
 
 from ..generate import image_seed
-from ..models import TextToImage
+from ..models import ModelSource, TextToImage
 from .gallery import sheet
 from .judge import WEIGHTS, Judge
-from .world import CONCEPTS, STYLES, caption, render, scenes
+from .world import CONCEPTS, STYLES, render, scenes
 
 STEPS, GUIDANCE, BATCH = 25, 5.0, 32
 RENDER_SEED, PROMPT_SEED = 11, 12
@@ -52,8 +49,8 @@ class Line:
 def load(device: str, weights: Path | None) -> tuple[TextToImage, Judge]:
     """The pipeline and its judge from a weights folder."""
     folder = weights or WEIGHTS
-    pipeline = StableDiffusionPipeline.from_pretrained(folder / "pipeline", torch_dtype=torch.float32, safety_checker=None)
-    return TextToImage(pipeline, "mini", "mini", "", device), Judge(device, folder)
+    source = ModelSource("mini", "mini", str(folder / "pipeline"), None, folder.name)
+    return source.load(device), Judge(device, folder)
 
 
 def draw(model: TextToImage, texts: Sequence[str], seed: int = 0) -> list[np.ndarray]:

@@ -31,6 +31,9 @@ def export(
     pipeline = assemble(vae, denoiser["text_encoder"], denoiser["unet"], tokenizer_folder)
     pipeline.to(torch.float16).save_pretrained(staging / "pipeline", safe_serialization=True)
     pipeline.to(torch.float32)
+    # The vocabulary and merges alone load as well and are a third of tokenizer.json's size.
+    shutil.rmtree(staging / "pipeline" / "tokenizer")
+    shutil.copytree(tokenizer_folder, staging / "pipeline" / "tokenizer")
     folder = staging / "judge"
     folder.mkdir()
     weights = _half(judge["clip"].state_dict())

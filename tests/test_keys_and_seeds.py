@@ -1,0 +1,56 @@
+"""Property tests: keys depend on content alone, seeds on nothing but run, prompt and sample."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erasebench.generate import image_seed, plan_jobs
+from erasebench.store import content_key, read_json, write_json
+
+VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3))
+
+
+@given(st.dictionaries(st.text(min_size=1), VALUES, min_size=1, max_size=6))
+def test_keys_ignore_order(parts: dict[str, object]) -> None:
+    reversed_parts = dict(reversed(list(parts.items())))
+    assert content_key(parts=parts) == content_key(parts=reversed_parts)
+
+
+@given(st.dictionaries(st.text(min_size=1), st.integers(), min_size=1), st.data())
+def test_keys_change_with_any_value(parts: dict[str, int], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(sorted(parts)))
+    assert content_key(parts=parts) != content_key(parts={**parts, name: parts[name] + 1})
+
+
+@given(st.integers(0, 2**31), st.text(), st.integers(0, 1000))
+def test_a_seed_is_a_function_of_run_prompt_and_sample(run: int, prompt: str, sample: int) -> None:
+    seed = image_seed(run, prompt, sample)
+    assert 0 <= seed < 2**63
+    assert seed == image_seed(run, prompt, sample)
+    assert seed != image_seed(run, prompt, sample + 1)
+    assert seed != image_seed(run + 1, prompt, sample)
+
+
+@given(st.integers(1, 20), st.integers(1, 60), st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
+def test_jobs_are_as_many_as_asked_and_unique(prompts: int, images: int, seeds: list[int]) -> None:
+    jobs = plan_jobs([(f"p{k}", f"text {k}") for k in range(prompts)], images, seeds)
+    assert len(jobs) == images * len(seeds)
+    assert len({job.file_name for job in jobs}) == len(jobs)
+    assert len({job.seed for job in jobs}) == len(jobs)
+
+
+@given(st.integers(1, 20), st.integers(1, 30))
+def test_fewer_images_are_the_first_of_more(prompts: int, images: int) -> None:
+    texts = [(f"p{k}", "x") for k in range(prompts)]
+    assert plan_jobs(texts, images, [0]) == plan_jobs(texts, images + 7, [0])[:images]
+
+
+def test_json_survives_and_a_torn_file_reads_as_absent(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "value.json"
+    write_json(path, {"a": [1, 2.5, None]})
+    assert read_json(path) == {"a": [1, 2.5, None]}
+    path.write_text(path.read_text()[:-5])
+    assert read_json(path) is None
+    assert read_json(tmp_path / "absent.json") is None
+    assert [entry.name for entry in path.parent.iterdir()] == ["value.json"]

@@ -1,0 +1,85 @@
+"""Plans: strict in, resolved out, hashed; errors name the line and what is allowed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from erasebench.errors import BenchError
+from erasebench.plan import Generation, Plan, load_plan
+from erasebench.registry import METHODS, METRICS
+
+PLANS = st.builds(
+    Plan,
+    name=st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,10}\Z"),
+    concept=st.sampled_from(["nudity", "cat", "van gogh"]),
+    methods=st.lists(st.sampled_from(METHODS.names()), min_size=1, unique=True),
+    metrics=st.lists(st.sampled_from(METRICS.names()), min_size=1, unique=True),
+    images=st.integers(1, 10_000),
+    seeds=st.lists(st.integers(0, 2**31), min_size=1, unique=True),
+    train_steps=st.none() | st.integers(1, 100),
+    generation=st.builds(Generation, steps=st.integers(1, 1000), guidance=st.floats(0, 100), batch_size=st.integers(1, 64)),
+)
+
+
+@given(PLANS)
+def test_a_plan_survives_its_yaml(plan: Plan) -> None:
+    again = Plan(**yaml.safe_load(plan.to_yaml()))
+    assert again == plan
+    assert again.key == plan.key
+
+
+@given(PLANS, st.integers(1, 64))
+def test_the_batch_size_is_no_part_of_the_hash(plan: Plan, batch_size: int) -> None:
+    generation = plan.generation.model_copy(update={"batch_size": batch_size})
+    assert plan.model_copy(update={"generation": generation}).key == plan.key
+    assert plan.model_copy(update={"images": plan.images + 1}).key != plan.key
+
+
+def test_the_built_in_plan_resolves_all() -> None:
+    plan = load_plan("main", {})
+    assert plan.methods == METHODS.names()
+    assert plan.metrics == METRICS.names()
+
+
+def test_flags_override_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("methods: [esd]\nmetrics: [ssim]\nimages: 5\ngeneration:\n  steps: 7\n")
+    plan = load_plan(str(path), {"images": 9, "generation": {"batch_size": 3}})
+    assert (plan.name, plan.images, plan.generation.steps, plan.generation.batch_size) == ("mine", 9, 7, 3)
+
+
+BASE = "methods: [esd]\nmetrics: [ssim]\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BASE + "images: 5\nimagse: 3\n", r"line 4: unknown key 'imagse'.*Did you mean 'images'"),
+        (BASE + "images: many\n", r"line 3: images: input should be a valid integer, not 'many' \(str\)"),
+        (BASE + "images: 0\n", r"line 3: images: .*greater than or equal to 1"),
+        (BASE + "images: 5\ngeneration:\n  step: 3\n", r"line 5: unknown key 'step'.*'steps'"),
+        (BASE + "images: 5\nseeds: [0, x]\n", r"line 4: seeds\.1: input should be a valid integer"),
+        (BASE + "images: 5\nseeds: []\n", r"line 4: seeds: .*at least 1 item"),
+        ("methods: [esdd]\nmetrics: [ssim]\nimages: 5\n", r"unknown method 'esdd'.*'esd'"),
+        ("methods: [esd]\nmetrics: [sim]\nimages: 5\n", r"unknown metric 'sim'.*'ssim'"),
+        (BASE + "images: 5\nsettings: {sdd: {lr: 1.0}}\n", r"'sdd' is not among the plan's methods"),
+        ("methods: [esd\n", "is not valid YAML"),
+        ("- 1\n", "a plan is a mapping"),
+        ("images: 3\nmetrics: [ssim]\n", "methods: field required"),
+    ],
+)
+def test_a_wrong_plan_says_where_and_what(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(text)
+    with pytest.raises(BenchError, match=message):
+        load_plan(str(path), {})
+
+
+@pytest.mark.parametrize(("source", "overrides"), [("mian", {}), ("absent.yaml", {}), ("main", {"images": -1})])
+def test_a_wrong_source_or_flag_is_an_error(source: str, overrides: dict[str, Any]) -> None:
+    with pytest.raises(BenchError):
+        load_plan(source, overrides)
