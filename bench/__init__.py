@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .methodology import ErasureTask, Method, MethodConfig, method
     from .models import TextToImage
     from .parameters import GROUPS
-    from .scoring import ImageScores, ImageSet, ScoringContext, SetScore, metric
+    from .scoring import ImageScores, ImageSet, Metric, ScoringContext, SetScore, metric
     from .training import Trainer
 
 _HOME = {
@@ -24,6 +24,7 @@ _HOME = {
     "GROUPS": "parameters",
     "ImageScores": "scoring",
     "ImageSet": "scoring",
+    "Metric": "scoring",
     "ScoringContext": "scoring",
     "SetScore": "scoring",
     "metric": "scoring",
@@ -38,6 +39,7 @@ __all__ = [
     "ImageSet",
     "Method",
     "MethodConfig",
+    "Metric",
     "ScoringContext",
     "SetScore",
     "TextToImage",

@@ -22,9 +22,9 @@ def snapshot(unet: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def difference(before: Patch, unet: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights of `unet` that are not bit-equal to `before`, float32 on the CPU."""
+    """Copies of the weights of `unet` that are not bit-equal to `before`, float32 on the CPU."""
     after = {name: value.detach().cpu() for name, value in unet.state_dict().items()}
-    return {name: value.float().contiguous() for name, value in after.items() if not torch.equal(value, before[name])}
+    return {name: value.float().clone() for name, value in after.items() if not torch.equal(value, before[name])}
 
 
 def check(patch: Patch, allowed: set[str], label: str) -> None:

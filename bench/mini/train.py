@@ -41,11 +41,12 @@ def train(work: Path, destination: Path, device: str, say: Callable[[str], None]
     say(f"data: {recipe['images']} renders")
     renders = Renders(recipe["images"], "train", seed, cache=work / "renders.npy")
     vae = train_vae(renders, recipe["vae"], seed, work, device, say)
-    judge = train_judge(renders, vae, table, tokenizer, recipe["judge"], seed, work, device, say)
     latent_file = work / "latents.pt"
     if not latent_file.exists():
+        say("latents: encoding the renders")
         torch.save(encode(vae, renders, device), latent_file)
     latents = torch.load(latent_file, weights_only=True)
+    judge = train_judge(renders, latents, vae, table, tokenizer, recipe["judge"], seed, work, device, say)
     denoiser = train_unet(renders, latents, table, tokenizer, tokenizer_folder, recipe["unet"], seed, work, device, say)
     export(destination, tokenizer_folder, vae, denoiser, judge)
     say(f"written to {destination}")

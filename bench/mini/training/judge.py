@@ -32,6 +32,7 @@ def new_judge(table: torch.Tensor) -> nn.ModuleDict:
 
 def train_judge(
     renders: Renders,
+    latents: torch.Tensor,
     vae: AutoencoderKL,
     table: torch.Tensor,
     tokenizer: CLIPTokenizer,
@@ -41,7 +42,7 @@ def train_judge(
     device: str,
     say: Callable[[str], None],
 ) -> nn.ModuleDict:
-    """Train the judge; a share of its images passed through the VAE, as all samples do."""
+    """Train the judge; a share of its images is decoded from slightly noisy latents, as all samples are."""
     torch.manual_seed(seed)
     modules = new_judge(table).to(device)
     clip: CLIP = modules["clip"]
@@ -55,10 +56,10 @@ def train_judge(
         torch.manual_seed(seed * 1_000_003 + step)
         with torch.autocast(device, torch.bfloat16):
             with torch.no_grad():
-                latents = vae.encode(pixels[:through_vae]).latent_dist.mean
-                latents = latents + 0.15 * torch.rand(len(latents), 1, 1, 1, device=device) * torch.randn_like(latents)
-                pixels = torch.cat([vae.decode(latents).sample.float().clamp(-1, 1), pixels[through_vae:]])
-            # CLIP's judge sees images shifted by up to 4 pixels, and never learns where an edge lies exactly.
+                z = latents[torch.from_numpy(rows[:through_vae])].to(device)
+                z = z + 0.15 * torch.rand(len(z), 1, 1, 1, device=device) * torch.randn_like(z)
+                pixels = torch.cat([vae.decode(z).sample.float().clamp(-1, 1), pixels[through_vae:]])
+            # The judge sees images shifted by up to 4 pixels, and never learns where an edge lies exactly.
             dx, dy = rng.integers(0, 9, 2)
             pixels = padding(pixels, (4, 4, 4, 4), mode="replicate")[..., dy : dy + 64, dx : dx + 64]
             features = clip.encode_image(pixels, normalize=False).float()

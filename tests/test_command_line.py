@@ -1,0 +1,205 @@
+"""End to end through the installed command, as a newcomer and as a script would call it."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from erasebench.registry import METHODS, METRICS
+
+BENCH = shutil.which("bench", path=str(Path(sys.executable).parent)) or "bench"
+ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+SMALL = ["run", "--quick", "--methods", "esd,uce", "--images", "3", "--seeds", "0,1", "--device", "cpu"]
+
+
+def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([BENCH, *arguments], capture_output=True, text=True, env=ENVIRONMENT, cwd=cwd, timeout=600)
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """The tables without the columns that a clock or the machine's load decides."""
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    measured = ("train_seconds", "peak_memory_mb")
+    return {
+        f"{line['row']}.{key}": value
+        for line in lines for key, value in line.items() if not key.startswith(measured)
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run") / "out"
+    done = bench(*SMALL, "--out", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return folder
+
+
+def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
+    status = json.loads((finished / "run.json").read_text())
+    assert status["status"] == "complete"
+    assert status["failures"] == {}
+    assert status["provenance"]["packages"]["torch"]
+    with (finished / "leaderboard.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    metrics = [f"{name}{side}" for name in METRICS.names() for side in ("", "_low", "_high", "_n")]
+    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", *metrics]
+    assert [line["row"] for line in lines] == ["original", "esd", "uce", "reference"]
+    assert {line["concept_rate_n"] for line in lines} == {"6", "0"}
+    for row in ("original", "esd", "uce"):
+        for name in ("concept", "coco", "objects"):
+            assert len(list((finished / "images" / row / name).glob("*-[0-9].png"))) == 6
+    for suffix in ("md", "tex"):
+        assert "ESD" in (finished / f"leaderboard.{suffix}").read_text()
+    for seed in (0, 1):
+        patch = load_file(finished / "patches" / "esd" / f"seed-{seed}.safetensors")
+        assert patch
+        assert all("attn2" in name for name in patch)
+    score = json.loads((finished / "scores" / "esd.concept_rate.json").read_text())
+    assert {"prompt", "sample", "value"} <= set(score["values"][0])
+
+
+def test_the_same_command_again_only_prints(finished: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+    again = bench(*SMALL, "--out", str(finished))
+    assert again.returncode == 0
+    assert "ESD" in again.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
+
+
+def test_table_writes_the_same_again(finished: Path) -> None:
+    before = (finished / "leaderboard.csv").read_bytes()
+    (finished / "leaderboard.csv").unlink()
+    assert bench("table", str(finished)).returncode == 0
+    assert (finished / "leaderboard.csv").read_bytes() == before
+
+
+def test_another_plan_may_not_use_the_folder(finished: Path) -> None:
+    other = bench(*SMALL, "--images", "4", "--out", str(finished))
+    assert other.returncode == 2
+    assert "belongs to another plan: it differs in images" in other.stderr
+    assert json.loads((finished / "run.json").read_text())["status"] == "complete"
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    process = subprocess.Popen([BENCH, *SMALL, "--out", str(folder)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not list(folder.glob("images/original/*/*.png")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 130, stderr
+    assert "The same command goes on" in stderr
+    assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
+    first = next(iter(folder.glob("patches/esd/*.safetensors"))).stat().st_mtime_ns
+    resumed = bench(*SMALL, "--out", str(folder))
+    assert resumed.returncode == 0, resumed.stderr
+    assert next(iter(folder.glob("patches/esd/*.safetensors"))).stat().st_mtime_ns == first
+    assert tables(folder) == tables(finished)
+
+
+def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(
+        "methods: [esd, uce]\nmetrics: [concept_rate]\nimages: 2\ntrain_steps: 2\n"
+        "generation: {steps: 4}\nsettings: {esd: {lr: .inf}}\n"
+    )
+    done = bench("run", str(plan), "--out", str(tmp_path / "out"))
+    assert done.returncode == 1
+    assert "failed: erase esd seed 0" in done.stderr
+    assert "Traceback" not in done.stderr
+    with (tmp_path / "out" / "leaderboard.csv").open(newline="") as file:
+        lines = {line["row"]: line for line in csv.DictReader(file)}
+    assert lines["esd"]["concept_rate"] == ""
+    assert lines["uce"]["concept_rate"] != ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--methods", "ess"], "unknown method 'ess'. Did you mean 'esd'"),
+        (["run", "--metrics", "fidd"], "unknown metric 'fidd'. Did you mean 'fid'"),
+        (["run", "--concept", "nudty"], "unknown concept 'nudty'. Did you mean 'nudity'"),
+        (["run", "--model", "minni"], "unknown model 'minni'. Did you mean 'mini'"),
+        (["run", "mian"], "unknown plan 'mian'. Did you mean 'main'"),
+        (["run", "--images", "0"], "--images: input should be greater than or equal to 1"),
+        (["run", "--seeds", "a"], "give whole numbers with commas"),
+        (["run", "--device", "gpu"], "--device is auto, cpu or cuda, not 'gpu'"),
+        (["run", "--out", "/proc/nowhere"], "can't be written"),
+        (["run", "--model", "/"], "not a diffusers pipeline"),
+        (["run", "--precision", "fp8"], "generation.precision"),
+        (["run", "--precision", "fp16", "--device", "cpu"], "fp16 needs a GPU"),
+        (["table", "/"], "is no run's folder"),
+        (["list", "method"], "unknown list 'method'. Did you mean 'methods'"),
+    ],
+)
+def test_bad_input_is_one_message_and_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    done = bench(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    done = bench(*SMALL, "--out", str(tmp_path))
+    assert done.returncode == 2
+    assert "holds files that are no run" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    done = bench("run", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "concept: nudity" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("what", ["methods", "metrics", "models", "concepts", "prompts", "plans"])
+def test_lists_and_help_import_no_torch(what: str) -> None:
+    code = (
+        "import sys; from erasebench.cli import app\n"
+        f"for arguments in (['list', '{what}'], ['--help'], ['run', '--help']):\n"
+        "    try: app(arguments)\n"
+        "    except SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'diffusers', 'transformers'} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "table", "list", "speed", "mini train", "mini evaluate", "mini world"])
+def test_every_command_has_help_with_an_example(command: str) -> None:
+    done = bench(*command.split(), "--help")
+    assert done.returncode == 0
+    assert re.search(rf"Example: bench {command}", done.stdout)
+
+
+def test_version_and_lists() -> None:
+    assert bench("--version").stdout.startswith("erasebench ")
+    listed = [line.split()[0] for line in bench("list", "methods").stdout.splitlines()]
+    assert listed == METHODS.names()
+
+
+def test_speed_reports_ratios_and_the_limit() -> None:
+    done = bench("speed", "--images", "2", "--steps", "2", "--batch-size", "2", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    assert "of the limit's speed" in done.stdout
+    assert "times as fast as one by one" in done.stdout
+
+
+def test_the_world_sheet_is_drawn(tmp_path: Path) -> None:
+    assert bench("mini", "world", str(tmp_path / "world.png")).returncode == 0
+    assert (tmp_path / "world.png").stat().st_size > 10_000

@@ -1,0 +1,96 @@
+"""Generation: same seed, same image, whatever the batch, the order or an interruption."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline
+
+from erasebench.generate import Job, generate, image_seed, read_png
+from erasebench.models import TextToImage
+
+TEXTS = ("a cat", "a red bus in the city", "nudity", "a church", "")
+JOBS = [Job(f"p{k}", text, 0, image_seed(0, f"p{k}", 0)) for k, text in enumerate(TEXTS)]
+SETTINGS = {"steps": 6, "guidance": 5.0}
+
+
+def _images(folder: Path) -> dict[str, np.ndarray]:
+    return {file.name: read_png(file) for file in sorted(folder.glob("*.png"))}
+
+
+def _largest_difference(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> int:
+    assert a.keys() == b.keys()
+    return max(int(np.abs(a[name].astype(int) - b[name].astype(int)).max()) for name in a)
+
+
+@pytest.fixture(scope="module")
+def whole(mini: TextToImage, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    folder = tmp_path_factory.mktemp("whole")
+    assert generate(mini, JOBS, folder, batch_size=5, **SETTINGS) == len(JOBS)
+    return _images(folder)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3])
+def test_batch_size_and_order_change_no_image(
+    mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path, batch_size: int
+) -> None:
+    generate(mini, JOBS[::-1], tmp_path, batch_size=batch_size, **SETTINGS)
+    assert _largest_difference(_images(tmp_path), whole) <= 1
+
+
+def test_what_was_drawn_before_changes_no_image(mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path) -> None:
+    torch.manual_seed(123)
+    generate(mini, JOBS[3:4], tmp_path, batch_size=1, **SETTINGS)
+    name = JOBS[3].file_name
+    assert _largest_difference(_images(tmp_path), {name: whole[name]}) <= 1
+
+
+def test_only_missing_images_are_drawn(mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path) -> None:
+    generate(mini, JOBS, tmp_path, batch_size=5, **SETTINGS)
+    kept = tmp_path / JOBS[0].file_name
+    before = kept.stat().st_mtime_ns
+    (tmp_path / JOBS[2].file_name).unlink()
+    counts: list[int] = []
+    assert generate(mini, JOBS, tmp_path, batch_size=5, done=counts.append, **SETTINGS) == 1
+    assert counts == [4, 1]
+    assert kept.stat().st_mtime_ns == before
+    assert _largest_difference(_images(tmp_path), whole) <= 1
+
+
+def test_different_seeds_give_different_images(mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path) -> None:
+    other = [Job("p0", TEXTS[0], 0, image_seed(1, "p0", 0))]
+    generate(mini, other, tmp_path, batch_size=1, **SETTINGS)
+    assert _largest_difference(_images(tmp_path), {other[0].file_name: whole[other[0].file_name]}) > 30
+
+
+def test_images_equal_the_diffusers_pipeline(mini: TextToImage, whole: dict[str, np.ndarray]) -> None:
+    pipeline = StableDiffusionPipeline(
+        vae=mini.vae, text_encoder=mini.text_encoder, tokenizer=mini.tokenizer, unet=mini.unet,
+        scheduler=DDIMScheduler.from_config(mini.scheduler.config), safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False,
+    )  # fmt: skip
+    pipeline.set_progress_bar_config(disable=True)
+    job = JOBS[1]
+    drawn = pipeline(
+        job.text, num_inference_steps=6, guidance_scale=5.0, latents=mini.noise([job.seed]), output_type="np"
+    ).images[0]
+    assert np.abs(np.round(drawn * 255) - whole[job.file_name]).max() <= 1
+
+
+def test_denoising_stops_at_exactly_the_level(mini: TextToImage) -> None:
+    levels = mini.timesteps(50)
+    assert (levels[0], levels[1], levels[-1]) == (981, 961, 1)
+    assert (mini.timesteps(35)[0], mini.timesteps(35)[-1]) == (953, 1)
+    context, empty = mini.encode(["a cat"]), mini.encode([""])
+    z = mini.noise([1, 2])
+    assert torch.equal(mini.denoise(z, context, empty, steps=5, guidance=3.0, until=0), z)
+    # One DDIM step by hand (arXiv 2010.02502, equation 12 with η = 0) from level 0 to level 1.
+    t, following = mini.timesteps(5)[:2]
+    unconditional, conditional = mini.predict_noise(z, t, empty), mini.predict_noise(z, t, context)
+    noise = unconditional + 3.0 * (conditional - unconditional)
+    alpha, alpha_next = mini.scheduler.alphas_cumprod[t], mini.scheduler.alphas_cumprod[following]
+    clean = (z - (1 - alpha).sqrt() * noise) / alpha.sqrt()
+    expected = alpha_next.sqrt() * clean + (1 - alpha_next).sqrt() * noise
+    stopped = mini.denoise(z, context, empty, steps=5, guidance=3.0, until=1)
+    assert torch.allclose(stopped, expected, atol=1e-5)
