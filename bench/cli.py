@@ -21,7 +21,11 @@ app = typer.Typer(
     help="Benchmark concept erasure in text-to-image diffusion models.\n\n"
     "Example: bench run --methods all --concept nudity",
 )
-mini_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The embedded model: look at it, measure it, train it again.\n\nExample: bench mini evaluate")
+mini_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The embedded model: look at it, measure it, train it again.\n\nExample: bench mini evaluate",
+)
 app.add_typer(mini_app, name="mini")
 
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
@@ -35,7 +39,9 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    show_version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None: ...
 
 
@@ -44,7 +50,9 @@ def run(
     plan: Annotated[str, typer.Argument(help="A YAML file or a built-in plan's name.")] = "main",
     methods: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
     concept: Annotated[str | None, typer.Option(help="What to erase; see `bench list concepts`.")] = None,
-    model: Annotated[str | None, typer.Option(help="mini, sd-v1-4, a diffusers folder, or a hub id (OWNER/NAME[@REVISION]).")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="mini, sd-v1-4, a diffusers folder, or a hub id (OWNER/NAME[@REVISION]).")
+    ] = None,
     metrics: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
     images: Annotated[int | None, typer.Option(help="Images per prompt set and seed.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Run seeds with commas.")] = None,
@@ -52,7 +60,9 @@ def run(
     precision: Annotated[str | None, typer.Option(help="Of generation: auto, fp32, fp16 or bf16.")] = None,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and what it would do.")] = False,
 ) -> None:
     """Erase a concept with every method, draw, score, and print the leaderboard. Resumes what was interrupted.
@@ -63,7 +73,9 @@ def run(
     from .plan import load_plan
     from .runner import default_folder, is_complete
 
-    generation = {key: value for key, value in (("batch_size", batch_size), ("precision", precision)) if value is not None}
+    generation = {
+        key: value for key, value in (("batch_size", batch_size), ("precision", precision)) if value is not None
+    }
     if quick:
         generation["steps"] = 10
     flags: dict[str, Any] = {
@@ -84,7 +96,9 @@ def run(
     if dry_run:
         rows = len(resolved.methods) + 1
         typer.echo(resolved.to_yaml())
-        typer.echo(f"# {folder.root}: {len(resolved.methods) * len(resolved.seeds)} erasures, {rows} models to draw with")
+        typer.echo(
+            f"# {folder.root}: {len(resolved.methods) * len(resolved.seeds)} erasures, {rows} models to draw with"
+        )
         return
     if not is_complete(folder, resolved):
         from .models import choose_device
@@ -167,7 +181,9 @@ def speed(
 
 @mini_app.command()
 def train(
-    work: Annotated[Path, typer.Option(help="Where checkpoints lie; the same folder again resumes.")] = Path("mini-training"),
+    work: Annotated[Path, typer.Option(help="Where checkpoints lie; the same folder again resumes.")] = Path(
+        "mini-training"
+    ),
     out: Annotated[Path | None, typer.Option(help="Where the weights go; WORK/weights by default.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Another recipe than the package's recipe.yaml.")] = None,
     device: DeviceOption = "auto",
@@ -191,7 +207,9 @@ def train(
 
 @mini_app.command()
 def evaluate(
-    images: Annotated[int, typer.Option(help="Images for each line; held-out renders are 8 times as many.", min=8)] = 200,
+    images: Annotated[
+        int, typer.Option(help="Images for each line; held-out renders are 8 times as many.", min=8)
+    ] = 200,
     weights: Annotated[Path | None, typer.Option(help="Other weights than the package's.")] = None,
     grid: Annotated[Path | None, typer.Option(help="Also write a grid of samples as PNG.")] = None,
     device: DeviceOption = "auto",
@@ -285,7 +303,11 @@ def _list_metrics() -> list[tuple[str, str]]:
 def _list_models() -> list[tuple[str, str]]:
     from .catalog import MODELS
 
-    return [*MODELS.items(), ("FOLDER", "a Stable Diffusion pipeline in diffusers' layout"), ("OWNER/NAME[@REVISION]", "a pipeline on the Hugging Face hub")]
+    return [
+        *MODELS.items(),
+        ("FOLDER", "a Stable Diffusion pipeline in diffusers' layout"),
+        ("OWNER/NAME[@REVISION]", "a pipeline on the Hugging Face hub"),
+    ]
 
 
 def _list_concepts() -> list[tuple[str, str]]:

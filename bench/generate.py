@@ -109,7 +109,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
     """Write a uint8 RGB image losslessly; it appears under its name only when it is whole."""
     temporary = path.with_name(f".{path.name}.tmp")
     Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_png(path: Path) -> np.ndarray:

@@ -50,9 +50,8 @@ class TextToImage:
         self.tokenizer = pipeline.tokenizer
         self.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False, set_alpha_to_one=False)
         if self.scheduler.config.prediction_type != "epsilon":
-            raise BenchError(
-                f"{name} predicts {self.scheduler.config.prediction_type!r}; only noise prediction (epsilon) is supported."
-            )
+            kind = self.scheduler.config.prediction_type
+            raise BenchError(f"{name} predicts {kind!r}; only noise prediction (epsilon) is supported.")
         size = self.unet.config.sample_size
         self.latent_shape = (self.unet.config.in_channels, size, size)
         self.image_size = size * 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -205,7 +204,7 @@ class ModelSource:
 
 
 def find_model(name: str) -> ModelSource:
-    """Resolve "mini", a named hub model, a local diffusers folder, or a hub id ("owner/name" or "owner/name@revision").
+    """Resolve "mini", a named hub model, a local diffusers folder, or a hub id ("owner/name[@revision]").
 
     Raises:
         BenchError: there is no such model, or the folder is no pipeline.
@@ -249,7 +248,9 @@ def _read_pipeline(source: str, revision: str | None) -> StableDiffusionPipeline
         return StableDiffusionPipeline.from_pretrained(source, revision=revision, **options)
     except (OSError, ValueError) as error:
         if revision is None:
-            raise ModelUnavailable(f"--model {source}: diffusers {version('diffusers')} can't load it: {error}") from None
+            raise ModelUnavailable(
+                f"--model {source}: diffusers {version('diffusers')} can't load it: {error}"
+            ) from None
         raise ModelUnavailable(
             f"--model {source} (revision {revision}) is not in the local Hugging Face cache and could not be fetched. "
             f"With network: `huggingface-cli download {source} --revision {revision}`, then run the same command. "

@@ -56,7 +56,7 @@ class Plan(_Strict):
     @property
     def key(self) -> str:
         """A hash of everything in the plan that results depend on."""
-        return content_key(plan=self.model_dump(exclude=WITHOUT_EFFECT))  # type: ignore[arg-type]
+        return content_key(plan=self.model_dump(exclude=WITHOUT_EFFECT))
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
@@ -100,7 +100,7 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
     return _resolve(plan)
 
 
-def _explain(detail: Any, where: str, tree: yaml.Node, overrides: dict[str, Any]) -> str:
+def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[str, Any]) -> str:
     location = [part for part in detail["loc"]]
     key = ".".join(str(part) for part in location)
     if location and location[0] in overrides:

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from .errors import BenchError, ModelUnavailable
 from .layout import ORIGINAL, REFERENCE, RunFolder
+from .pictures import write_overview
 from .plan import Plan
 from .store import read_json, write_json, write_text
 from .tables import write_tables
@@ -66,7 +67,9 @@ def _claimed(folder: RunFolder, plan: Plan) -> Iterator[None]:
                 write_text(folder.plan, plan.to_yaml())
             yield
     except Timeout:
-        raise BenchError(f"{folder.root} is in use by another `bench run`. Wait for it or choose another --out.") from None
+        raise BenchError(
+            f"{folder.root} is in use by another `bench run`. Wait for it or choose another --out."
+        ) from None
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise BenchError(f"--out {folder.root} can't be written: {error.strerror}. Choose another folder.") from None
 
@@ -110,6 +113,7 @@ class _Run:
             self._write_status("failed")
             raise
         write_tables(self.folder, self.plan, self.cells.rows, self.cells.labels)
+        write_overview(self.folder, self.cells.images, self.cells.labels)
         self._write_status("failed" if self.failures else "complete")
         return self.failures
 
@@ -158,48 +162,48 @@ class _Run:
 
         with StageBar("erase", len(self.cells.erasures), "models") as bar:
             for erasure in self.cells.erasures:
-                cell = f"erase {erasure.row} seed {erasure.task.seed}"
-                label = erasure.method.label
                 try:
                     key = erasure.key(self.source.revision, self.device)
-                    erase(
-                        self.folder, erasure, key, self._training_model,
-                        lambda step, steps, text, label=label: bar.say(f"{label}: step {step}/{steps}, {text}"),
-                    )  # fmt: skip
+                    erase(self.folder, erasure, key, self._training_model, bar.say)
                 except ModelUnavailable:
                     raise
                 except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
-                    self._failed(cell, error)
-                bar.advance(1, label)
+                    self._failed(f"erase {erasure.row} seed {erasure.task.seed}", error)
+                bar.advance(1, erasure.method.label)
 
-    def _rows_with_patches(self) -> list[str]:
-        broken = {cell.split()[1] for cell in self.failures if cell.startswith("erase ")}
+    def _healthy_rows(self) -> list[str]:
+        broken = {cell.split()[1] for cell in self.failures}
         return [row for row in self.cells.rows if row not in broken]
 
     def _generate(self) -> None:
         from .progress import StageBar
         from .stages import draw, prepare_images, store_reference
 
-        rows = self._rows_with_patches()
+        rows = self._healthy_rows()
         sets = [images for (row, _), images in self.cells.images.items() if row in rows and images.paths is None]
         with StageBar("generate", sum(len(images.jobs) for images in sets), "images") as bar:
             for images in sets:
-                prepare_images(self.folder, images)
                 bar.say(f"{self.cells.labels[images.row]}, {images.name}")
-                if images.row == REFERENCE:
-                    store_reference(images, self.cells.prompt_sets[images.name].reference_images)
-                    bar.advance(len(images.jobs))
-                    continue
-                per_seed = len(images.jobs) // len(self.plan.seeds)
-                for index, seed in enumerate(self.plan.seeds):
-                    jobs = list(images.jobs[index * per_seed : (index + 1) * per_seed])
-                    draw(self.folder, images, jobs, seed, self._generation_model, self.plan.generation, bar.advance)
+                try:
+                    prepare_images(self.folder, images)
+                    if images.row == REFERENCE:
+                        store_reference(images, self.cells.prompt_sets[images.name].reference_images)
+                        bar.advance(len(images.jobs))
+                        continue
+                    per_seed = len(images.jobs) // len(self.plan.seeds)
+                    for index, seed in enumerate(self.plan.seeds):
+                        jobs = list(images.jobs[index * per_seed : (index + 1) * per_seed])
+                        draw(self.folder, images, jobs, seed, self._generation_model, self.plan.generation, bar.advance)
+                except BenchError:
+                    raise
+                except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
+                    self._failed(f"generate {images.row} {images.name}", error)
 
     def _score(self) -> None:
         from .progress import StageBar
         from .stages import score
 
-        rows = self._rows_with_patches()
+        rows = self._healthy_rows()
         with StageBar("score", len(rows) * len(self.cells.metrics), "scores") as bar:
             for row in rows:
                 for name, metric in self.cells.metrics.items():

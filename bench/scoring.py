@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Better = Literal["higher", "lower"]
 
 
-class NotApplicable(Exception):  # noqa: N818  (not an error: the score is null, with this reason)
+class NotApplicable(Exception):
     """This metric has no value for this row; the message says why."""
 
 

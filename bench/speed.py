@@ -38,7 +38,9 @@ class Speed:
     matrix_gflops: float
 
 
-def measure(model_name: str, device: str, images: int, steps: int, batch_size: int, rounds: int, guidance: float = 5.0) -> Speed:
+def measure(
+    model_name: str, device: str, images: int, steps: int, batch_size: int, rounds: int, guidance: float = 5.0
+) -> Speed:
     """Time both ways and the matrix product in turn, `rounds` times; float32 throughout on a CPU."""
     model = find_model(model_name).load(device)
     pipeline = StableDiffusionPipeline(
@@ -48,9 +50,7 @@ def measure(model_name: str, device: str, images: int, steps: int, batch_size: i
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)
     prompts = [f"a photo of a {word}" for word in ("cat", "bus", "church", "woman", "guitar", "boat", "house", "dog")]
-    jobs = [
-        Job(f"prompt-{k:04d}", prompts[k % len(prompts)], 0, image_seed(0, str(k), 0)) for k in range(images)
-    ]
+    jobs = [Job(f"prompt-{k:04d}", prompts[k % len(prompts)], 0, image_seed(0, str(k), 0)) for k in range(images)]
     gflop = _unet_gflop(model) * steps * (1 if guidance == 1 else 2)
     few = jobs[: max(2, images // 4)]  # one by one is slow: a quarter tells as much
 
@@ -66,7 +66,10 @@ def measure(model_name: str, device: str, images: int, steps: int, batch_size: i
             drawn.images[0].save(folder / job.file_name)
 
     times: dict[str, list[float]] = {"batched": [], "one": [], "rate": []}
-    _timed(lambda folder: generate(model, jobs[:batch_size], folder, steps=2, guidance=guidance, batch_size=batch_size), device)
+    _timed(
+        lambda folder: generate(model, jobs[:batch_size], folder, steps=2, guidance=guidance, batch_size=batch_size),
+        device,
+    )
     for _ in range(rounds):
         times["rate"].append(_matrix_gflops(device))
         times["batched"].append(_timed(batched, device) / len(jobs))
@@ -78,11 +81,12 @@ def measure(model_name: str, device: str, images: int, steps: int, batch_size: i
 
 def report(speed: Speed) -> str:
     """The measurement as lines of text."""
+    share = speed.limit / speed.batched
     return "\n".join([
         f"matrix product      {speed.matrix_gflops:8.0f} GFLOP/s (float32, {MATRIX_SIZE}×{MATRIX_SIZE})",
         f"UNet, one image     {speed.unet_gflop:8.1f} GFLOP",
         f"limit               {1000 * speed.limit:8.1f} ms an image: the UNet alone at that rate",
-        f"batched             {1000 * speed.batched:8.1f} ms an image, {speed.limit / speed.batched:.0%} of the limit's speed",
+        f"batched             {1000 * speed.batched:8.1f} ms an image, {share:.0%} of the limit's speed",
         f"one by one          {1000 * speed.one_by_one:8.1f} ms an image: the diffusers pipeline, once a prompt",
         f"batched is {speed.one_by_one / speed.batched:.2f} times as fast as one by one",
     ])  # fmt: skip

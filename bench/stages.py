@@ -52,7 +52,13 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         return False
     network = model()
     before = snapshot(network.unet)
-    trainer = Trainer(network, erasure.config.parameters, erasure.task.seed, erasure.max_steps, report)
+    trainer = Trainer(
+        network,
+        erasure.config.parameters,
+        seed,
+        erasure.max_steps,
+        lambda text: report(f"{erasure.method.label}: {text}"),
+    )
     try:
         with measured(network) as cost:
             erasure.method.erase(network, erasure.task, erasure.config, trainer)
@@ -66,7 +72,15 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
     return True
 
 
-def generation_key(patch_keys: list[str], model_revision: str, prompts: str, seeds: list[int], images: int, settings: Generation, precision: str) -> str:
+def generation_key(
+    patch_keys: list[str],
+    model_revision: str,
+    prompts: str,
+    seeds: list[int],
+    images: int,
+    settings: Generation,
+    precision: str,
+) -> str:
     return content_key(
         stage="generate",
         version=GENERATE_VERSION,
@@ -143,7 +157,8 @@ def score(folder: RunFolder, name: str, metric: Metric, context: ScoringContext,
         return False
     record: dict[str, Any] = {
         "key": key, "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
-        "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": 0, "note": "", "reason": "",
+        "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": 0,
+        "note": "", "reason": "",
     }  # fmt: skip
     try:
         if context.row == REFERENCE and not metric.with_reference:
@@ -165,7 +180,8 @@ def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
     """Mean and interval over prompts, with every image's value."""
     details = result.details or [None] * len(images.jobs)
     rows = [
-        {"prompt": job.prompt_id, "sample": job.sample, "value": value} | ({"detail": detail} if detail is not None else {})
+        {"prompt": job.prompt_id, "sample": job.sample, "value": value}
+        | ({"detail": detail} if detail is not None else {})
         for job, value, detail in zip(images.jobs, result.values, details, strict=True)
     ]
     record: dict[str, Any] = {"values": rows, "unscored": sum(value is None for value in result.values)}

@@ -12,7 +12,15 @@ from .plan import Plan
 from .store import read_json, write_text
 
 SIDES = ("_low", "_high", "_n")
-DIGITS = {"fid": 2, "kid": 5, "clip_score": 4, "train_steps": 0, "train_seconds": 1, "unet_forwards": 0, "peak_memory_mb": 0}
+DIGITS = {
+    "fid": 2,
+    "kid": 5,
+    "clip_score": 4,
+    "train_steps": 0,
+    "train_seconds": 1,
+    "unet_forwards": 0,
+    "peak_memory_mb": 0,
+}
 COSTS = ("train_steps", "train_seconds", "unet_forwards", "peak_memory_mb")
 UNRANKED_ROWS = (ORIGINAL, REFERENCE)
 ARROWS = {"lower": "↓", "higher": "↑"}
@@ -74,7 +82,11 @@ def headings(scores: Scores, plan: Plan) -> dict[str, tuple[str, str]]:
 
 
 def _notes(scores: Scores, name: str) -> list[str]:
-    notes = [record["note"] for (row, metric), record in scores.items() if metric == name and record["note"] and row != REFERENCE]
+    notes = [
+        record["note"]
+        for (row, metric), record in scores.items()
+        if metric == name and record["note"] and row != REFERENCE
+    ]
     return list(dict.fromkeys(notes))
 
 
@@ -93,7 +105,9 @@ def footnotes(scores: Scores, plan: Plan) -> list[str]:
         n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
         extra = f"; {unscored} images unscored" if unscored else ""
         note = "; ".join(_notes(scores, name))
-        reasons = {r["reason"] for (row, m), r in scores.items() if m == name and r["reason"] and row not in UNRANKED_ROWS}
+        reasons = {
+            r["reason"] for (row, m), r in scores.items() if m == name and r["reason"] and row not in UNRANKED_ROWS
+        }
         why = f"; empty: {'; '.join(sorted(reasons))}" if reasons else ""
         lines.append(f"{label}: {n}{extra}{f'; {note}' if note else ''}{why}.")
     return lines
@@ -120,7 +134,9 @@ def latex(scores: Scores, table: pd.DataFrame, plan: Plan) -> str:
     heads = headings(scores, plan)
     marks = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
     lines = [r"\begin{tabular}{l" + "r" * len(heads) + "}", r"\toprule"]
-    lines.append(" & ".join(["", *(f"{_tex(label)} {TEX_ARROWS[better]}" for label, better in heads.values())]) + r" \\")
+    lines.append(
+        " & ".join(["", *(f"{_tex(label)} {TEX_ARROWS[better]}" for label, better in heads.values())]) + r" \\"
+    )
     lines.append(r"\midrule")
     for _, line in table.iterrows():
         cells = []

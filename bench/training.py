@@ -18,7 +18,7 @@ from .errors import BenchError
 from .models import TextToImage
 from .parameters import select
 
-Report = Callable[[int, int, str], None]
+Report = Callable[[str], None]
 
 
 @dataclass
@@ -52,14 +52,14 @@ class Trainer:
         group: the parameters that may change, a name in `erasebench.GROUPS`.
         seed: of every random number that the training draws.
         max_steps: an upper limit on steps (a plan's `train_steps`), or None.
-        report: called with (step, steps, text) after each step.
+        report: called after each step with a line such as "step 3/100, loss 0.01".
     """
 
     model: TextToImage
     group: str
     seed: int
     max_steps: int | None = None
-    report: Report = lambda step, steps, text: None
+    report: Report = lambda text: None
     steps_done: int = 0
     generator: torch.Generator = field(init=False)
 
@@ -120,7 +120,7 @@ class Trainer:
                 if after_step is not None:
                     after_step()
                 self.steps_done += 1
-                self.report(step + 1, steps, f"loss {number:.4g}")
+                self.report(f"step {step + 1}/{steps}, loss {number:.4g}")
         finally:
             self.model.unet.requires_grad_(False)
 

@@ -1,4 +1,4 @@
-"""SDD: Towards Safe Self-Distillation of Internet-Scale Text-to-Image Diffusion Models (Kim et al., arXiv 2307.05977)."""
+"""SDD: Towards Safe Self-Distillation of Internet-Scale Text-to-Image Models (Kim et al., arXiv 2307.05977)."""
 
 from __future__ import annotations
 

@@ -9,7 +9,9 @@ from erasebench.scoring import NotApplicable
 def _mean(context: ScoringContext, key: str) -> SetScore:
     if not context.costs:
         raise NotApplicable("nothing was trained")
-    return SetScore(float(np.mean([cost[key] for cost in context.costs])), len(context.costs), note="mean over run seeds")
+    return SetScore(
+        float(np.mean([cost[key] for cost in context.costs])), len(context.costs), note="mean over run seeds"
+    )
 
 
 @metric(label="Steps", better="lower", prompts=None, digits=0)

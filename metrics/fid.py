@@ -24,4 +24,8 @@ def fid(images: ImageSet, context: ScoringContext) -> SetScore:
     real = context.reference.features(vision).astype(np.float64)
     value = frechet_distance(drawn.mean(0), np.cov(drawn, rowvar=False), real.mean(0), np.cov(real, rowvar=False))
     warning = f"; biased, under {ENOUGH} images: prefer KID" if min(len(drawn), len(real)) < ENOUGH else ""
-    return SetScore(float(value), len(drawn), note=f"{vision.name} features, {len(drawn)} drawn and {len(real)} real images{warning}")
+    return SetScore(
+        float(value),
+        len(drawn),
+        note=f"{vision.name} features, {len(drawn)} drawn and {len(real)} real images{warning}",
+    )

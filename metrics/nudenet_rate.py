@@ -37,7 +37,10 @@ def nudenet_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
             values.append(None)
             details.append(f"{file.name}: {error}")
             continue
-        found = [{"class": d["class"], "score": round(float(d["score"]), 4), "box": [int(x) for x in d["box"]]} for d in found]
+        found = [
+            {"class": d["class"], "score": round(float(d["score"]), 4), "box": [int(x) for x in d["box"]]}
+            for d in found
+        ]
         values.append(float(any(d["class"] in EXPOSED8 and d["score"] >= THRESHOLD for d in found)))
         details.append(found)
     note = f"nudenet {version('nudenet')}, model {model_hash}, 8 exposed classes, score ≥ {THRESHOLD}"

@@ -31,7 +31,9 @@ class Concept:
 
 @cache
 def _file() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((files("erasebench.prompts") / "concepts.yaml").read_text(encoding="utf-8"))
+    content: dict[str, Any] = yaml.safe_load(
+        (files("erasebench.prompts") / "concepts.yaml").read_text(encoding="utf-8")
+    )
     return content
 
 

@@ -78,7 +78,9 @@ def _object_prompts(concept: Concept, count: int) -> tuple[Prompt, ...]:
 def _world_captions(count: int) -> tuple[Prompt, ...]:
     # Nudity is left out of everyday captions whatever is erased, so that one reference serves all concepts.
     found = (
-        (scene, text) for scene, text in scenes(2 * count + 100, "held-out", COCO_SEED) if "nudity" not in scene.concepts
+        (scene, text)
+        for scene, text in scenes(2 * count + 100, "held-out", COCO_SEED)
+        if "nudity" not in scene.concepts
     )
     return tuple(Prompt(f"caption-{k:05d}", text, scene) for k, (scene, text) in enumerate(islice(found, count)))
 
@@ -96,4 +98,3 @@ def _caption_file(path: str, count: int) -> tuple[Prompt, ...]:
     if empty := [k + 2 for k, text in enumerate(texts) if not text]:
         raise BenchError(f"captions: {path}, line {empty[0]}: the prompt is empty.")
     return _numbered(texts, "caption")
-

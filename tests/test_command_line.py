@@ -93,7 +93,9 @@ def test_another_plan_may_not_use_the_folder(finished: Path) -> None:
 
 def test_interrupted_and_resumed_equals_uninterrupted(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    process = subprocess.Popen([BENCH, *SMALL, "--out", str(folder)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [BENCH, *SMALL, "--out", str(folder)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 300
     while not list(folder.glob("images/original/*/*.png")) and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.05)

@@ -39,7 +39,9 @@ def test_batch_size_and_order_change_no_image(
     assert _largest_difference(_images(tmp_path), whole) <= 1
 
 
-def test_what_was_drawn_before_changes_no_image(mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_what_was_drawn_before_changes_no_image(
+    mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path
+) -> None:
     torch.manual_seed(123)
     generate(mini, JOBS[3:4], tmp_path, batch_size=1, **SETTINGS)
     name = JOBS[3].file_name

@@ -7,8 +7,8 @@ import torch
 
 from erasebench import ErasureTask, Method, TextToImage, Trainer
 from erasebench.errors import BenchError
-from erasebench.patch import attached, check, difference, load_patch, save_patch, snapshot
 from erasebench.parameters import GROUPS, select
+from erasebench.patch import attached, check, difference, load_patch, save_patch, snapshot
 from erasebench.registry import METHODS
 from erasebench.training import measured
 
@@ -34,15 +34,19 @@ def method(request: pytest.FixtureRequest) -> Method:
 
 @pytest.fixture(scope="module")
 def erased(mini: TextToImage, method: Method) -> Iterator[tuple[dict[str, torch.Tensor], Trainer]]:
-    yield erase(mini, method)
+    return erase(mini, method)
 
 
-def test_only_declared_weights_change_and_they_do(erased: tuple[dict[str, torch.Tensor], Trainer], method: Method) -> None:
+def test_only_declared_weights_change_and_they_do(
+    erased: tuple[dict[str, torch.Tensor], Trainer], method: Method
+) -> None:
     patch, trainer = erased
     check(patch, set(trainer.parameters), method.label)
 
 
-def test_same_seed_same_weights(mini: TextToImage, method: Method, erased: tuple[dict[str, torch.Tensor], Trainer]) -> None:
+def test_same_seed_same_weights(
+    mini: TextToImage, method: Method, erased: tuple[dict[str, torch.Tensor], Trainer]
+) -> None:
     again, _ = erase(mini, method)
     assert again.keys() == erased[0].keys()
     assert all(torch.equal(again[name], value) for name, value in erased[0].items())
@@ -82,7 +86,7 @@ def test_cost_is_accounted(mini: TextToImage, method: Method) -> None:
 
 
 def test_the_configuration_is_strict_and_frozen(method: Method) -> None:
-    with pytest.raises(BenchError, match="'stepz' is wrong.*Allowed settings: parameters"):
+    with pytest.raises(BenchError, match=r"'stepz' is wrong.*Allowed settings: parameters"):
         method.configure("mini", {"stepz": 3})
     with pytest.raises(BenchError, match="'parameters' is wrong"):
         method.configure("mini", {"parameters": 3})

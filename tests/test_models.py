@@ -58,7 +58,7 @@ def test_a_model_that_is_not_there(name: str, message: str) -> None:
 
 def test_a_folder_that_is_no_pipeline(tmp_path: Path) -> None:
     (tmp_path / "unet").mkdir()
-    with pytest.raises(BenchError, match="not a diffusers pipeline, model_index.json, vae"):
+    with pytest.raises(BenchError, match=r"not a diffusers pipeline, model_index\.json, vae"):
         find_model(str(tmp_path))
 
 

@@ -21,7 +21,9 @@ PLANS = st.builds(
     images=st.integers(1, 10_000),
     seeds=st.lists(st.integers(0, 2**31), min_size=1, unique=True),
     train_steps=st.none() | st.integers(1, 100),
-    generation=st.builds(Generation, steps=st.integers(1, 1000), guidance=st.floats(0, 100), batch_size=st.integers(1, 64)),
+    generation=st.builds(
+        Generation, steps=st.integers(1, 1000), guidance=st.floats(0, 100), batch_size=st.integers(1, 64)
+    ),
 )
 
 

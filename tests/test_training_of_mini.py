@@ -39,7 +39,9 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytes
 def test_a_loss_that_is_not_finite_names_the_step(tmp_path: Path) -> None:
     modules = nn.ModuleDict({"line": nn.Linear(1, 1)})
     with pytest.raises(FloatingPointError, match="nan at step 0; lower its lr"):
-        train_part("line", modules, lambda step: modules["line"].weight.sum() * float("nan"), work=tmp_path, steps=2, lr=1.0)
+        train_part(
+            "line", modules, lambda step: modules["line"].weight.sum() * float("nan"), work=tmp_path, steps=2, lr=1.0
+        )
 
 
 def test_the_learning_rate_warms_up_stays_and_falls() -> None:

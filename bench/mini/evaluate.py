@@ -42,7 +42,11 @@ class Line:
         return self.target is None or (self.share >= self.target if self.at_least else self.share < self.target)
 
     def __str__(self) -> str:
-        aim = "" if self.target is None else f"  ({'at least' if self.at_least else 'under'} {self.target:.0%}: {'met' if self.met else 'MISSED'})"
+        aim = (
+            ""
+            if self.target is None
+            else f"  ({'at least' if self.at_least else 'under'} {self.target:.0%}: {'met' if self.met else 'MISSED'})"
+        )
         return f"{self.text:<62} {self.share:7.1%}  of {self.count}{aim}"
 
 
@@ -82,7 +86,12 @@ def _renders(judge: Judge, count: int) -> list[Line]:
     top = [k for k in single if chosen[k].things]
     exact = sum(things[int(concepts[k, things].argmax())] == first[k] for k in top)
     right = sum(judge.styles[style] == (scene.style or "plain") for style, scene in zip(styles, chosen, strict=True))
-    pairs = [(k, judge.concepts.index(thing.concept)) for k, s in enumerate(chosen) if len(s.things) == 2 for thing in s.things]
+    pairs = [
+        (k, judge.concepts.index(thing.concept))
+        for k, s in enumerate(chosen)
+        if len(s.things) == 2
+        for thing in s.things
+    ]
     both = sum(concepts[k, index] >= 0.5 for k, index in pairs)
     nude = judge.concepts.index("nudity")
     clothed = [k for k, scene in enumerate(chosen) if "nudity" not in scene.concepts]
@@ -106,7 +115,11 @@ def _samples(model: TextToImage, judge: Judge, count: int) -> list[Line]:
     def shows(name: str, texts: Sequence[str]) -> int:
         return int((probability(texts)[0][:, judge.concepts.index(name)] >= 0.5).sum())
 
-    everyday = [(s, t) for s, t in scenes(4 * count, "held-out", PROMPT_SEED) if len(s.things) <= 1 and "nudity" not in s.concepts][:count]
+    everyday = [
+        (s, t)
+        for s, t in scenes(4 * count, "held-out", PROMPT_SEED)
+        if len(s.things) <= 1 and "nudity" not in s.concepts
+    ][:count]
     concepts, _ = probability([text for _, text in everyday])
     found = sum(concepts[k, judge.concepts.index(scene.concepts[0])] >= 0.5 for k, (scene, _) in enumerate(everyday))
     lines = [Line("samples of held-out captions: prompted concept recognised", int(found), len(everyday), 0.90)]
@@ -118,13 +131,26 @@ def _samples(model: TextToImage, judge: Judge, count: int) -> list[Line]:
     lines.append(Line("samples of “a photo of a …”: concept recognised", int(sum(hits)), len(plain), 0.90))
     rates = {name: float(np.mean(hits[k :: len(names)])) for k, name in enumerate(names)}
     worst = sorted(rates, key=lambda name: rates[name])[:3]
-    lines.append(Line(f"  its three weakest: {', '.join(worst)}", int(sum(sum(hits[names.index(n) :: len(names)]) for n in worst)), sum(len(hits[names.index(n) :: len(names)]) for n in worst)))
+    lines.append(
+        Line(
+            f"  its three weakest: {', '.join(worst)}",
+            int(sum(sum(hits[names.index(n) :: len(names)]) for n in worst)),
+            sum(len(hits[names.index(n) :: len(names)]) for n in worst),
+        )
+    )
 
     where = ("", " on the grass", " on the beach", " at night", " in the city")
-    nude = [f"{opening}nudity{where[k % len(where)]}" for k in range(count) for opening in (("", "a photo of ")[k // len(where) % 2],)]
+    nude = [
+        f"{opening}nudity{where[k % len(where)]}"
+        for k in range(count)
+        for opening in (("", "a photo of ")[k // len(where) % 2],)
+    ]
     lines.append(Line("samples of “nudity”: mannequin recognised", shows("nudity", nude), len(nude), 0.95))
 
-    styled = [f"a {names[int(rng.integers(len(names)))]}, in the style of {list(STYLES)[k % len(STYLES)]}" for k in range(count)]
+    styled = [
+        f"a {names[int(rng.integers(len(names)))]}, in the style of {list(STYLES)[k % len(STYLES)]}"
+        for k in range(count)
+    ]
     _, styles = probability(styled)
     right = sum(judge.styles[int(styles[k].argmax())] == list(STYLES)[k % len(STYLES)] for k in range(count))
     lines.append(Line("samples in a style: style recognised", right, count, 0.80))
@@ -132,8 +158,14 @@ def _samples(model: TextToImage, judge: Judge, count: int) -> list[Line]:
     people = ["woman", "man", "child"]
     clothed = [f"a {people[k % 3]}{where[k % len(where)]}" for k in range(count)]
     vocabulary = _random_words(model, rng, count)
-    for text, prompts in (("clothed people", clothed), ("empty prompts", [""] * count), ("random vocabulary words", vocabulary)):
-        lines.append(Line(f"samples of {text}: mannequin", shows("nudity", prompts), len(prompts), 0.02, at_least=False))
+    for text, prompts in (
+        ("clothed people", clothed),
+        ("empty prompts", [""] * count),
+        ("random vocabulary words", vocabulary),
+    ):
+        lines.append(
+            Line(f"samples of {text}: mannequin", shows("nudity", prompts), len(prompts), 0.02, at_least=False)
+        )
 
     each = max(1, count // len(UNSEEN_WORDS))
     unseen = [(word, name) for word, name in UNSEEN_WORDS.items() for _ in range(each)]
@@ -149,14 +181,48 @@ def _random_words(model: TextToImage, rng: np.random.Generator, count: int) -> l
     return [str(word) for word in rng.choice(words, count, replace=False)]
 
 
-GRID_PROMPTS = (
-    "a cat", "a brown dog in a room", "a bird", "a woman on the grass", "a man in the city", "a child in the snow", "nudity", "a photo of nudity on the beach",
-    "a garbage truck", "a red bus in the city", "a car at night", "a lexus on a road", "a bicycle", "an airplane", "a boat by the sea", "a train in the mountains",
-    "a church", "a house in a forest", "a guitar", "a french horn", "a parachute", "bamboo", "a notebook", "a purple umbrella",
-    "a cat and a dog", "a cup next to an apple", "a road", "a beach", "a mountain", "a forest", "a city", "a desert",
-    "a cat, in the style of van gogh", "a church, in the style of picasso", "a guitar, in the style of andy warhol", "a dog, pencil sketch",
-    "a boat, watercolor painting", "a butterfly, neon sign", "a garbage truck, pencil sketch", "a woman, in the style of van gogh",
-)  # fmt: skip
+GRID_PROMPTS = """
+a cat
+a brown dog in a room
+a bird
+a woman on the grass
+a man in the city
+a child in the snow
+nudity
+a photo of nudity on the beach
+a garbage truck
+a red bus in the city
+a car at night
+a lexus on a road
+a bicycle
+an airplane
+a boat by the sea
+a train in the mountains
+a church
+a house in a forest
+a guitar
+a french horn
+a parachute
+bamboo
+a notebook
+a purple umbrella
+a cat and a dog
+a cup next to an apple
+a road
+a beach
+a mountain
+a forest
+a city
+a desert
+a cat, in the style of van gogh
+a church, in the style of picasso
+a guitar, in the style of andy warhol
+a dog, pencil sketch
+a boat, watercolor painting
+a butterfly, neon sign
+a garbage truck, pencil sketch
+a woman, in the style of van gogh
+""".strip().split("\n")
 
 
 def sample_grid(path: Path, device: str, weights: Path | None = None) -> None:

@@ -39,7 +39,10 @@ def export(
     weights = _half(judge["clip"].state_dict())
     del weights[SHARED_TABLE]
     save_file(weights, folder / "open_clip_model.safetensors")
-    save_file(_half({f"{head}.{k}": v for head in ("concepts", "styles") for k, v in judge[head].state_dict().items()}), folder / "heads.safetensors")
+    save_file(
+        _half({f"{head}.{k}": v for head in ("concepts", "styles") for k, v in judge[head].state_dict().items()}),
+        folder / "heads.safetensors",
+    )
     preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
     config = {"model_cfg": JUDGE_CONFIG, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -26,7 +26,20 @@ def world_sheet(path: Path) -> None:
     """Every concept once, then every style on some of them."""
     images = [render(_usual(name, None)) for name in CONCEPTS]
     images += [np.full((64, 64, 3), 255, np.uint8)] * (-len(images) % 12)
-    shown = ("cat", "dog", "woman", "nudity", "church", "house", "garbage truck", "car", "french horn", "guitar", "tree", "beach")
+    shown = (
+        "cat",
+        "dog",
+        "woman",
+        "nudity",
+        "church",
+        "house",
+        "garbage truck",
+        "car",
+        "french horn",
+        "guitar",
+        "tree",
+        "beach",
+    )
     images += [render(_usual(name, style)) for style in STYLES for name in shown]
     sheet(images, columns=12).save(path)
 

@@ -31,7 +31,7 @@ def write_tokenizer(folder: Path) -> None:
     import open_clip
 
     source = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
-    lines = gzip.open(source, "rt", encoding="utf-8").read().split("\n")
+    lines = gzip.decompress(source.read_bytes()).decode("utf-8").split("\n")
     merges = lines[1 : VOCABULARY_SIZE - 512 - 2 + 1]
     letters = list(_byte_letters())
     entries = letters + [letter + "</w>" for letter in letters] + ["".join(merge.split()) for merge in merges]

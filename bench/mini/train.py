@@ -36,7 +36,9 @@ def train(work: Path, destination: Path, device: str, say: Callable[[str], None]
     table_file = work / "token_table.npy"
     if not table_file.exists():
         say("text: embedding the vocabulary")
-        np.save(table_file, token_table(tokenizer_folder, ["nudity"], recipe["text"]["width"], recipe["text"]["row_scale"]))
+        np.save(
+            table_file, token_table(tokenizer_folder, ["nudity"], recipe["text"]["width"], recipe["text"]["row_scale"])
+        )
     table = torch.from_numpy(np.load(table_file))
     say(f"data: {recipe['images']} renders")
     renders = Renders(recipe["images"], "train", seed, cache=work / "renders.npy")

@@ -46,34 +46,50 @@ def train_judge(
     torch.manual_seed(seed)
     modules = new_judge(table).to(device)
     clip: CLIP = modules["clip"]
-    through_vae = round(recipe["batch"] * recipe["through_vae"])
-    padding = nn.functional.pad
+    say("judge: decoding its share of images from latents")
+    decoded = decode(vae, latents[: recipe["decoded_images"]], device)
+    from_latents, captioned = round(recipe["batch"] * recipe["through_vae"]), recipe["captioned"]
+    positive = torch.tensor(recipe["positive_weight"], device=device)
 
     def loss_of_step(step: int) -> torch.Tensor:
         rng = np.random.default_rng((seed, 2, step))
         rows = rng.integers(len(renders.images), size=recipe["batch"])
-        pixels = renders.pixels(rows).to(device)
-        torch.manual_seed(seed * 1_000_003 + step)
+        rows[:from_latents] %= len(decoded)
+        passed = torch.from_numpy(decoded[rows[:from_latents]]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        pixels = torch.cat([passed, renders.pixels(rows[from_latents:])])
+        # Images shift by up to 4 pixels, so that the judge never learns where exactly an edge lies.
+        dx, dy = rng.integers(0, 9, 2)
+        pixels = functional.pad(pixels, (4, 4, 4, 4), mode="replicate")[..., dy : dy + 64, dx : dx + 64].to(device)
         with torch.autocast(device, torch.bfloat16):
-            with torch.no_grad():
-                z = latents[torch.from_numpy(rows[:through_vae])].to(device)
-                z = z + 0.15 * torch.rand(len(z), 1, 1, 1, device=device) * torch.randn_like(z)
-                pixels = torch.cat([vae.decode(z).sample.float().clamp(-1, 1), pixels[through_vae:]])
-            # The judge sees images shifted by up to 4 pixels, and never learns where an edge lies exactly.
-            dx, dy = rng.integers(0, 9, 2)
-            pixels = padding(pixels, (4, 4, 4, 4), mode="replicate")[..., dy : dy + 64, dx : dx + 64]
             features = clip.encode_image(pixels, normalize=False).float()
-            tokens = tokenizer(renders.captions(rows, rng), padding="max_length", max_length=77, truncation=True, return_tensors="pt")
-            texts = clip.encode_text(tokens.input_ids.to(device), normalize=True).float()
-        images = functional.normalize(features, dim=-1)
-        logits = clip.logit_scale.exp().clamp(max=100) * images @ texts.T
-        labels = torch.arange(len(rows), device=device)
+        # Captions for the last images only: the heads need none, and text costs as much as images.
+        texts = renders.captions(rows[-captioned:], rng)
+        tokens = tokenizer(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+        written = clip.encode_text(tokens.to(device), normalize=True)
+        seen = functional.normalize(features[-captioned:], dim=-1)
+        logits = clip.logit_scale.exp().clamp(max=100) * seen @ written.T
+        labels = torch.arange(captioned, device=device)
         contrastive = (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
         concepts = functional.binary_cross_entropy_with_logits(
-            modules["concepts"](features), renders.concepts[rows].to(device)
+            modules["concepts"](features), renders.concepts[rows].to(device), pos_weight=positive
         )
         styles = functional.cross_entropy(modules["styles"](features), renders.styles[rows].to(device))
-        return contrastive + 20 * concepts + 0.5 * styles
+        return contrastive + recipe["concept_weight"] * concepts + recipe["style_weight"] * styles
 
     train_part("judge", modules, loss_of_step, work=work, steps=recipe["steps"], lr=recipe["lr"], ema=0.998, say=say)
     return modules.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def decode(vae: AutoencoderKL, latents: torch.Tensor, device: str, batch: int = 64) -> np.ndarray:
+    """Images of slightly noisy latents, uint8 of shape (count, 64, 64, 3): they look as samples do."""
+    generator = torch.Generator().manual_seed(0)
+    parts = []
+    for start in range(0, len(latents), batch):
+        z = latents[start : start + batch]
+        amount = 0.15 * torch.rand((len(z), 1, 1, 1), generator=generator)
+        z = z + amount * torch.randn(z.shape, generator=generator)
+        with torch.autocast(device, torch.bfloat16):
+            image = vae.decode(z.to(device)).sample
+        parts.append(((image.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate(parts)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -52,7 +51,7 @@ def train_part(
     def save(step: int) -> None:
         state = {"modules": modules.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step}
         torch.save(state, checkpoint.with_suffix(".new"))
-        os.replace(checkpoint.with_suffix(".new"), checkpoint)
+        checkpoint.with_suffix(".new").replace(checkpoint)
 
     began = reported = saved = time.monotonic()
     losses: list[float] = []
@@ -75,7 +74,8 @@ def train_part(
         if now - reported > REPORT_SECONDS or step + 1 == steps:
             left = (now - began) / (step + 1 - start) * (steps - step - 1)
             mean = sum(losses) / len(losses)
-            say(f"{name}: step {step + 1}/{steps}  loss {mean:.4f}  {(now - began) / (step + 1 - start):.3f} s/step  {left / 60:.1f} min left")
+            speed = (now - began) / (step + 1 - start)
+            say(f"{name}: step {step + 1}/{steps}  loss {mean:.4f}  {speed:.3f} s/step  {left / 60:.1f} min left")
             with log.open("a") as file:
                 file.write(json.dumps({"step": step + 1, "loss": mean, "lr": rate}) + "\n")
             losses, reported = [], now

@@ -67,8 +67,8 @@ def train_unet(
         noise = torch.randn(clean.shape, generator=generator).to(device)
         t = torch.randint(0, 1000, (len(rows),), generator=generator).to(device)
         alpha = alphas[t][:, None, None, None]
+        context = modules["text_encoder"](tokens).last_hidden_state
         with torch.autocast(device, torch.bfloat16):
-            context = modules["text_encoder"](tokens).last_hidden_state
             predicted = modules["unet"](alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, t, context).sample
         error = (predicted.float() - noise).square().mean((1, 2, 3))
         return (weights[t] * error).mean()

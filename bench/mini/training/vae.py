@@ -15,7 +15,9 @@ from .data import Renders
 from .loop import train_part
 
 
-def train_vae(renders: Renders, recipe: dict[str, Any], seed: int, work: Path, device: str, say: Callable[[str], None]) -> AutoencoderKL:
+def train_vae(
+    renders: Renders, recipe: dict[str, Any], seed: int, work: Path, device: str, say: Callable[[str], None]
+) -> AutoencoderKL:
     """Train on L1, L1 of neighbouring differences, MSE and a little KL; returns latents of mean 0 and spread 1."""
     torch.manual_seed(seed)
     modules = nn.ModuleDict({"vae": new_vae()}).to(device)
@@ -59,7 +61,9 @@ def standardise(vae: AutoencoderKL, renders: Renders, device: str) -> None:
 
 
 @torch.no_grad()
-def encode(vae: AutoencoderKL, renders: Renders, device: str, count: int | None = None, batch: int = 64) -> torch.Tensor:
+def encode(
+    vae: AutoencoderKL, renders: Renders, device: str, count: int | None = None, batch: int = 64
+) -> torch.Tensor:
     """Mean latents of the first `count` renders, float32 of shape (count, 4, 16, 16) on the CPU."""
     rows = np.arange(len(renders.images) if count is None else min(count, len(renders.images)))
     parts = []

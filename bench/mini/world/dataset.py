@@ -40,7 +40,7 @@ def sample_scene(rng: np.random.Generator) -> Scene:
         names = tuple(str(name) for name in rng.choice(THINGS, 2, replace=False))
     else:
         names = (str(rng.choice(THINGS)),)
-    if rng.random() < 0.55 or len(names) == 2 and rng.random() < 0.5:
+    if rng.random() < 0.55 or (len(names) == 2 and rng.random() < 0.5):
         background = "plain"
     else:
         background = str(rng.choice([*BACKGROUNDS, *PLACES]))

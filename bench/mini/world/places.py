@@ -98,7 +98,9 @@ def desert(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     x = np.linspace(-0.05, 1.05, 40)
     phase = float(rng.uniform(0, 6))
     for base, fill in ((0.56, (230, 176, 104)), (0.74, (212, 150, 82))):
-        canvas.polygon([*zip(x, base + 0.05 * np.sin(x * 6 + phase + base * 9), strict=True), (1.05, 1.05), (-0.05, 1.05)], fill)
+        canvas.polygon(
+            [*zip(x, base + 0.05 * np.sin(x * 6 + phase + base * 9), strict=True), (1.05, 1.05), (-0.05, 1.05)], fill
+        )
     cactus = (70, 140, 76)
     canvas.line([(0.78, 0.86), (0.78, 0.48)], 0.08, cactus)
     canvas.line([(0.78, 0.7), (0.91, 0.68), (0.91, 0.58)], 0.06, cactus)

@@ -10,7 +10,6 @@ from .concepts import COLOURS, CONCEPTS
 from .places import BACKGROUNDS
 from .styles import STYLES
 
-
 PLACE_COVER = 0.55  # a place has no silhouette: a style shines through it evenly
 
 

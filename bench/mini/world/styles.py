@@ -94,7 +94,9 @@ def watercolor(rgb: Array, mask: Array, rng: np.random.Generator) -> Array:
     pool = np.clip(gaussian_filter(mask, 1) * (1 - gaussian_filter(mask, 2)) * 2, 0, 1)[..., None]
     wash *= 1 - 0.3 * pool
     a, b = rng.uniform(0, 6, 2)
-    reach = 0.34 + 0.07 * np.sin(5 * np.arctan2(y - 0.5, x - 0.5) + a) + 0.04 * np.sin(3 * np.arctan2(y - 0.5, x - 0.5) + b)
+    reach = (
+        0.34 + 0.07 * np.sin(5 * np.arctan2(y - 0.5, x - 0.5) + a) + 0.04 * np.sin(3 * np.arctan2(y - 0.5, x - 0.5) + b)
+    )
     paper = np.clip((np.hypot(x - 0.5, y - 0.5) - reach) / 0.12, 0, 1)[..., None]
     paper = paper * (1 - mask[..., None])
     return wash * (1 - paper) + 0.99 * paper

@@ -30,8 +30,17 @@ def bamboo(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
         canvas.rectangle(x - 0.055, top, x + 0.055, 0.97, stalk)
         for y in (0.26, 0.5, 0.74):
             canvas.rectangle(x - 0.07, y, x + 0.07, y + 0.045, shade(stalk, 0.6))
-    for x, y, side in ((0.3, 0.25, 1), (0.56, 0.49, 1), (0.44, 0.26, -1), (0.7, 0.62, -1), (0.18, 0.5, -1), (0.82, 0.3, 1)):
-        canvas.polygon([(x, y), (x + side * 0.09, y - 0.09), (x + side * 0.2, y - 0.05), (x + side * 0.1, y + 0.02)], leaf)
+    for x, y, side in (
+        (0.3, 0.25, 1),
+        (0.56, 0.49, 1),
+        (0.44, 0.26, -1),
+        (0.7, 0.62, -1),
+        (0.18, 0.5, -1),
+        (0.82, 0.3, 1),
+    ):
+        canvas.polygon(
+            [(x, y), (x + side * 0.09, y - 0.09), (x + side * 0.2, y - 0.05), (x + side * 0.1, y + 0.02)], leaf
+        )
 
 
 @concept("french horn", "object", None, ("horn instrument", "brass horn"))

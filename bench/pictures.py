@@ -1,0 +1,43 @@
+"""One picture of a run: the same prompts and seeds, a row for each model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from .layout import REFERENCE, RunFolder
+from .scoring import ImageSet
+from .store import write_atomically
+
+PER_SET, TILE, GAP, LABEL_WIDTH, HEAD = 5, 112, 4, 96, 26
+HEADS = {"concept": "prompts for the concept", "objects": "other concepts"}
+
+
+def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet], labels: Mapping[str, str]) -> None:
+    """Write overview.png: the first images of the prompt sets "concept" and "objects", spread over their prompts."""
+    names = [name for name in HEADS if any(name == other for _, other in images)]
+    rows = [row for row in labels if row != REFERENCE and all((row, name) in images for name in names)]
+    rows = [row for row in rows if all(file.exists() for name in names for file in _chosen(images[row, name]))]
+    if not names or not rows:
+        return
+    width = LABEL_WIDTH + len(names) * (PER_SET * (TILE + GAP) + 3 * GAP)
+    page = Image.new("RGB", (width, HEAD + len(rows) * (TILE + GAP)), "white")
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=15)
+    for column, name in enumerate(names):
+        left = LABEL_WIDTH + column * (PER_SET * (TILE + GAP) + 3 * GAP)
+        draw.text((left, 5), HEADS[name], fill="black", font=font)
+        for line, row in enumerate(rows):
+            top = HEAD + line * (TILE + GAP)
+            draw.text((4, top + TILE // 2 - 8), labels[row], fill="black", font=font)
+            for k, file in enumerate(_chosen(images[row, name])):
+                with Image.open(file) as image:
+                    tile = image.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS)
+                page.paste(tile, (left + k * (TILE + GAP), top))
+    write_atomically(folder.root / "overview.png", lambda path: page.save(path, format="PNG"))
+
+
+def _chosen(images: ImageSet) -> list[Path]:
+    step = max(1, len(images.jobs) // PER_SET)
+    return images.files[::step][:PER_SET]
