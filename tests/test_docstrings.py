@@ -1,0 +1,13 @@
+"""Examples in docstrings are true."""
+
+import doctest
+from importlib import import_module
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["store", "stats", "generate"])
+def test_examples_hold(name: str) -> None:
+    result = doctest.testmod(import_module(f"erasebench.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
