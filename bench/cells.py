@@ -16,8 +16,9 @@ from .models import ModelSource
 from .plan import Plan
 from .registry import METHODS, METRICS
 from .scoring import ImageSet, Metric
-from .stages import Erasure, generation_key
+from .stages import SCORE_VERSION, Erasure, generation_key
 from .store import content_key, folder_hash
+from .tables import TABLE_VERSION
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Cells:
         metrics: by name, in the tables' order.
         rows: original, methods, reference.
         labels: how tables name the rows.
+        fingerprint: a hash of everything that the tables depend on.
     """
 
     erasures: tuple[Erasure, ...]
@@ -39,6 +41,7 @@ class Cells:
     metrics: dict[str, Metric]
     rows: tuple[str, ...]
     labels: dict[str, str]
+    fingerprint: str
 
 
 def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Cells:
@@ -72,7 +75,14 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         images[REFERENCE, "coco"] = reference
     labels = {ORIGINAL: "Original", REFERENCE: "Real images"} | {name: method.label for name, method in methods.items()}
     rows = (ORIGINAL, *methods, *([REFERENCE] if (REFERENCE, "coco") in images else []))
-    return Cells(erasures, sets, images, metrics, rows, labels)
+    fingerprint = content_key(
+        plan=plan.key,
+        images=[(row, name, image_set.key) for (row, name), image_set in images.items()],
+        erasures=[erasure.key(model.revision, device) for erasure in erasures],
+        metrics=[(name, metric.version) for name, metric in metrics.items()],
+        stages=(SCORE_VERSION, TABLE_VERSION),
+    )
+    return Cells(erasures, sets, images, metrics, rows, labels, fingerprint)
 
 
 def _reference(plan: Plan, model: ModelSource, prompts: PromptSet, folder: RunFolder) -> ImageSet | None:

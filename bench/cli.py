@@ -71,7 +71,7 @@ def run(
     """
     from .layout import RunFolder
     from .plan import load_plan
-    from .runner import default_folder, is_complete
+    from .runner import default_folder
 
     generation = {
         key: value for key, value in (("batch_size", batch_size), ("precision", precision)) if value is not None
@@ -100,15 +100,12 @@ def run(
             f"# {folder.root}: {len(resolved.methods) * len(resolved.seeds)} erasures, {rows} models to draw with"
         )
         return
-    if not is_complete(folder, resolved):
-        from .models import choose_device
-        from .runner import run as run_plan
+    from .models import choose_device
+    from .runner import run as run_plan
 
-        chosen = choose_device(device)
-        typer.echo(f"{folder.root} on {chosen}", err=True)
-        failures = _with_resume_hint(lambda: run_plan(resolved, folder, chosen))
-    else:
-        failures = {}
+    chosen = choose_device(device)
+    typer.echo(f"{folder.root} on {chosen}", err=True)
+    failures = _with_resume_hint(lambda: run_plan(resolved, folder, chosen))
     _print_table(folder.root)
     for cell, reason in failures.items():
         typer.echo(f"failed: {cell}: {reason}", err=True)

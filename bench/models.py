@@ -20,7 +20,7 @@ from .catalog import HUB_MODELS, MODELS
 from .errors import BenchError, ModelUnavailable, unknown
 from .store import folder_hash
 
-MINI_FOLDER = Path(__file__).parent / "mini" / "weights" / "pipeline"
+MINI_WEIGHTS = Path(__file__).parent / "mini" / "weights"
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -211,7 +211,8 @@ def find_model(name: str) -> ModelSource:
     """
     folder = Path(name)
     if name == "mini":
-        return ModelSource(name, "mini", str(MINI_FOLDER), None, folder_hash(MINI_FOLDER))
+        # The judge is part of the embedded model: the hash covers both.
+        return ModelSource(name, "mini", str(MINI_WEIGHTS / "pipeline"), None, folder_hash(MINI_WEIGHTS))
     if folder.is_dir():
         check_pipeline_folder(folder)
         return ModelSource(name, "sd", name, None, folder_hash(folder))

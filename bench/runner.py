@@ -33,15 +33,10 @@ def default_folder(plan: Plan) -> Path:
     return DEFAULT_PARENT / f"{plan.name}-{plan.key[:8]}"
 
 
-def is_complete(folder: RunFolder, plan: Plan) -> bool:
-    """Whether this very plan has been run to its end here."""
-    status = read_json(folder.status) or {}
-    tables = all(folder.table(suffix).exists() for suffix in ("csv", "md", "tex"))
-    return status.get("status") == "complete" and status.get("plan_key") == plan.key and tables
-
-
 def run(plan: Plan, folder: RunFolder, device: str) -> dict[str, str]:
-    """Run what is missing and write the tables. Returns the failures by cell: the other cells are complete.
+    """Run what is missing and write the tables; a run that is complete is left as it is.
+
+    Returns the failures by cell: the other cells are complete.
 
     Raises:
         BenchError: the folder belongs to another plan, is in use, or can't be written.
@@ -101,6 +96,8 @@ class _Run:
         self._generating = False
 
     def go(self) -> dict[str, str]:
+        if self._is_complete():
+            return {}
         self._write_status("running")
         try:
             self._erase()
@@ -117,6 +114,11 @@ class _Run:
         self._write_status("failed" if self.failures else "complete")
         return self.failures
 
+    def _is_complete(self) -> bool:
+        status = read_json(self.folder.status) or {}
+        tables = all(self.folder.table(suffix).exists() for suffix in ("csv", "md", "tex"))
+        return status.get("status") == "complete" and status["fingerprint"] == self.cells.fingerprint and tables
+
     def _write_status(self, status: str) -> None:
         from .provenance import provenance
 
@@ -124,7 +126,7 @@ class _Run:
         before = read_json(self.folder.status) or {}
         write_json(self.folder.status, {
             "status": status,
-            "plan_key": self.plan.key,
+            "fingerprint": self.cells.fingerprint,
             "started": before.get("started", now),
             "changed": now,
             "model": self.source.revision,

@@ -11,7 +11,7 @@ from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
 from .store import read_json, write_text
 
-SIDES = ("_low", "_high", "_n")
+TABLE_VERSION = 1  # raise it when the tables' form changes
 DIGITS = {
     "fid": 2,
     "kid": 5,

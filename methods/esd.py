@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from erasebench import ErasureTask, MethodConfig, TextToImage, Trainer, method
+from erasebench import MethodConfig, method
 
 if TYPE_CHECKING:
     import torch
+
+    from erasebench import ErasureTask, TextToImage, Trainer
 
 
 class Config(MethodConfig):

@@ -46,8 +46,11 @@ def train_judge(
     torch.manual_seed(seed)
     modules = new_judge(table).to(device)
     clip: CLIP = modules["clip"]
-    say("judge: decoding its share of images from latents")
-    decoded = decode(vae, latents[: recipe["decoded_images"]], device)
+    decoded_file = work / "decoded.npy"
+    if not decoded_file.exists():
+        say("judge: decoding its share of images from latents")
+        np.save(decoded_file, decode(vae, latents[: recipe["decoded_images"]], device))
+    decoded = np.load(decoded_file)
     from_latents, captioned = round(recipe["batch"] * recipe["through_vae"]), recipe["captioned"]
     positive = torch.tensor(recipe["positive_weight"], device=device)
 
