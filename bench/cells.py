@@ -67,9 +67,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         patches = [erasure.key(model.revision, device) for erasure in erasures if erasure.row == row]
         for name, prompts in sets.items():
             jobs = plan_jobs([(prompt.id, prompt.text) for prompt in prompts.prompts], plan.images, plan.seeds)
-            key = generation_key(
-                patches, model.revision, prompts.hash, plan.seeds, plan.images, plan.generation, device
-            )
+            key = generation_key(patches, model.revision, prompts.hash, plan, device)
             images[row, name] = ImageSet(row, name, folder.images(row, name), jobs, key)
     if "coco" in sets and (reference := _reference(plan, model, sets["coco"], folder)):
         images[REFERENCE, "coco"] = reference

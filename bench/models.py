@@ -146,12 +146,8 @@ class TextToImage:
         drawn = [torch.randn(self.latent_shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return torch.stack(drawn).to(self.device)
 
-    def set_precision(self, precision: str) -> str:
-        """Cast all parts for generation; "auto" is fp16 on a GPU and fp32 on a CPU. Returns the precision in force."""
-        if precision == "auto":
-            precision = "fp16" if self.device.startswith("cuda") else "fp32"
-        if precision == "fp16" and self.device == "cpu":
-            raise BenchError("generation.precision: fp16 needs a GPU; on the CPU use fp32 or bf16.")
+    def set_precision(self, precision: str) -> None:
+        """Cast all parts for generation, to what `resolve_precision` gave."""
         dtype = PRECISIONS[precision]
         if self.device == "cpu":
             # On the CPU, autocast keeps normalisations and sums in float32; pure bf16 would not.
@@ -159,7 +155,19 @@ class TextToImage:
         else:
             for part in (self.unet, self.vae, self.text_encoder):
                 part.to(dtype)
-        return precision
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """ "auto" as fp16 on a GPU and fp32 on a CPU.
+
+    Raises:
+        BenchError: fp16 is asked for on a CPU.
+    """
+    if precision == "auto":
+        return "fp16" if device == "cuda" else "fp32"
+    if precision == "fp16" and device == "cpu":
+        raise BenchError("generation.precision: fp16 needs a GPU; on the CPU use fp32 or bf16.")
+    return precision
 
 
 def choose_device(wanted: str) -> str:

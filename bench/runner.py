@@ -41,11 +41,12 @@ def run(plan: Plan, folder: RunFolder, device: str) -> dict[str, str]:
     Raises:
         BenchError: the folder belongs to another plan, is in use, or can't be written.
     """
-    from .models import find_model
+    from .models import find_model, resolve_precision
 
     source = find_model(plan.model)
+    precision = resolve_precision(plan.generation.precision, device)
     with _claimed(folder, plan):
-        return _Run(plan, source, folder, device).go()
+        return _Run(plan, source, folder, device, precision).go()
 
 
 @contextmanager
@@ -86,11 +87,12 @@ def _check_same_plan(folder: RunFolder, plan: Plan) -> None:
 class _Run:
     """One plan in one folder on one device."""
 
-    def __init__(self, plan: Plan, source: ModelSource, folder: RunFolder, device: str) -> None:
+    def __init__(self, plan: Plan, source: ModelSource, folder: RunFolder, device: str, precision: str) -> None:
         from .cells import unfold
 
         self.plan, self.source, self.folder, self.device = plan, source, folder, device
         self.cells: Cells = unfold(plan, source, folder, device)
+        self.precision = precision
         self.failures: dict[str, str] = {}
         self._model: TextToImage | None = None
         self._generating = False
@@ -130,6 +132,7 @@ class _Run:
             "started": before.get("started", now),
             "changed": now,
             "model": self.source.revision,
+            "precision": self.precision,
             "prompts": {name: {"source": s.source, "hash": s.hash} for name, s in self.cells.prompt_sets.items()},
             "rows": list(self.cells.rows),
             "labels": self.cells.labels,
@@ -154,7 +157,7 @@ class _Run:
         if not self._generating:
             if self.device != "cpu":
                 self._model = None  # cast weights would not be the full-precision ones again
-            self._training_model().set_precision(self.plan.generation.precision)
+            self._training_model().set_precision(self.precision)
             self._generating = True
         return self._training_model()
 

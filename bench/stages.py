@@ -12,7 +12,7 @@ from .layout import ORIGINAL, REFERENCE, RunFolder
 from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
 from .patch import Patch, attached, check, difference, load_patch, save_patch, snapshot
-from .plan import Generation
+from .plan import Generation, Plan
 from .scoring import ImageScores, ImageSet, Metric, NotApplicable, ScoringContext, SetScore
 from .stats import bootstrap_interval
 from .store import content_key, read_json, write_json
@@ -72,26 +72,18 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
     return True
 
 
-def generation_key(
-    patch_keys: list[str],
-    model_revision: str,
-    prompts: str,
-    seeds: list[int],
-    images: int,
-    settings: Generation,
-    precision: str,
-) -> str:
+def generation_key(patches: list[str], model_revision: str, prompts: str, plan: Plan, device: str) -> str:
+    """The key of an image set, from its patches' keys (none for the original) and its prompts' hash."""
     return content_key(
         stage="generate",
         version=GENERATE_VERSION,
-        patches=patch_keys,
+        patches=patches,
         model=model_revision,
         prompts=prompts,
-        seeds=seeds,
-        images=images,
-        steps=settings.steps,
-        guidance=settings.guidance,
-        precision=precision,
+        seeds=plan.seeds,
+        images=plan.images,
+        settings=plan.generation.model_dump(exclude={"batch_size"}),
+        device=device,
     )
 
 

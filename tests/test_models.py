@@ -9,7 +9,7 @@ from diffusers import UNet2DConditionModel
 
 from erasebench.errors import BenchError
 from erasebench.mini.judge import WEIGHTS
-from erasebench.models import TextToImage, choose_device, find_model
+from erasebench.models import TextToImage, choose_device, find_model, resolve_precision
 from erasebench.parameters import select
 
 SD_COUNTS = {
@@ -86,6 +86,20 @@ def test_cuda_without_a_gpu_is_an_error() -> None:
         choose_device("cuda")
 
 
-def test_half_precision_needs_a_gpu(mini: TextToImage) -> None:
+def test_half_precision_needs_a_gpu() -> None:
+    assert resolve_precision("auto", "cpu") == "fp32"
+    assert resolve_precision("auto", "cuda") == "fp16"
     with pytest.raises(BenchError, match="fp16 needs a GPU"):
-        mini.set_precision("fp16")
+        resolve_precision("fp16", "cpu")
+
+
+def test_bf16_on_the_cpu_draws_almost_the_same(mini: TextToImage) -> None:
+    z, context = mini.noise([1]), mini.encode(["a cat"])
+    with torch.no_grad():
+        exact = mini.predict_noise(z, 500, context)
+        mini.set_precision("bf16")
+        rough = mini.predict_noise(z, 500, context)
+        mini.set_precision("fp32")
+        again = mini.predict_noise(z, 500, context)
+    assert torch.equal(exact, again)
+    assert 0 < (rough - exact).abs().max() < 0.1
