@@ -260,14 +260,13 @@ def _print_table(folder: Path) -> None:
 
     from .layout import RunFolder
     from .plan import Plan
-    from .tables import terminal_table
+    from .tables import terminal_tables
 
     run_folder = RunFolder(folder)
     plan = Plan(**yaml.safe_load(run_folder.plan.read_text(encoding="utf-8")))
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)
-    console.print(terminal_table(run_folder, plan))
+    for view in terminal_tables(run_folder, plan):
+        console.print(view)
     typer.echo(f"{run_folder.table('md')} (also .csv, .tex)")
 
 

@@ -164,22 +164,31 @@ def write_tables(folder: RunFolder, plan: Plan, rows: Sequence[str], labels: dic
     return table
 
 
-def terminal_table(folder: RunFolder, plan: Plan) -> Any:
-    """The leaderboard for a terminal, from the stored files."""
-    from rich.table import Table
-
+def terminal_tables(folder: RunFolder, plan: Plan) -> list[Any]:
+    """The leaderboard for a terminal, from the stored files: what methods reach, and below it what they cost."""
     table = pd.read_csv(folder.table("csv"))
     scores = read_scores(folder, list(table["row"]), plan.metrics)
     heads = headings(scores, plan)
-    view = Table(title=f"{plan.name}: erasing “{plan.concept}” from {plan.model}")
+    reached = [name for name in heads if name not in COSTS]
+    cost = [name for name in heads if name in COSTS]
+    title = f"{plan.name}: erasing “{plan.concept}” from {plan.model}"
+    parts = ((title, reached, table), ("Cost", cost, table[~table["row"].isin(UNRANKED_ROWS)]))
+    return [_terminal_table(text, names, lines, heads) for text, names, lines in parts if names]
+
+
+def _terminal_table(title: str, names: list[str], lines: pd.DataFrame, heads: dict[str, tuple[str, str]]) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    view = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     view.add_column("", no_wrap=True)
-    for label, better in heads.values():
-        view.add_column(f"{label} {ARROWS[better]}", justify="right")
+    for name in names:
+        view.add_column(f"{heads[name][0]} {ARROWS[heads[name][1]]}", justify="right", min_width=7)
     styles = {1: "bold", 2: "underline"}
-    for _, line in table.iterrows():
+    for _, line in lines.iterrows():
         cells = [str(line["label"])]
-        for name, (_, better) in heads.items():
-            style = styles.get(ranks(table, name, better).get(line["row"], 0))
+        for name in names:
+            style = styles.get(ranks(lines, name, heads[name][1]).get(line["row"], 0))
             text = shown(name, line[name])
             cells.append(f"[{style}]{text}[/]" if style else text)
         view.add_row(*cells)
