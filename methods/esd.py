@@ -28,7 +28,7 @@ class Config(MethodConfig):
     label="ESD",
     paper="arXiv 2303.07345",
     config=Config,
-    presets={"mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 3e-4, "sampler_steps": 12}},
+    presets={"mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 2e-3, "sampler_steps": 12}},
 )
 def esd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Steer the noise prediction for the concept away from it, against the original's guidance.
