@@ -253,6 +253,6 @@ class _Run:
 
     @cache  # noqa: B019
     def _distance(self) -> Vision:
-        from .vision import CleanFidInception
+        from .vision import CleanFidInception, UnitScale
 
-        return self._judge() if self.source.family == "mini" else CleanFidInception(self.device)
+        return UnitScale(self._judge()) if self.source.family == "mini" else CleanFidInception(self.device)

@@ -8,9 +8,25 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .scoring import NotApplicable
+from .scoring import NotApplicable, Vision
 
 CLIP_ARCHITECTURE, CLIP_WEIGHTS = "ViT-B-32-quickgelu", "openai"
+
+
+class UnitScale:
+    """A CLIP model's embeddings at a root mean square of 1, for FID and KID: their length means nothing."""
+
+    def __init__(self, vision: Vision) -> None:
+        self.name, self._vision = f"{vision.name} (unit scale)", vision
+
+    def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
+        """Image embeddings, float32 of shape (images, width)."""
+        features = self._vision.image_features(images, batch_size)
+        return features / np.sqrt((features**2).mean(1, keepdims=True))
+
+    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """Text embeddings of length 1, float32 of shape (texts, width)."""
+        return self._vision.text_features(texts, batch_size)
 
 
 class OpenClip:

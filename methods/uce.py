@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from erasebench import MethodConfig, method
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ class Config(MethodConfig):
     """Defaults: equation 7 and the authors' code."""
 
     parameters: Literal["xattn-kv"] = "xattn-kv"  # section 4
-    preserve: tuple[str, ...] = ("",)  # texts whose keys and values stay
+    preserve: tuple[str, ...] = Field(("",), strict=False)  # texts whose keys and values stay
     erase_scale: float = 1.0  # authors' code
     preserve_scale: float | None = None  # None: max(0.1, 1 / number preserved), authors' code
     regularisation: float = 0.5  # λ, authors' code

@@ -125,7 +125,10 @@ def test_fid_is_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> No
 
 def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
-    score = METRICS.load("kid").score(drawn, context_of(judge, reference=real))
+    # Captions of other names: none of the sixty real images belongs to a drawn one.
+    jobs = [Job(f"other-{job.prompt_id}", job.text, 0, 0) for job in real.jobs]
+    other = ImageSet("reference", "coco", real.folder, jobs, "key", real.files)
+    score = METRICS.load("kid").score(drawn, context_of(judge, reference=other))
     a, b = (judge.image_features(images.arrays).astype(np.float64) for images in (drawn, real))
     theirs = KernelInceptionDistance(feature=torch.nn.Identity(), subsets=1, subset_size=len(a))
     theirs.update(torch.from_numpy(b), real=True)
@@ -137,6 +140,19 @@ def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet,
     assert score.value == pytest.approx(off(kernel(a, a)) + off(kernel(b, b)) - 2 * kernel(a, b).mean(), rel=1e-6)
     assert np.isfinite(kernel_distance(a, b, num_subsets=1))
     assert score.low < score.value < score.high
+
+
+def test_kid_leaves_out_the_real_image_of_the_same_caption() -> None:
+    """Two copies of one sample are paired completely; without their pairs the discrepancy is zero on average."""
+    rng = np.random.default_rng(0)
+    paired, naive = [], []
+    for _ in range(200):
+        x = rng.standard_normal((20, 8))
+        y = x + 0.01 * rng.standard_normal((20, 8))
+        paired.append(squared_mmd(x, y, np.eye(20, dtype=bool)))
+        naive.append(squared_mmd(x, y))
+    assert abs(np.mean(paired)) < 0.02
+    assert np.mean(naive) < -0.1
 
 
 def test_kid_takes_sets_of_different_sizes() -> None:
