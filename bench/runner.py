@@ -54,20 +54,25 @@ def _claimed(folder: RunFolder, plan: Plan) -> Iterator[None]:
     """Hold the folder's lock, after checking that it is writable and belongs to this plan."""
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
-        if folder.plan.exists():
-            _check_same_plan(folder, plan)
-        elif any(entry.name != ".lock" for entry in folder.root.iterdir()):
-            raise BenchError(f"--out {folder.root} holds files that are no run. Choose an empty or a new folder.")
-        with FileLock(folder.root / ".lock", timeout=0):
-            if not folder.plan.exists():
-                write_text(folder.plan, plan.to_yaml())
-            yield
+        others = [entry.name for entry in folder.root.iterdir() if entry.name not in (".lock", "plan.yaml")]
+        lock = FileLock(folder.root / ".lock", timeout=0)
+        lock.acquire()
     except Timeout:
         raise BenchError(
             f"{folder.root} is in use by another `bench run`. Wait for it or choose another --out."
         ) from None
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+    except OSError as error:
         raise BenchError(f"--out {folder.root} can't be written: {error.strerror}. Choose another folder.") from None
+    with lock:
+        if folder.plan.exists():
+            _check_same_plan(folder, plan)
+        elif others:
+            lock.release()
+            (folder.root / ".lock").unlink(missing_ok=True)
+            raise BenchError(f"--out {folder.root} holds files that are no run. Choose an empty or a new folder.")
+        else:
+            write_text(folder.plan, plan.to_yaml())
+        yield
 
 
 def _check_same_plan(folder: RunFolder, plan: Plan) -> None:
