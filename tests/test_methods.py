@@ -120,19 +120,24 @@ def test_a_step_costs_what_the_papers_say(mini: TextToImage) -> None:
     assert _counted_step(mini, "sdd", 25) == (50 + 1, 1)
 
 
-def test_uce_maps_the_concepts_keys_to_the_guides(mini: TextToImage) -> None:
-    """With little regularisation and nothing preserved, W' c = W c_guide for the edited tokens."""
+def test_uce_is_the_closed_form(mini: TextToImage) -> None:
+    """Equation 7 in float64, straight from the embeddings; the edited keys come near the guide's."""
     method: Method = METHODS.load("uce")
     before = snapshot(mini.unet)
-    config = method.configure("mini", {"regularisation": 1e-4, "preserve": ()})
+    config = method.configure("mini", {"regularisation": 0.1, "preserve": []})
     method.erase(mini, TASK, config, Trainer(mini, config.parameters, 0))
     patch = difference(before, mini.unet)
     mini.unet.load_state_dict(before)
+    # "nudity" is two tokens and the guide four words: positions 2 and 4 hold their last tokens.
+    concept, guide = mini.encode([TASK.prompt])[0, 2:].double(), mini.encode([TASK.guide])[0, 4:].double()
+    concept, guide = concept[: len(guide)], guide[: len(concept)]
     name = next(name for name in patch if name.endswith("attn2.to_k.weight"))
-    concept, guide = mini.encode([TASK.prompt])[0, -1], mini.encode([TASK.guide])[0, -1]
-    wanted = before[name] @ guide
-    was, now = (weight @ concept - wanted for weight in (before[name], patch[name]))
-    assert now.norm() < 0.05 * was.norm()
+    weight = before[name].double()
+    left = 0.1 * weight + sum(torch.outer(weight @ g, c) for c, g in zip(concept, guide, strict=True))
+    right = 0.1 * torch.eye(64).double() + sum(torch.outer(c, c) for c in concept)
+    assert torch.allclose(patch[name].double(), left @ torch.linalg.inv(right), atol=1e-3)
+    wanted = weight @ guide[-1]
+    assert (patch[name].double() @ concept[-1] - wanted).norm() < 0.2 * (weight @ concept[-1] - wanted).norm()
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(mini: TextToImage) -> None:
