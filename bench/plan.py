@@ -2,7 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,7 +25,7 @@ class Generation(_Strict):
 
     steps: Annotated[int, Field(ge=1, le=1000)] = 25
     guidance: Annotated[float, Field(ge=0, le=100)] = 5.0
-    precision: Annotated[str, Field(pattern="^(auto|fp32|fp16|bf16)$")] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
 
 
@@ -103,8 +103,11 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
 def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[str, Any]) -> str:
     location = [part for part in detail["loc"]]
     key = ".".join(str(part) for part in location)
-    if location and location[0] in overrides:
+    given = overrides.get(str(location[0]), {}) if location else {}
+    if location and location[0] in overrides and (len(location) == 1 or not isinstance(given, dict)):
         return f"--{str(location[0]).replace('_', '-')}: {_reason(detail)}."
+    if isinstance(given, dict) and location[-1] in given:
+        return f"--{str(location[-1]).replace('_', '-')}: {_reason(detail)}."
     line = _line(tree, location)
     place = f"{where}, line {line}" if line else where
     if detail["type"] == "extra_forbidden":

@@ -140,7 +140,7 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         (["run", "--device", "gpu"], "--device is auto, cpu or cuda, not 'gpu'"),
         (["run", "--out", "/proc/nowhere"], "can't be written"),
         (["run", "--model", "/"], "not a diffusers pipeline"),
-        (["run", "--precision", "fp8"], "generation.precision"),
+        (["run", "--precision", "fp8"], "--precision: input should be 'auto', 'fp32', 'fp16' or 'bf16'"),
         (["run", "--precision", "fp16", "--device", "cpu"], "fp16 needs a GPU"),
         (["table", "/"], "is no run's folder"),
         (["list", "method"], "unknown list 'method'. Did you mean 'methods'"),
