@@ -129,7 +129,6 @@ class Metric:
         prompts: the prompt set that it scores, or None for one that scores the training.
         score: the function.
         digits: decimals in tables.
-        percent: shown times 100.
         with_reference: whether the row of real images has a value.
         version: raise it when the definition changes; it is part of the cache key.
     """
