@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from erasebench.prompts.concepts import get_concept
+from erasebench.prompts.concepts import Concept, get_concept
 from erasebench.prompts.sets import Prompt, PromptSet, prompt_set
 
 from .errors import BenchError
 from .generate import Job, plan_jobs
-from .layout import ORIGINAL, REFERENCE, RunFolder
-from .methodology import ErasureTask
-from .models import ModelSource
+from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
+from .methodology import ErasureTask, Method
 from .plan import Plan
 from .registry import METHODS, METRICS
 from .scoring import ImageSet, Metric
+from .sources import ModelSource
 from .stages import SCORE_VERSION, Erasure, generation_key
 from .store import content_key, folder_hash
 from .tables import TABLE_VERSION
+
+FOLLOWED = ("concept_rate", "nudenet_rate", "ssim")  # metrics of the timeline
 
 
 @dataclass(frozen=True)
@@ -26,53 +29,71 @@ class Cells:
     """All work of a plan.
 
     Attributes:
-        erasures: one for each method and seed.
+        concept: what is erased.
+        erasures: one for each row to train and seed.
         prompt_sets: those that the metrics need.
         images: image sets by row and prompt set, the reference's among them.
         metrics: by name, in the tables' order.
-        rows: original, methods, reference.
+        followed: those of them that are scored at snapshots too.
+        rows: original, methods and variants, reference.
+        timeline: snapshots' rows, as (row, step).
         labels: how tables name the rows.
         fingerprint: a hash of everything that the tables depend on.
     """
 
+    concept: Concept
     erasures: tuple[Erasure, ...]
     prompt_sets: dict[str, PromptSet]
     images: dict[tuple[str, str], ImageSet]
     metrics: dict[str, Metric]
+    followed: dict[str, Metric]
     rows: tuple[str, ...]
+    timeline: dict[str, tuple[str, int]]
     labels: dict[str, str]
     fingerprint: str
 
 
 def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Cells:
-    """Unfold a plan for a model on a device."""
-    concept = get_concept(plan.concept)
+    """Unfold a plan for a model on a device.
+
+    Raises:
+        BenchError: a method's settings are wrong, it needs a replacement that the concept does not have, or no
+            method reaches a snapshot's step.
+    """
+    concept = get_concept(plan.concept, plan.kind, plan.replacement)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
-    methods = {name: METHODS.load(name) for name in plan.methods}
-    erasures = tuple(
-        Erasure(
-            name,
-            method,
-            method.configure(model.family, plan.settings.get(name, {})),
-            ErasureTask(plan.concept, concept.name, concept.guide, seed),
-            plan.train_steps,
-        )
-        for name, method in methods.items()
-        for seed in plan.seeds
-    )
+    erasures = _erasures(plan, concept, model.family)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
     sets = {name: prompt_set(name, concept, plan.images, plan.captions) for name in needed}
     images: dict[tuple[str, str], ImageSet] = {}
-    for row in (ORIGINAL, *methods):
-        patches = [erasure.key(model.revision, device) for erasure in erasures if erasure.row == row]
-        for name, prompts in sets.items():
+
+    def plan_images(row: str, names: Iterable[str], patches: list[str]) -> None:
+        for name in names:
+            prompts = sets[name]
             jobs = plan_jobs([(prompt.id, prompt.text) for prompt in prompts.prompts], plan.images, plan.seeds)
             key = generation_key(patches, model.revision, prompts.hash, plan, device)
             images[row, name] = ImageSet(row, name, folder.images(row, name), jobs, key)
+
+    plan_images(ORIGINAL, sets, [])
+    timeline: dict[str, tuple[str, int]] = {}
+    followed = {name: metric for name, metric in metrics.items() if name in FOLLOWED}
+    followed_sets = [name for name in sets if any(metric.prompts == name for metric in followed.values())]
+    for row in plan.rows:
+        keys = [erasure.key(model.revision, device) for erasure in erasures if erasure.row == row]
+        plan_images(row, sets, keys)
+        trained = next(erasure for erasure in erasures if erasure.row == row)
+        for step in trained.snapshots:
+            snapshot = f"{row}{SNAPSHOT}{step}"
+            timeline[snapshot] = (row, step)
+            same = {0: ORIGINAL, trained.steps: row}.get(step)  # both ends are drawn already
+            if same is None:
+                plan_images(snapshot, followed_sets, [f"{key}{SNAPSHOT}{step}" for key in keys])
+            else:
+                images |= {(snapshot, name): images[same, name] for name in followed_sets}
     if "coco" in sets and (reference := _reference(plan, model, sets["coco"], folder)):
         images[REFERENCE, "coco"] = reference
-    labels = {ORIGINAL: "Original", REFERENCE: "Real images"} | {name: method.label for name, method in methods.items()}
-    rows = (ORIGINAL, *methods, *([REFERENCE] if (REFERENCE, "coco") in images else []))
+    labels = {ORIGINAL: "Original", REFERENCE: "Real images"} | {erasure.row: erasure.label for erasure in erasures}
+    rows = (ORIGINAL, *plan.rows, *([REFERENCE] if (REFERENCE, "coco") in images else []))
     fingerprint = content_key(
         plan=plan.key,
         images=[(row, name, image_set.key) for (row, name), image_set in images.items()],
@@ -80,7 +101,41 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         metrics=[(name, metric.version) for name, metric in metrics.items()],
         stages=(SCORE_VERSION, TABLE_VERSION),
     )
-    return Cells(erasures, sets, images, metrics, rows, labels, fingerprint)
+    return Cells(concept, erasures, sets, images, metrics, followed, rows, timeline, labels, fingerprint)
+
+
+def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
+    erasures, without = [], []
+    for row, variant in plan.rows.items():
+        method: Method = METHODS.load(variant.method)
+        config = method.configure(family, concept.preset, variant.settings)
+        if method.needs_replacement and not concept.replacement:
+            without.append(row)
+        for seed in plan.seeds:
+            task = ErasureTask(
+                concept.name, concept.preset, concept.name, concept.replacement, concept.anchors, concept.phrase, seed
+            )
+            erasures.append(Erasure(
+                row, variant.label or method.label, variant.method, method, config, task, plan.train_steps,
+                plan.training.precision, (),
+            ))  # fmt: skip
+    if without:
+        raise BenchError(
+            f"{', '.join(without)}: these methods need a text that takes the place of {concept.name!r}. Give "
+            "--replacement TEXT, or leave them out of --methods."
+        )
+    if not plan.snapshots:
+        return tuple(erasures)
+    kept = tuple(
+        replace(erasure, snapshots=tuple(step for step in plan.snapshots if step <= (erasure.steps or -1)))
+        for erasure in erasures
+    )
+    if not any(erasure.snapshots for erasure in kept):
+        raise BenchError(
+            f"--snapshots {','.join(map(str, plan.snapshots))}: no method of the plan trains that many steps "
+            f"({', '.join(f'{e.row}: {e.steps or 0}' for e in kept)})."
+        )
+    return kept
 
 
 def _reference(plan: Plan, model: ModelSource, prompts: PromptSet, folder: RunFolder) -> ImageSet | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from importlib.metadata import version
@@ -27,6 +28,12 @@ mini_app = typer.Typer(
     help="The embedded model: look at it, measure it, train it again.\n\nExample: bench mini evaluate",
 )
 app.add_typer(mini_app, name="mini")
+speed_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="How fast generation and training are on this machine.\n\nExample: bench speed generation",
+)
+app.add_typer(speed_app, name="speed")
 
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
@@ -48,14 +55,26 @@ def _root(
 @app.command()
 def run(
     plan: Annotated[str, typer.Argument(help="A YAML file or a built-in plan's name.")] = "main",
-    methods: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
-    concept: Annotated[str | None, typer.Option(help="What to erase; see `bench list concepts`.")] = None,
+    methods: Annotated[
+        str | None, typer.Option(help="all (the papers' six), every (all registered), or names with commas.")
+    ] = None,
+    concept: Annotated[
+        str | None, typer.Option(help="What to erase: see `bench list concepts`, or any text with --kind.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Of a text of your own: object, style, person, …")] = None,
+    replacement: Annotated[str | None, typer.Option(help="The text that takes the concept's place.")] = None,
     model: Annotated[
         str | None, typer.Option(help="mini, sd-v1-4, a diffusers folder, or a hub id (OWNER/NAME[@REVISION]).")
     ] = None,
     metrics: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
     images: Annotated[int | None, typer.Option(help="Images per prompt set and seed.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Run seeds with commas.")] = None,
+    snapshots: Annotated[
+        str | None, typer.Option(help="Training steps to score too, with commas: writes timeline.csv and .png.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="METHOD.KEY=VALUE, a method's setting; repeat for more.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; changes no image.")] = None,
     precision: Annotated[str | None, typer.Option(help="Of generation: auto, fp32, fp16 or bf16.")] = None,
     device: DeviceOption = "auto",
@@ -81,24 +100,26 @@ def run(
     flags: dict[str, Any] = {
         "methods": _split(methods),
         "concept": concept,
+        "kind": kind,
+        "replacement": replacement,
         "model": model,
         "metrics": _split(metrics),
         "images": images if images is not None else 8 if quick else None,
         "seeds": _integers("--seeds", seeds),
         "train_steps": 10 if quick else None,
+        "snapshots": _integers("--snapshots", snapshots),
+        "settings": _settings(settings or []) or None,
         "generation": generation or None,
     }
     resolved = load_plan(plan, {key: value for key, value in flags.items() if value is not None})
     from erasebench.prompts.concepts import get_concept
 
-    get_concept(resolved.concept)
+    get_concept(resolved.concept, resolved.kind, resolved.replacement)
     folder = RunFolder(out if out is not None else default_folder(resolved))
     if dry_run:
-        rows = len(resolved.methods) + 1
+        rows = len(resolved.rows) + 1
         typer.echo(resolved.to_yaml())
-        typer.echo(
-            f"# {folder.root}: {len(resolved.methods) * len(resolved.seeds)} erasures, {rows} models to draw with"
-        )
+        typer.echo(f"# {folder.root}: {len(resolved.rows) * len(resolved.seeds)} erasures, {rows} models to draw with")
         return
     from .models import choose_device
     from .runner import run as run_plan
@@ -139,7 +160,7 @@ def table(
 
 @app.command("list")
 def list_(
-    what: Annotated[str, typer.Argument(help="methods, metrics, models, concepts, prompts or plans.")],
+    what: Annotated[str, typer.Argument(help="methods, metrics, models, concepts, kinds, prompts or plans.")],
 ) -> None:
     """List what can be named in a plan.
 
@@ -147,7 +168,7 @@ def list_(
     """
     kinds = {
         "methods": _list_methods, "metrics": _list_metrics, "models": _list_models,
-        "concepts": _list_concepts, "prompts": _list_prompts, "plans": _list_plans,
+        "concepts": _list_concepts, "kinds": _list_kinds, "prompts": _list_prompts, "plans": _list_plans,
     }  # fmt: skip
     if what not in kinds:
         raise unknown("list", what, kinds, "bench list --help")
@@ -158,7 +179,100 @@ def list_(
 
 
 @app.command()
-def speed(
+def tune(
+    methods: Annotated[str, typer.Option(help="all, every, or names with commas.")] = "every",
+    concept: Annotated[str, typer.Option(help="What to tune on; never what is reported.")] = "garbage truck",
+    out: Annotated[Path, typer.Option(help="The table to write.")] = Path("results") / "tuning.csv",
+    runs: Annotated[Path, typer.Option(help="The run's folder; the same again resumes.")] = Path("results")
+    / "runs"
+    / "tuning",
+    device: DeviceOption = "auto",
+) -> None:
+    """Find each method's settings on the embedded model: the same grid and criterion for every one.
+
+    Example: bench tune --methods esd,sdd --out tuning.csv
+    """
+    from .layout import RunFolder
+    from .models import choose_device
+    from .plan import resolve_methods
+    from .runner import run as run_plan
+    from .store import write_text
+    from .tuning import grid_results, tuning_plan
+
+    plan, folder = tuning_plan(resolve_methods(_split(methods) or []), concept), RunFolder(runs)
+    failures = _with_resume_hint(lambda: run_plan(plan, folder, choose_device(device)))
+    results = grid_results(plan, folder)
+    write_text(out, results.to_csv(index=False))
+    typer.echo(results[results["chosen"]].to_string(index=False))
+    typer.echo(f"{out}: all {len(results)} points")
+    for cell, reason in failures.items():
+        typer.echo(f"failed: {cell}: {reason}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    row: Annotated[str, typer.Argument(metavar="METHOD", help="One of its methods or variants.")],
+    to: Annotated[Path, typer.Option(help="A new folder.")],
+    seed: Annotated[int | None, typer.Option(help="Which run seed's weights; the first by default.")] = None,
+) -> None:
+    """Write an erased model as a folder for StableDiffusionPipeline.from_pretrained, with a model card.
+
+    Example: bench export results/runs/main-1a2b3c4d esd --to my-model
+    """
+    from .export import export as write
+    from .layout import RunFolder
+
+    typer.echo(write(RunFolder(folder), row, to, seed))
+
+
+@app.command()
+def new(
+    what: Annotated[str, typer.Argument(help="method.")],
+    name: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
+    to: Annotated[Path | None, typer.Option(help="A folder for a package of its own.")] = None,
+) -> None:
+    """Write a working method and its test: into a checkout of erasebench, or as a package of its own.
+
+    Example: bench new method my-method
+    """
+    from .scaffold import new_method
+
+    if what != "method":
+        raise unknown("kind of file", what, ["method"], "bench new --help")
+    for file in new_method(name, to):
+        typer.echo(file)
+    typer.echo(f"next: bench check {name}" if to is None and Path("methods").is_dir() else "next: see CONTRIBUTING.md")
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A registered method.")],
+) -> None:
+    """Run the contract that every method must satisfy, on the embedded model.
+
+    Example: bench check esd
+    """
+    from .registry import METHODS
+
+    method = METHODS.load(name)
+    from .contract import Subject, run_checks
+    from .sources import find_model
+
+    broken = False
+    for text, error in run_checks(Subject(method, find_model("mini").load("cpu"))):
+        typer.echo(f"{'ok    ' if error is None else 'BROKEN'}  {text}")
+        if error is not None:
+            typer.echo(f"        {error}")
+        broken = broken or error is not None
+    if broken:
+        raise typer.Exit(1)
+
+
+@speed_app.command("generation")
+def speed_generation(
     model: Annotated[str, typer.Option(help="As for `bench run`.")] = "mini",
     images: Annotated[int, typer.Option(help="Images to draw in each way.", min=2)] = 64,
     steps: Annotated[int, typer.Option(help="DDIM steps.", min=1)] = 25,
@@ -168,12 +282,33 @@ def speed(
 ) -> None:
     """Measure generation against the usual evaluation script and against the machine's limit.
 
-    Example: bench speed --images 64
+    Example: bench speed generation --images 64
     """
     from .models import choose_device
     from .speed import measure, report
 
     typer.echo(report(measure(model, choose_device(device), images, steps, batch_size, rounds)))
+
+
+@speed_app.command("training")
+def speed_training(
+    methods: Annotated[str, typer.Option(help="all, every, or names with commas.")] = "every",
+    model: Annotated[str, typer.Option(help="As for `bench run`; sd-v1-4-random needs no weights.")] = "mini",
+    steps: Annotated[int, typer.Option(help="Training steps to time.", min=1)] = 16,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare a training step's time with the bare UNet forwards and backwards that it consists of.
+
+    Example: bench speed training --methods esd,ours --model sd-v1-4-random --steps 1 --rounds 1
+    """
+    from .models import choose_device
+    from .plan import resolve_methods
+    from .speed_training import measure_overheads
+
+    chosen = choose_device(device)
+    for line in measure_overheads(resolve_methods(_split(methods) or []), model, chosen, steps, rounds):
+        typer.echo(line)
 
 
 @mini_app.command()
@@ -254,6 +389,23 @@ def _integers(option: str, text: str | None) -> list[int] | None:
         raise BenchError(f"{option} {text}: give whole numbers with commas, such as 0,1,2.") from None
 
 
+def _settings(given: list[str]) -> dict[str, dict[str, Any]]:
+    """`METHOD.KEY=VALUE` flags as a plan's settings; values are YAML, and 1e-4 is a number."""
+    import yaml
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        row, dot, key = name.strip().partition(".")
+        if not equals or not dot or not key:
+            raise BenchError(f"--set {text}: write METHOD.KEY=VALUE, such as esd.lr=1e-4.")
+        parsed = yaml.safe_load(value)
+        with contextlib.suppress(ValueError):
+            parsed = float(parsed) if isinstance(parsed, str) and any(c.isdigit() for c in parsed) else parsed
+        found.setdefault(row, {})[key] = parsed if parsed is not None else ""
+    return found
+
+
 def _print_table(folder: Path) -> None:
     import yaml
     from rich.console import Console
@@ -287,7 +439,11 @@ def _with_resume_hint(work: Any) -> Any:
 def _list_methods() -> list[tuple[str, str]]:
     from .registry import METHODS
 
-    return [(entry.name, entry.summary) for entry in METHODS.entries().values()]
+    def text(name: str) -> str:
+        entry = METHODS.entries()[name]
+        return entry.summary + (f" Also: {', '.join(entry.aliases)}." if entry.aliases else "")
+
+    return [(name, text(name)) for name in METHODS.names()]
 
 
 def _list_metrics() -> list[tuple[str, str]]:
@@ -310,6 +466,12 @@ def _list_concepts() -> list[tuple[str, str]]:
     from erasebench.prompts.concepts import concept_names, get_concept
 
     return [(name, get_concept(name).kind) for name in concept_names()]
+
+
+def _list_kinds() -> list[tuple[str, str]]:
+    from erasebench.prompts.concepts import kinds
+
+    return [(kind, "") for kind in kinds()]
 
 
 def _list_prompts() -> list[tuple[str, str]]:

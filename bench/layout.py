@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REFERENCE, ORIGINAL = "reference", "original"
+SNAPSHOT = "@"  # between a row and a training step
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,21 @@ class RunFolder:
         return self.root / "run.json"
 
     def patch(self, row: str, seed: int) -> Path:
-        return self.root / "patches" / row / f"seed-{seed}.safetensors"
+        """The changed weights; for the row "esd@20" those after 20 steps of "esd"."""
+        method, _, step = row.partition(SNAPSHOT)
+        return self.root / "patches" / method / f"seed-{seed}{f'-step-{step}' if step else ''}.safetensors"
 
-    def cost(self, row: str, seed: int) -> Path:
+    def erasure(self, row: str, seed: int) -> Path:
+        """What was trained and what it cost."""
         return self.root / "patches" / row / f"seed-{seed}.json"
+
+    def checkpoint(self, row: str, seed: int) -> Path:
+        return self.root / "patches" / row / f"seed-{seed}.checkpoint"
+
+    @property
+    def cache(self) -> Path:
+        """Tensors that trainings share."""
+        return self.root / "cache"
 
     def images(self, row: str, prompt_set: str) -> Path:
         return self.root / "images" / row / prompt_set

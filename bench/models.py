@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import numpy as np
 import torch
 import transformers
-from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
-from .catalog import HUB_MODELS, MODELS
-from .errors import BenchError, ModelUnavailable, unknown
-from .store import folder_hash
+from .catalog import RANDOM_MODEL
+from .errors import BenchError, ModelUnavailable
+from .sources import ModelSource
 
-MINI_WEIGHTS = Path(__file__).parent / "mini" / "weights"
+Predict = Callable[[torch.Tensor, int, int], torch.Tensor]
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -70,9 +69,13 @@ class TextToImage:
         )
         return self.text_encoder(tokens.input_ids.to(self.device))[0]
 
-    def teacher(self) -> UNet2DConditionModel:
-        """A frozen copy of the UNet as it is now."""
-        return copy.deepcopy(self.unet).eval().requires_grad_(False)
+    def token_count(self, text: str) -> int:
+        """How many tokens a text has, without start, end and padding."""
+        return len(self.tokenizer(text, truncation=True).input_ids) - 2
+
+    def frozen_copy(self, shared: Iterable[torch.Tensor] = ()) -> UNet2DConditionModel:
+        """A frozen copy of the UNet as it is now; weights in `shared` never change and are not copied."""
+        return copy.deepcopy(self.unet, {id(weight): weight for weight in shared}).eval().requires_grad_(False)
 
     def predict_noise(
         self, z: torch.Tensor, t: torch.Tensor | int, context: torch.Tensor, unet: UNet2DConditionModel | None = None
@@ -98,6 +101,40 @@ class TextToImage:
         return [int(t) for t in self.scheduler.timesteps]
 
     @torch.no_grad()
+    def walk(
+        self,
+        z: torch.Tensor,
+        predict: Predict,
+        steps: int,
+        until: int | Sequence[int] | None = None,
+        solver: Literal["ddim", "dpm++"] = "ddim",
+    ) -> torch.Tensor:
+        """Run a sampler from pure noise with any noise estimate.
+
+        Args:
+            z: noise at the first level, (batch, channels, height, width).
+            predict: (z, timestep, step) → noise; z holds the rows that still go on.
+            steps: sampler steps.
+            until: stop before the step with this index, so that the result lies exactly at the noise level of
+                `timesteps(steps)[until]`; one for all rows or one for each; None for a clean latent.
+            solver: DDIM with η=0, or DPM-Solver++ (2M), which takes one `until` for all rows.
+        """
+        if solver == "ddim":
+            scheduler: Any = self.scheduler
+        else:
+            scheduler = DPMSolverMultistepScheduler.from_config(self.scheduler.config)
+        scheduler.set_timesteps(steps, device=self.device)
+        stop = len(scheduler.timesteps) if until is None else until
+        if isinstance(stop, int):
+            for step, t in enumerate(scheduler.timesteps[:stop]):
+                z = scheduler.step(predict(z, int(t), step), t, z).prev_sample
+            return z
+        z, ends = z.clone(), torch.tensor(stop, device=z.device)
+        for step, t in enumerate(scheduler.timesteps[: max(stop)]):
+            live = ends > step
+            z[live] = scheduler.step(predict(z[live], int(t), step), t, z[live]).prev_sample
+        return z
+
     def denoise(
         self,
         z: torch.Tensor,
@@ -106,33 +143,42 @@ class TextToImage:
         *,
         steps: int,
         guidance: float,
-        until: int | None = None,
+        until: int | Sequence[int] | None = None,
         unet: UNet2DConditionModel | None = None,
+        solver: Literal["ddim", "dpm++"] = "ddim",
     ) -> torch.Tensor:
-        """DDIM (η=0) with classifier-free guidance from pure noise.
+        """`walk` with classifier-free guidance: ε(∅) + guidance · (ε(c) − ε(∅)).
 
         Args:
             z: noise at the first level, (batch, channels, height, width).
-            context: embeddings, (batch or 1, 77, width).
-            empty: the embedding of "", (1, 77, width).
+            context: embeddings, (batch, 77, width), or (1, 77, width) for all rows.
+            empty: the embedding of "" or of a negative prompt, (1, 77, width).
             steps: sampler steps.
-            guidance: ε(∅) + guidance · (ε(c) − ε(∅)); at 1 the unconditional forward is left out.
-            until: stop before the step with this index, so that the result lies exactly at the noise
-                level of `timesteps(steps)[until]`; None for a clean latent.
+            guidance: at 1 the unconditional forward is left out.
+            until: as for `walk`; several levels need a single context.
             unet: the network that draws; the model's own by default.
+            solver: as for `walk`.
         """
-        levels = self.timesteps(steps)
-        stop = len(levels) if until is None else until
-        context = context.expand(len(z), -1, -1)
-        both = context if guidance == 1 else torch.cat([empty.expand(len(z), -1, -1), context])
-        for t in levels[:stop]:
+
+        def predict(z: torch.Tensor, t: int, step: int) -> torch.Tensor:
+            conditions = context.expand(len(z), -1, -1)
             if guidance == 1:
-                noise = self.predict_noise(z, t, both, unet)
-            else:
-                unconditional, conditional = self.predict_noise(torch.cat([z, z]), t, both, unet).chunk(2)
-                noise = unconditional + guidance * (conditional - unconditional)
-            z = self.scheduler.step(noise, t, z).prev_sample
-        return z
+                return self.predict_noise(z, t, conditions, unet)
+            both = torch.cat([empty.expand(len(z), -1, -1), conditions])
+            unconditional, conditional = self.predict_noise(torch.cat([z, z]), t, both, unet).chunk(2)
+            return unconditional + guidance * (conditional - unconditional)
+
+        return self.walk(z, predict, steps, until, solver)
+
+    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """√ᾱ_t · latents + √(1 − ᾱ_t) · noise, with one timestep t in 0 … 999 for each row."""
+        return self.scheduler.add_noise(latents, noise, t)
+
+    @torch.no_grad()
+    def encode_images(self, images: np.ndarray) -> torch.Tensor:
+        """The latents' mean of uint8 images of shape (batch, height, width, 3), scaled as the UNet takes them."""
+        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mean.float() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, z: torch.Tensor) -> np.ndarray:
@@ -145,6 +191,14 @@ class TextToImage:
         """Starting noise, one generator on the CPU for each seed: the same image whatever the batch or the device."""
         drawn = [torch.randn(self.latent_shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return torch.stack(drawn).to(self.device)
+
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The parts as a plain diffusers pipeline that shares this model's weights."""
+        return StableDiffusionPipeline(
+            vae=self.vae, text_encoder=self.text_encoder, tokenizer=self.tokenizer, unet=self.unet,
+            scheduler=DDIMScheduler.from_config(self.scheduler.config), safety_checker=None, feature_extractor=None,
+            requires_safety_checker=False,
+        )  # fmt: skip
 
     def set_precision(self, precision: str) -> None:
         """Cast all parts for generation, to what `resolve_precision` gave."""
@@ -187,65 +241,15 @@ def choose_device(wanted: str) -> str:
     return "cuda" if wanted != "cpu" and available else "cpu"
 
 
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model comes from, known before its weights are read.
+def load(source: ModelSource, device: str) -> TextToImage:
+    """Read a model's weights in float32."""
+    if source.source == RANDOM_MODEL:
+        from .full_size import random_pipeline
 
-    Attributes:
-        name: as the user gave it.
-        family: "mini" for the embedded model, "sd" for all others.
-        source: a folder or a hub id.
-        hub_revision: a hub commit or branch; None for a folder.
-        revision: a content hash or hub id and revision; part of every cache key.
-    """
-
-    name: str
-    family: str
-    source: str
-    hub_revision: str | None
-    revision: str
-
-    def load(self, device: str) -> TextToImage:
-        """Read the weights in float32."""
-        pipeline = _read_pipeline(self.source, self.hub_revision)
-        return TextToImage(pipeline, self.name, self.family, self.revision, device)
-
-
-def find_model(name: str) -> ModelSource:
-    """Resolve "mini", a named hub model, a local diffusers folder, or a hub id ("owner/name[@revision]").
-
-    Raises:
-        BenchError: there is no such model, or the folder is no pipeline.
-    """
-    folder = Path(name)
-    if name == "mini":
-        # The judge is part of the embedded model: the hash covers both.
-        return ModelSource(name, "mini", str(MINI_WEIGHTS / "pipeline"), None, folder_hash(MINI_WEIGHTS))
-    if folder.is_dir():
-        check_pipeline_folder(folder)
-        return ModelSource(name, "sd", name, None, folder_hash(folder))
-    if name in HUB_MODELS:
-        hub_id, revision = HUB_MODELS[name]
-    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        hub_id, _, wanted = name.partition("@")
-        revision = wanted or "main"
-    elif "/" in name:
-        raise BenchError(f"--model {name}: there is no such folder.")
+        pipeline = random_pipeline()
     else:
-        raise unknown("model", name, MODELS, "bench list models")
-    return ModelSource(name, "sd", hub_id, revision, f"{hub_id}@{revision}")
-
-
-def check_pipeline_folder(folder: Path) -> None:
-    """Raise unless `folder` holds a Stable Diffusion pipeline in diffusers' layout."""
-    needed = ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"]
-    missing = [part for part in needed if not (folder / part).exists()]
-    if missing:
-        raise BenchError(
-            f"--model {folder}: not a diffusers pipeline, {', '.join(missing)} missing. Expected a folder as "
-            "StableDiffusionPipeline.save_pretrained writes it; convert a single checkpoint file with "
-            "StableDiffusionPipeline.from_single_file first."
-        )
+        pipeline = _read_pipeline(source.source, source.hub_revision)
+    return TextToImage(pipeline, source.name, source.family, source.revision, device)
 
 
 def _read_pipeline(source: str, revision: str | None) -> StableDiffusionPipeline:

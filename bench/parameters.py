@@ -14,6 +14,7 @@ GROUPS: dict[str, str] = {
     "xattn": r"attn2",
     "xattn-kv": r"attn2\.to_[kv]\.",
     "selfattn": r"attn1",
+    "attention": r"attn[12]",
     "noxattn": r"^(?!.*attn2)(?!time_embed)(?!conv_out\.)",
     "full": r"",
 }

@@ -23,7 +23,12 @@ def snapshot(unet: nn.Module) -> dict[str, torch.Tensor]:
 
 def difference(before: Patch, unet: nn.Module) -> dict[str, torch.Tensor]:
     """Copies of the weights of `unet` that are not bit-equal to `before`, float32 on the CPU."""
-    after = {name: value.detach().cpu() for name, value in unet.state_dict().items()}
+    return changed(before, unet.state_dict())
+
+
+def changed(before: Patch, weights: Patch) -> dict[str, torch.Tensor]:
+    """Copies of those of `weights` that are not bit-equal to `before`, float32 on the CPU."""
+    after = {name: value.detach().cpu() for name, value in weights.items()}
     return {name: value.float().clone() for name, value in after.items() if not torch.equal(value, before[name])}
 
 

@@ -8,10 +8,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import BenchError, unknown
-from .registry import METHODS, METRICS
+from .layout import ORIGINAL, REFERENCE
+from .registry import METHODS, METRICS, Registry
 from .store import content_key
 
 PLANS = files("erasebench") / "plans"
+RESERVED = (ORIGINAL, REFERENCE)
 # What a key means for results: these change none, so that they are no part of the plan's hash.
 WITHOUT_EFFECT = {"generation": {"batch_size"}}
 
@@ -29,12 +31,32 @@ class Generation(_Strict):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
 
 
+class Training(_Strict):
+    """How methods are trained: the same for every method of a table."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Variant(_Strict):
+    """A row of its own: a method with other settings."""
+
+    method: str
+    label: str | None = None
+    settings: dict[str, Any] = {}
+
+
 class Plan(_Strict):
     """A run: one model, one concept, many methods, metrics and seeds.
 
     Attributes:
+        concept: a built-in concept's name, or with `kind` any text.
+        kind: of a text of the user's own: object, style, person, …
+        replacement: the text that takes the concept's place; None for the built-in one.
+        methods: registered names; `all` for the papers' six, `every` for all that are registered.
+        variants: further rows by name.
         images: images per prompt set and seed.
         train_steps: an upper limit on every method's training steps, for trials; None for the method's own.
+        snapshots: training steps at which concept rate and SSIM are scored too.
         settings: overrides of methods' configurations, by method name.
         captions: a CSV file with a column `prompt`; None for the embedded world's captions.
         reference: a folder of real images for FID and KID; None for the embedded world's renders.
@@ -43,15 +65,26 @@ class Plan(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "main"
     model: str = "mini"
     concept: str = "nudity"
-    methods: list[str]
+    kind: str | None = None
+    replacement: str | None = None
+    methods: list[str] = []
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], Variant] = {}
     metrics: list[str]
     images: Annotated[int, Field(ge=1)]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     train_steps: Annotated[int, Field(ge=1)] | None = None
+    snapshots: list[Annotated[int, Field(ge=0)]] = []
     settings: dict[str, dict[str, Any]] = {}
     captions: str | None = None
     reference: str | None = None
+    training: Training = Training()
     generation: Generation = Generation()
+
+    @property
+    def rows(self) -> dict[str, Variant]:
+        """The rows to train, by name: methods and variants."""
+        own = {name: Variant(method=name, settings=self.settings.get(name, {})) for name in self.methods}
+        return own | self.variants
 
     @property
     def key(self) -> str:
@@ -90,14 +123,24 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
     if not isinstance(content, dict):
         raise BenchError(f"{where}: a plan is a mapping with the keys {', '.join(Plan.model_fields)}.")
     given = dict(overrides)
-    generation = {**(content.get("generation") or {}), **given.pop("generation", {})}
-    merged = {**content, **given} | ({"generation": generation} if generation else {})
+    for key in ("generation", "settings"):
+        if key in given:
+            given[key] = _merged(content.get(key) or {}, given[key])
+    merged = {**content, **given}
     merged.setdefault("name", path.stem)
     try:
         plan = Plan(**merged)
     except ValidationError as error:
         raise BenchError("\n".join(_explain(detail, where, tree, overrides) for detail in error.errors())) from None
     return _resolve(plan)
+
+
+def _merged(below: Any, above: dict[str, Any]) -> Any:
+    """Two mappings as one, their inner mappings too."""
+    if not isinstance(below, dict):
+        return below
+    both = {key: _merged(below[key], above[key]) for key in above if isinstance(below.get(key), dict)}
+    return {**below, **above, **both}
 
 
 def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[str, Any]) -> str:
@@ -111,7 +154,8 @@ def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[st
     line = _line(tree, location)
     place = f"{where}, line {line}" if line else where
     if detail["type"] == "extra_forbidden":
-        fields = Generation.model_fields if location[0] == "generation" else Plan.model_fields
+        inner: dict[str, type[_Strict]] = {"generation": Generation, "training": Training, "variants": Variant}
+        fields = inner.get(str(location[0]) if len(location) > 1 else "", Plan).model_fields
         return f"{place}: {unknown('key', str(location[-1]), fields, 'bench list plans')} Allowed: {', '.join(fields)}."
     return f"{place}: {key}: {_reason(detail)}."
 
@@ -135,18 +179,32 @@ def _line(node: yaml.Node | None, location: list[Any]) -> int | None:
 
 
 def _resolve(plan: Plan) -> Plan:
-    """Replace `all`, and check every name."""
-    methods = _expand(plan.methods, METHODS.names())
-    metrics = _expand(plan.metrics, METRICS.names())
-    for name in methods:
-        METHODS.check(name)
-    for name in metrics:
-        METRICS.check(name)
-    for name in plan.settings:
+    """Replace `all`, `every` and aliases, and check every name."""
+    methods = resolve_methods(plan.methods)
+    metrics = _expand(plan.metrics, {"all": METRICS.names()}, METRICS)
+    if not methods and not plan.variants:
+        raise BenchError("methods: none is named, and there are no variants. `bench list methods` shows them all.")
+    variants = {}
+    for name, variant in plan.variants.items():
+        if name in METHODS.entries() or name in RESERVED:
+            raise BenchError(f"variants: {name!r} is taken. Choose another name for this row.")
+        variants[name] = variant.model_copy(update={"method": METHODS.check(variant.method)})
+    settings: dict[str, dict[str, Any]] = {}
+    for name, values in plan.settings.items():
         if METHODS.check(name) not in methods:
             raise BenchError(f"settings: {name!r} is not among the plan's methods ({', '.join(methods)}).")
-    return plan.model_copy(update={"methods": methods, "metrics": metrics, "seeds": list(dict.fromkeys(plan.seeds))})
+        settings.setdefault(METHODS.check(name), {}).update(values)
+    resolved = {
+        "methods": methods, "metrics": metrics, "variants": variants, "settings": settings,
+        "seeds": list(dict.fromkeys(plan.seeds)), "snapshots": sorted(set(plan.snapshots)),
+    }  # fmt: skip
+    return plan.model_copy(update=resolved)
 
 
-def _expand(names: list[str], known: list[str]) -> list[str]:
-    return list(dict.fromkeys(item for name in names for item in (known if name == "all" else [name])))
+def resolve_methods(names: list[str]) -> list[str]:
+    """Registered names for names, aliases, `all` and `every`."""
+    return _expand(names, {"all": list(METHODS.first), "every": METHODS.names()}, METHODS)
+
+
+def _expand(names: list[str], groups: dict[str, list[str]], registry: Registry) -> list[str]:
+    return list(dict.fromkeys(registry.check(item) for name in names for item in groups.get(name, [name])))

@@ -50,6 +50,10 @@ class StageBar:
         elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._line()
 
+    def reach(self, count: int, text: str) -> None:
+        """Set the count, for work that may jump ahead."""
+        self.advance(count - self.count, text)
+
     def say(self, text: str) -> None:
         """Change the text beside the count."""
         self.advance(0, text)

@@ -18,11 +18,19 @@ from .errors import BenchError, unknown
 
 @dataclass(frozen=True)
 class Entry:
-    """One registered function: its name, its docstring's first line, and where it lives ("module:attribute")."""
+    """One registered function.
+
+    Attributes:
+        name: how plans call it.
+        summary: its docstring's first line.
+        target: where it lives, "module:attribute".
+        aliases: other names for it.
+    """
 
     name: str
     summary: str
     target: str
+    aliases: tuple[str, ...] = ()
 
 
 class Registry:
@@ -51,10 +59,16 @@ class Registry:
         entries = self.entries()
         return [name for name in self.first if name in entries] + [name for name in entries if name not in self.first]
 
+    def aliases(self) -> dict[str, str]:
+        """Registered names by their aliases."""
+        return {alias: entry.name for entry in self.entries().values() for alias in entry.aliases}
+
     def check(self, name: str) -> str:
-        """Return `name`, or raise with the nearest names."""
+        """The registered name for a name or an alias, or raise with the nearest names."""
+        aliases = self.aliases()
+        name = aliases.get(name, name)
         if name not in self.entries():
-            raise unknown(self.kind, name, self.names(), f"bench list {self.kind}s")
+            raise unknown(self.kind, name, [*self.names(), *aliases], f"bench list {self.kind}s")
         return name
 
     def load(self, name: str) -> Any:
@@ -77,7 +91,8 @@ class Registry:
                 called = decorator.func if isinstance(decorator, ast.Call) else decorator
                 if isinstance(called, ast.Name) and called.id == self.kind:
                     summary = (ast.get_docstring(node) or "").split("\n")[0]
-                    yield Entry(self._public(node.name), summary, f"{self.package}.{file.stem}:{node.name}")
+                    target = f"{self.package}.{file.stem}:{node.name}"
+                    yield Entry(self._public(node.name), summary, target, _aliases(decorator))
 
     def _plugged_in(self) -> Iterator[Entry]:
         for point in entry_points(group=self.package):
@@ -88,5 +103,12 @@ class Registry:
         return name.replace("_", "-") if self.kind == "method" else name
 
 
-METHODS = Registry("method")
+def _aliases(decorator: ast.expr) -> tuple[str, ...]:
+    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
+    return next((tuple(ast.literal_eval(k.value)) for k in keywords if k.arg == "aliases"), ())
+
+
+# The methods of the two papers' tables: what `all` means. `every` is all that are registered.
+PAPERS = ("all-but-one", "esd", "sdd", "ablating", "forget-me-not", "adversarial-preservation")
+METHODS = Registry("method", first=PAPERS)
 METRICS = Registry("metric", first=("concept_rate", "nudenet_rate", "fid", "kid", "clip_score", "ssim"))

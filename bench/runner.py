@@ -14,16 +14,20 @@ import yaml
 from filelock import FileLock, Timeout
 
 from .errors import BenchError, ModelUnavailable
-from .layout import ORIGINAL, REFERENCE, RunFolder
+from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .pictures import write_overview
 from .plan import Plan
+from .sources import find_model
 from .store import read_json, write_json, write_text
 from .tables import write_tables
+from .timeline import write_timeline
 
 if TYPE_CHECKING:
     from .cells import Cells
-    from .models import ModelSource, TextToImage
+    from .models import TextToImage
     from .scoring import ImageSet, ScoringContext, Vision
+    from .sources import ModelSource
+    from .stages import Erasure
 
 DEFAULT_PARENT = Path("results") / "runs"
 
@@ -41,9 +45,9 @@ def run(plan: Plan, folder: RunFolder, device: str) -> dict[str, str]:
     Raises:
         BenchError: the folder belongs to another plan, is in use, or can't be written.
     """
-    from .models import find_model, resolve_precision
-
     source = find_model(plan.model)
+    from .models import resolve_precision
+
     precision = resolve_precision(plan.generation.precision, device)
     with _claimed(folder, plan):
         return _Run(plan, source, folder, device, precision).go()
@@ -118,6 +122,8 @@ class _Run:
             raise
         write_tables(self.folder, self.plan, self.cells.rows, self.cells.labels)
         write_overview(self.folder, self.cells.images, self.cells.labels)
+        if self.cells.timeline:
+            write_timeline(self.folder, self.cells.timeline, self.cells.followed, self.cells.labels)
         self._write_status("failed" if self.failures else "complete")
         return self.failures
 
@@ -140,6 +146,7 @@ class _Run:
             "precision": self.precision,
             "prompts": {name: {"source": s.source, "hash": s.hash} for name, s in self.cells.prompt_sets.items()},
             "rows": list(self.cells.rows),
+            "timeline": {snapshot: list(place) for snapshot, place in self.cells.timeline.items()},
             "labels": self.cells.labels,
             "failures": self.failures,
             "provenance": provenance(self.device),
@@ -170,30 +177,40 @@ class _Run:
         from .progress import StageBar
         from .stages import erase
 
-        with StageBar("erase", len(self.cells.erasures), "models") as bar:
+        total = sum(erasure.steps or 1 for erasure in self.cells.erasures)
+        before = 0
+        with StageBar("erase", total, "steps") as bar:
             for erasure in self.cells.erasures:
+
+                def report(step: int, text: str, erasure: Erasure = erasure, before: int = before) -> None:
+                    bar.reach(before + step, f"{erasure.label}: {text}")
+
+                bar.say(erasure.label)
                 try:
                     key = erasure.key(self.source.revision, self.device)
-                    erase(self.folder, erasure, key, self._training_model, bar.say)
+                    erase(self.folder, erasure, key, self._training_model, report)
                 except ModelUnavailable:
                     raise
                 except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
                     self._failed(f"erase {erasure.row} seed {erasure.task.seed}", error)
-                bar.advance(1, erasure.method.label)
+                before += erasure.steps or 1
+                bar.reach(before, erasure.label)
 
-    def _healthy_rows(self) -> list[str]:
-        broken = {cell.split()[1] for cell in self.failures}
-        return [row for row in self.cells.rows if row not in broken]
+    def _healthy(self, row: str) -> bool:
+        return row.partition(SNAPSHOT)[0] not in {cell.split()[1] for cell in self.failures}
 
     def _generate(self) -> None:
         from .progress import StageBar
         from .stages import draw, prepare_images, store_reference
 
-        rows = self._healthy_rows()
-        sets = [images for (row, _), images in self.cells.images.items() if row in rows and images.paths is None]
+        sets = [
+            images
+            for (row, _), images in self.cells.images.items()
+            if self._healthy(row) and images.row == row and images.paths is None
+        ]
         with StageBar("generate", sum(len(images.jobs) for images in sets), "images") as bar:
             for images in sets:
-                bar.say(f"{self.cells.labels[images.row]}, {images.name}")
+                bar.say(f"{images.row}, {images.name}")
                 try:
                     prepare_images(self.folder, images)
                     if images.row == REFERENCE:
@@ -213,28 +230,29 @@ class _Run:
         from .progress import StageBar
         from .stages import score
 
-        rows = self._healthy_rows()
-        with StageBar("score", len(rows) * len(self.cells.metrics), "scores") as bar:
-            for row in rows:
-                for name, metric in self.cells.metrics.items():
-                    bar.say(f"{self.cells.labels[row]}: {metric.label}")
-                    images = self.cells.images.get((row, metric.prompts or ""))
-                    try:
-                        score(self.folder, name, metric, self._context(row, metric.prompts), images)
-                    except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)
-                        self._failed(f"score {row} {name}", error)
-                    bar.advance(1)
+        cells = [(row, name, metric) for row in self.cells.rows for name, metric in self.cells.metrics.items()]
+        cells += [(row, name, metric) for row in self.cells.timeline for name, metric in self.cells.followed.items()]
+        cells = [cell for cell in cells if self._healthy(cell[0])]
+        with StageBar("score", len(cells), "scores") as bar:
+            for row, name, metric in cells:
+                bar.say(f"{row}: {metric.label}")
+                images = self.cells.images.get((row, metric.prompts or ""))
+                try:
+                    score(self.folder, name, metric, self._context(row, metric.prompts), images)
+                except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)
+                    self._failed(f"score {row} {name}", error)
+                bar.advance(1)
 
     def _context(self, row: str, prompts: str | None) -> ScoringContext:
         from .scoring import ScoringContext
 
         costs: list[dict[str, Any]] = []
-        if row not in (ORIGINAL, REFERENCE):
-            stored = [read_json(self.folder.cost(row, seed)) or {} for seed in self.plan.seeds]
+        if row in self.plan.rows:
+            stored = [read_json(self.folder.erasure(row, seed)) or {} for seed in self.plan.seeds]
             costs = [record["cost"] for record in stored]
         images: dict[tuple[str, str], ImageSet] = self.cells.images
         return ScoringContext(
-            concept=self.plan.concept,
+            concept=self.cells.concept,
             row=row,
             original=images.get((ORIGINAL, prompts or "")),
             reference=images.get((REFERENCE, prompts or "")),

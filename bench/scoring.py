@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
+    from erasebench.prompts.concepts import Concept
+
     from .generate import Job
 
 Better = Literal["higher", "lower"]
@@ -24,11 +26,13 @@ class NotApplicable(Exception):
 class ImageScores:
     """One value an image, in the image set's order; None where the image could not be scored.
 
-    `note` names what the value depends on (detector, model, version); `details` is kept with the scores.
+    `note` names what the value depends on (detector, model, version); `qualifier` is what its heading must say
+    besides; `details` is kept with the scores.
     """
 
     values: Sequence[float | None]
     note: str = ""
+    qualifier: str = ""
     details: Sequence[Any] | None = None
 
 
@@ -41,12 +45,14 @@ class SetScore:
     low: float | None = None
     high: float | None = None
     note: str = ""
+    qualifier: str = ""
 
 
 class Vision(Protocol):
     """A model that embeds images and texts in one space."""
 
     name: str
+    qualifier: str  # what a heading says of scores by this model; "" for the field's usual one
 
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray: ...
     def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray: ...
@@ -96,7 +102,7 @@ class ScoringContext:
     """What a metric may use beside the images that it scores.
 
     Attributes:
-        concept: the erased concept's name.
+        concept: what is erased.
         row: the row's name.
         original: the original model's images of the same prompts and seeds.
         reference: real images of the same prompts, or None where there are none.
@@ -106,7 +112,7 @@ class ScoringContext:
         costs: one training cost for each seed; empty for rows that train nothing.
     """
 
-    concept: str
+    concept: Concept
     row: str
     original: ImageSet | None
     reference: ImageSet | None

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
 from torch.utils.flop_counter import FlopCounterMode
 
 from .generate import Job, generate, image_seed
-from .models import TextToImage, find_model
+from .models import TextToImage
+from .sources import find_model
 
 MATRIX_SIZE = 2048
 
@@ -43,11 +43,7 @@ def measure(
 ) -> Speed:
     """Time both ways and the matrix product in turn, `rounds` times; float32 throughout on a CPU."""
     model = find_model(model_name).load(device)
-    pipeline = StableDiffusionPipeline(
-        vae=model.vae, text_encoder=model.text_encoder, tokenizer=model.tokenizer, unet=model.unet,
-        scheduler=DDIMScheduler.from_config(model.scheduler.config), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )  # fmt: skip
+    pipeline = model.pipeline()
     pipeline.set_progress_bar_config(disable=True)
     prompts = [f"a photo of a {word}" for word in ("cat", "bus", "church", "woman", "guitar", "boat", "house", "dog")]
     jobs = [Job(f"prompt-{k:04d}", prompts[k % len(prompts)], 0, image_seed(0, str(k), 0)) for k in range(images)]

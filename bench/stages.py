@@ -3,33 +3,57 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
+
 from .generate import Job, generate, write_png
-from .layout import ORIGINAL, REFERENCE, RunFolder
+from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
-from .patch import Patch, attached, check, difference, load_patch, save_patch, snapshot
+from .patch import Patch, attached, changed, check, difference, load_patch, save_patch, snapshot
 from .plan import Generation, Plan
 from .scoring import ImageScores, ImageSet, Metric, NotApplicable, ScoringContext, SetScore
 from .stats import bootstrap_interval
 from .store import content_key, read_json, write_json
-from .training import Report, Trainer, measured
+from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 1, 1, 1
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 1, 2
 
 
 @dataclass(frozen=True)
 class Erasure:
-    """One method with its configuration and one seed."""
+    """One row's training with one seed.
+
+    Attributes:
+        row: the row's name.
+        label: how tables name it.
+        name: the method's registered name.
+        method: the method.
+        config: its configuration.
+        task: what is erased, and the seed.
+        max_steps: an upper limit on steps, or None.
+        precision: of training: auto, fp32 or bf16.
+        snapshots: steps whose weights are kept too.
+    """
 
     row: str
+    label: str
+    name: str
     method: Method
     config: MethodConfig
     task: ErasureTask
     max_steps: int | None
+    precision: str
+    snapshots: tuple[int, ...]
+
+    @property
+    def steps(self) -> int | None:
+        """Optimiser updates; None for a closed form."""
+        steps: int | None = getattr(self.config, "steps", None)
+        return steps if steps is None else min(steps, self.max_steps or steps)
 
     def key(self, model_revision: str, device: str) -> str:
         return content_key(
@@ -37,38 +61,54 @@ class Erasure:
             version=ERASE_VERSION,
             model=model_revision,
             device=device,
-            method=(self.row, self.method.version),
+            method=(self.name, self.method.version),
             config=self.config.model_dump(),
             task=vars(self.task),
             max_steps=self.max_steps,
+            precision=self.precision,
         )
 
 
 def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], TextToImage], report: Report) -> bool:
-    """Train, check and store one patch with its cost; False if it was there already."""
-    seed = erasure.task.seed
-    patch_file, cost_file = folder.patch(erasure.row, seed), folder.cost(erasure.row, seed)
-    if (read_json(cost_file) or {}).get("key") == key and patch_file.exists():
+    """Train, check and store one patch with its cost; False if it was there already.
+
+    An interrupted training goes on from its checkpoint; patches of snapshots are written as they come.
+    """
+    row, seed = erasure.row, erasure.task.seed
+    patch_file, facts_file, checkpoint = (
+        folder.patch(row, seed),
+        folder.erasure(row, seed),
+        folder.checkpoint(row, seed),
+    )
+    snapshots = [folder.patch(f"{row}{SNAPSHOT}{step}", seed) for step in erasure.snapshots if step]
+    if (read_json(facts_file) or {}).get("key") == key and all(file.exists() for file in (patch_file, *snapshots)):
         return False
+    if snapshots and not all(file.exists() for file in snapshots):
+        checkpoint.unlink(missing_ok=True)  # it may lie behind a snapshot that is missing
     network = model()
     before = snapshot(network.unet)
+
+    def keep(step: int, weights: Mapping[str, torch.Tensor]) -> None:
+        if step:
+            save_patch(folder.patch(f"{row}{SNAPSHOT}{step}", seed), changed(before, weights))
+
     trainer = Trainer(
-        network,
-        erasure.config.parameters,
-        seed,
-        erasure.max_steps,
-        lambda text: report(f"{erasure.method.label}: {text}"),
-    )
+        network, erasure.config.parameters, seed, erasure.max_steps, erasure.precision, report,
+        frozenset(erasure.snapshots), keep, Workspace(checkpoint, folder.cache, key),
+    )  # fmt: skip
     try:
-        with measured(network) as cost:
-            erasure.method.erase(network, erasure.task, erasure.config, trainer)
-        cost.train_steps = trainer.steps_done
+        erasure.method.erase(network, erasure.task, erasure.config, trainer)
+        cost = trainer.cost()
         patch = difference(before, network.unet)
-        check(patch, set(trainer.parameters), erasure.method.label)
+        check(patch, set(trainer.parameters), erasure.label)
         save_patch(patch_file, patch)
     finally:
         network.unet.load_state_dict(before)
-    write_json(cost_file, {"key": key, "config": erasure.config.model_dump(), "cost": cost.as_dict()})
+    write_json(facts_file, {
+        "key": key, "method": erasure.name, "config": erasure.config.model_dump(), "task": vars(erasure.task),
+        "cost": asdict(cost), "history": trainer.history,
+    })  # fmt: skip
+    checkpoint.unlink(missing_ok=True)
     return True
 
 
@@ -132,7 +172,7 @@ def score_key(name: str, metric: Metric, row: str, context: ScoringContext, imag
         version=SCORE_VERSION,
         metric=(name, metric.version),
         row=row,
-        concept=context.concept,
+        concept=vars(context.concept),
         images=key_of(images),
         original=key_of(context.original),
         reference=key_of(context.reference),
@@ -150,7 +190,7 @@ def score(folder: RunFolder, name: str, metric: Metric, context: ScoringContext,
     record: dict[str, Any] = {
         "key": key, "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
         "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": 0,
-        "note": "", "reason": "",
+        "digits": metric.digits, "is_cost": metric.prompts is None, "note": "", "qualifier": "", "reason": "",
     }  # fmt: skip
     try:
         if context.row == REFERENCE and not metric.with_reference:
@@ -159,7 +199,7 @@ def score(folder: RunFolder, name: str, metric: Metric, context: ScoringContext,
     except NotApplicable as reason:
         record["reason"] = str(reason)
     else:
-        record["note"] = result.note
+        record |= {"note": result.note, "qualifier": result.qualifier}
         if isinstance(result, SetScore):
             record |= {"value": result.value, "low": result.low, "high": result.high, "n": result.n}
         elif images is not None:

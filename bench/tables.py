@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,22 +12,26 @@ from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
 from .store import read_json, write_text
 
-TABLE_VERSION = 1  # raise it when the tables' form changes
-DIGITS = {
-    "fid": 2,
-    "kid": 5,
-    "clip_score": 4,
-    "train_steps": 0,
-    "train_seconds": 1,
-    "unet_forwards": 0,
-    "peak_memory_mb": 0,
-}
-COSTS = ("train_steps", "train_seconds", "unet_forwards", "peak_memory_mb")
+TABLE_VERSION = 2  # raise it when the tables' form changes
 UNRANKED_ROWS = (ORIGINAL, REFERENCE)
 ARROWS = {"lower": "↓", "higher": "↑"}
 TEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
 
 Scores = dict[tuple[str, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """How a metric's column is headed and printed; `is_cost` columns are not ranked."""
+
+    label: str
+    better: str = "higher"
+    digits: int = 3
+    is_cost: bool = False
+
+    def shown(self, value: float | None) -> str:
+        """A value as tables print it; an em dash for none."""
+        return "—" if value is None or pd.isna(value) else f"{value:.{self.digits}f}"
 
 
 def read_scores(folder: RunFolder, rows: Sequence[str], metrics: Sequence[str]) -> Scores:
@@ -51,33 +56,30 @@ def leaderboard(scores: Scores, plan: Plan, rows: Sequence[str], labels: dict[st
     return pd.DataFrame(lines)
 
 
-def shown(name: str, value: float | None) -> str:
-    """A value as tables print it; an em dash for none."""
-    return "—" if value is None or pd.isna(value) else f"{value:.{DIGITS.get(name, 3)}f}"
-
-
-def ranks(table: pd.DataFrame, name: str, better: str) -> dict[str, int]:
+def ranks(table: pd.DataFrame, name: str, heading: Heading) -> dict[str, int]:
     """1 for the best and 2 for the second-best methods by shown value; ties share a rank, costs are not ranked."""
-    if name in COSTS:
+    if heading.is_cost:
         return {}
     values = {
-        row: float(shown(name, value))
+        row: float(heading.shown(value))
         for row, value in zip(table["row"], table[name], strict=True)
-        if row not in UNRANKED_ROWS and shown(name, value) != "—"
+        if row not in UNRANKED_ROWS and heading.shown(value) != "—"
     }
-    places = sorted(set(values.values()), reverse=better == "higher")[:2]
+    places = sorted(set(values.values()), reverse=heading.better == "higher")[:2]
     return {row: places.index(value) + 1 for row, value in values.items() if value in places} if len(values) > 1 else {}
 
 
-def headings(scores: Scores, plan: Plan) -> dict[str, tuple[str, str]]:
-    """Label and better direction of each metric, from the scores."""
+def headings(scores: Scores, plan: Plan) -> dict[str, Heading]:
+    """How each metric is headed, from the scores; a qualifier such as "judge" stands behind the label."""
     found = {}
     for name in plan.metrics:
-        record = next((r for (_, metric), r in scores.items() if metric == name), {})
-        label = record.get("label", name)
-        if name in ("fid", "kid", "clip_score") and any("judge" in n for n in _notes(scores, name)):
-            label += " (judge)"
-        found[name] = (label, record.get("better", "higher"))
+        records = [record for (_, metric), record in scores.items() if metric == name]
+        if not records:
+            found[name] = Heading(name)
+            continue
+        qualifier = next((record["qualifier"] for record in records if record["qualifier"]), "")
+        label = f"{records[0]['label']} ({qualifier})" if qualifier else records[0]["label"]
+        found[name] = Heading(label, records[0]["better"], records[0]["digits"], records[0]["is_cost"])
     return found
 
 
@@ -97,8 +99,8 @@ def footnotes(scores: Scores, plan: Plan) -> list[str]:
         f"{plan.generation.steps} steps, guidance {plan.generation.guidance:g}. "
         "Best bold, second best underlined, among methods; 95 % intervals over prompts in leaderboard.csv."
     ]
-    for name, (label, _) in headings(scores, plan).items():
-        if name in COSTS:
+    for name, heading in headings(scores, plan).items():
+        if heading.is_cost:
             continue
         counts = sorted({record["n"] for (_, metric), record in scores.items() if metric == name and record["n"]})
         unscored = sum(record["unscored"] for (_, metric), record in scores.items() if metric == name)
@@ -109,21 +111,21 @@ def footnotes(scores: Scores, plan: Plan) -> list[str]:
             r["reason"] for (row, m), r in scores.items() if m == name and r["reason"] and row not in UNRANKED_ROWS
         }
         why = f"; empty: {'; '.join(sorted(reasons))}" if reasons else ""
-        lines.append(f"{label}: {n}{extra}{f'; {note}' if note else ''}{why}.")
+        lines.append(f"{heading.label}: {n}{extra}{f'; {note}' if note else ''}{why}.")
     return lines
 
 
 def markdown(scores: Scores, table: pd.DataFrame, plan: Plan) -> str:
     """The leaderboard as a GitHub table with footnotes."""
     heads = headings(scores, plan)
-    lines = ["| | " + " | ".join(f"{label} {ARROWS[better]}" for label, better in heads.values()) + " |"]
+    lines = ["| | " + " | ".join(f"{head.label} {ARROWS[head.better]}" for head in heads.values()) + " |"]
     lines.append("|---|" + "---:|" * len(heads))
     marks = {1: "**{}**", 2: "<u>{}</u>"}
     for _, line in table.iterrows():
         cells = []
-        for name, (_, better) in heads.items():
-            place = ranks(table, name, better).get(line["row"])
-            cells.append(marks.get(place or 0, "{}").format(shown(name, line[name])))
+        for name, head in heads.items():
+            place = ranks(table, name, head).get(line["row"])
+            cells.append(marks.get(place or 0, "{}").format(head.shown(line[name])))
         lines.append(f"| {line['label']} | " + " | ".join(cells) + " |")
     notes = "\n".join(f"- {note}" for note in footnotes(scores, plan))
     return "\n".join(lines) + f"\n\n{notes}\n"
@@ -135,14 +137,14 @@ def latex(scores: Scores, table: pd.DataFrame, plan: Plan) -> str:
     marks = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
     lines = [r"\begin{tabular}{l" + "r" * len(heads) + "}", r"\toprule"]
     lines.append(
-        " & ".join(["", *(f"{_tex(label)} {TEX_ARROWS[better]}" for label, better in heads.values())]) + r" \\"
+        " & ".join(["", *(f"{_tex(head.label)} {TEX_ARROWS[head.better]}" for head in heads.values())]) + r" \\"
     )
     lines.append(r"\midrule")
     for _, line in table.iterrows():
         cells = []
-        for name, (_, better) in heads.items():
-            place = ranks(table, name, better).get(line["row"])
-            value = shown(name, line[name]).replace("—", "--")
+        for name, head in heads.items():
+            place = ranks(table, name, head).get(line["row"])
+            value = head.shown(line[name]).replace("—", "--")
             cells.append(marks.get(place or 0, "{}").format(value))
         lines.append(" & ".join([_tex(line["label"]), *cells]) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
@@ -169,27 +171,27 @@ def terminal_tables(folder: RunFolder, plan: Plan) -> list[Any]:
     table = pd.read_csv(folder.table("csv"))
     scores = read_scores(folder, list(table["row"]), plan.metrics)
     heads = headings(scores, plan)
-    reached = [name for name in heads if name not in COSTS]
-    cost = [name for name in heads if name in COSTS]
+    reached = [name for name in heads if not heads[name].is_cost]
+    cost = [name for name in heads if heads[name].is_cost]
     title = f"{plan.name}: erasing “{plan.concept}” from {plan.model}"
     parts = ((title, reached, table), ("Cost", cost, table[~table["row"].isin(UNRANKED_ROWS)]))
     return [_terminal_table(text, names, lines, heads) for text, names, lines in parts if names]
 
 
-def _terminal_table(title: str, names: list[str], lines: pd.DataFrame, heads: dict[str, tuple[str, str]]) -> Any:
+def _terminal_table(title: str, names: list[str], lines: pd.DataFrame, heads: dict[str, Heading]) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     view = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     view.add_column("", no_wrap=True)
     for name in names:
-        view.add_column(f"{heads[name][0]} {ARROWS[heads[name][1]]}", justify="right", min_width=7)
+        view.add_column(f"{heads[name].label} {ARROWS[heads[name].better]}", justify="right", min_width=7)
     styles = {1: "bold", 2: "underline"}
     for _, line in lines.iterrows():
         cells = [str(line["label"])]
         for name in names:
-            style = styles.get(ranks(lines, name, heads[name][1]).get(line["row"], 0))
-            text = shown(name, line[name])
+            style = styles.get(ranks(lines, name, heads[name]).get(line["row"], 0))
+            text = heads[name].shown(line[name])
             cells.append(f"[{style}]{text}[/]" if style else text)
         view.add_row(*cells)
     return view

@@ -17,7 +17,7 @@ class UnitScale:
     """A CLIP model's embeddings at a root mean square of 1, for FID and KID: their length means nothing."""
 
     def __init__(self, vision: Vision) -> None:
-        self.name, self._vision = f"{vision.name} (unit scale)", vision
+        self.name, self.qualifier, self._vision = f"{vision.name} (unit scale)", vision.qualifier, vision
 
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
         """Image embeddings, float32 of shape (images, width)."""
@@ -31,6 +31,8 @@ class UnitScale:
 
 class OpenClip:
     """An open_clip model by architecture and weights."""
+
+    qualifier = ""
 
     def __init__(self, device: str, architecture: str = CLIP_ARCHITECTURE, weights: str = CLIP_WEIGHTS) -> None:
         import open_clip
@@ -65,7 +67,7 @@ class OpenClip:
 class CleanFidInception:
     """clean-fid's own Inception, on images resized by clean-fid's own antialiased bicubic resize."""
 
-    name = "clean-fid Inception"
+    name, qualifier = "clean-fid Inception", ""
 
     def __init__(self, device: str) -> None:
         from cleanfid.features import build_feature_extractor

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from torch.nn.functional import mse_loss
 
 from erasebench import MethodConfig, method
 
 if TYPE_CHECKING:
-    import torch
-
     from erasebench import ErasureTask, TextToImage, Trainer
 
 
 class Config(MethodConfig):
-    """Defaults are the original recipe's for Stable Diffusion v1.4 (paper, section 4; authors' code)."""
+    """Defaults are the original recipe's for Stable Diffusion v1.4 (paper, section 4; authors' code).
 
-    parameters: Literal["xattn", "noxattn", "full", "selfattn"] = "noxattn"  # ESD-u, the paper's choice for nudity
+    The recipe "2024" is the authors' newer code: latents from the original model, lr 5e-5, 200 steps.
+    """
+
+    recipes: ClassVar = {"2024": {"steps": 200, "lr": 5e-5}}
+
+    recipe: Literal["original", "2024"] = "original"
+    parameters: Literal["xattn", "noxattn", "full", "selfattn"] = "noxattn"  # ESD-u; ESD-x is xattn (section 4)
     steps: int = 1000  # authors' code
     batch: int = 1
     lr: float = 1e-5  # section 4
@@ -24,36 +31,63 @@ class Config(MethodConfig):
     sampler_guidance: float = 3.0  # authors' code
 
 
+def target(concept: torch.Tensor, empty: torch.Tensor, eta: float) -> torch.Tensor:
+    """ε*(∅) − η (ε*(c) − ε*(∅)) (equation 6)."""
+    return empty - eta * (concept - empty)
+
+
 @method(
     label="ESD",
     paper="arXiv 2303.07345",
     config=Config,
-    presets={"mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 2e-3, "sampler_steps": 12}},
+    presets={
+        "style": {"parameters": "xattn"},  # section 4: ESD-x for styles, ESD-u for nudity and objects
+        "mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 1e-3, "sampler_steps": 12},
+    },
 )
 def esd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Steer the noise prediction for the concept away from it, against the original's guidance.
 
-    Equations 5 and 6: ‖ε_θ(z_t, c, t) − [ε*(z_t, ∅, t) − η (ε*(z_t, c, t) − ε*(z_t, ∅, t))]‖², where z_t is drawn
-    by the student itself down to exactly the noise level that is trained on.
+    Equations 5 and 6: ‖ε_θ(z_t, c, t) − [ε*(z_t, ∅, t) − η (ε*(z_t, c, t) − ε*(z_t, ∅, t))]‖². z_t is drawn by the
+    student itself (recipe 2024: by the original) down to exactly the noise level that is trained on.
     """
-    import torch
-    from torch.nn.functional import mse_loss
-
-    teacher = model.teacher()
-    concept, empty = model.encode([task.prompt]), model.encode([""])
+    teacher = trainer.teacher
+    concept, empty = trainer.text(task.prompt), trainer.text("")
+    both = torch.cat([empty, concept])
     levels = model.timesteps(config.sampler_steps)
 
-    def loss() -> torch.Tensor:
-        level = trainer.random_level(len(levels))
-        t = levels[level]
-        z = model.denoise(
-            trainer.noise(config.batch), concept, empty,
-            steps=config.sampler_steps, guidance=config.sampler_guidance, until=level,
+    def latents(noise: torch.Tensor, until: int | list[int], own: bool) -> torch.Tensor:
+        return model.denoise(
+            noise, concept, empty, steps=config.sampler_steps, guidance=config.sampler_guidance, until=until,
+            unet=None if own else teacher,
         )  # fmt: skip
+
+    def targets(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        noise = model.predict_noise(z.repeat(2, 1, 1, 1), t.repeat(2), both.repeat_interleave(len(z), 0), teacher)
+        unconditional, conditional = noise.chunk(2)
+        return target(conditional, unconditional, config.eta)
+
+    def draw(generator: torch.Generator, steps: int) -> dict[str, torch.Tensor]:
+        level = torch.randint(len(levels), (steps,), generator=generator).repeat_interleave(config.batch)
+        t = torch.tensor(levels)[level].to(model.device)
+        z = latents(trainer.noise(steps * config.batch, generator), level.tolist(), own=False)
+        drawn = {"z": z, "t": t, "target": targets(z, t)}
+        return {name: value.unflatten(0, (steps, config.batch)) for name, value in drawn.items()}
+
+    what = {"esd": task.prompt, "eta": config.eta, "guidance": config.sampler_guidance, "batch": config.batch}
+    drawn_ahead = trainer.drawn_ahead({**what, "sampler": config.sampler_steps}, draw)
+
+    def batch_of(step: int) -> dict[str, torch.Tensor]:
+        if config.recipe == "2024":
+            return drawn_ahead(step)
+        level = trainer.random_level(len(levels))
+        t = torch.full((config.batch,), levels[level], device=model.device)
+        z = latents(trainer.noise(config.batch), level, own=True)
         with torch.no_grad():
-            unconditional = model.predict_noise(z, t, empty, teacher)
-            conditional = model.predict_noise(z, t, concept, teacher)
-            target = unconditional - config.eta * (conditional - unconditional)
-        return mse_loss(model.predict_noise(z, t, concept), target)
+            return {"z": z, "t": t, "target": targets(z, t)}
+
+    def loss(step: int) -> torch.Tensor:
+        batch = batch_of(step)
+        return mse_loss(model.predict_noise(batch["z"], batch["t"], concept), batch["target"])
 
     trainer.fit(loss, steps=config.steps, lr=config.lr)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import torch
+from torch.nn.functional import mse_loss
+
 from erasebench import MethodConfig, method
 
 if TYPE_CHECKING:
-    import torch
-
     from erasebench import ErasureTask, TextToImage, Trainer
 
 
@@ -30,22 +31,18 @@ class Config(MethodConfig):
     label="SDD",
     paper="arXiv 2307.05977",
     config=Config,
-    presets={"mini": {"steps": 200, "batch": 4, "lr": 1e-3, "ema": 0.95, "sampler_steps": 12}},
+    presets={"mini": {"steps": 100, "batch": 4, "lr": 1e-3, "ema": 0.95, "sampler_steps": 12}},
 )
 def sdd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Distil the model's own unconditional prediction into the concept's; the result is the moving average.
 
     Equation 6: ‖ε_θ(z_t, c, t) − sg ε_θ(z_t, ∅, t)‖², both from the student; z_t is drawn by the moving average.
     """
-    import torch
-    from torch.nn.functional import mse_loss
-
-    average = model.teacher()
-    student_weights, average_weights = list(model.unet.parameters()), list(average.parameters())
-    concept, empty = model.encode([task.prompt]), model.encode([""])
+    average = trainer.moving_average(config.ema)
+    concept, empty = trainer.text(task.prompt), trainer.text("")
     levels = model.timesteps(config.sampler_steps)
 
-    def loss() -> torch.Tensor:
+    def loss(step: int) -> torch.Tensor:
         level = trainer.random_level(len(levels))
         t = levels[level]
         z = model.denoise(
@@ -56,13 +53,6 @@ def sdd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
             target = model.predict_noise(z, t, empty)
         return mse_loss(model.predict_noise(z, t, concept), target)
 
-    def update_average() -> None:
-        torch._foreach_lerp_(average_weights, [p.detach() for p in student_weights], 1 - config.ema)
-
     trainer.fit(
-        loss, steps=config.steps, lr=config.lr, optimiser="adamw",
-        weight_decay=config.weight_decay, clip=config.clip, after_step=update_average,
-    )  # fmt: skip
-    with torch.no_grad():
-        for weight, mean in zip(student_weights, average_weights, strict=True):
-            weight.copy_(mean)
+        loss, steps=config.steps, lr=config.lr, optimiser="adamw", weight_decay=config.weight_decay, clip=config.clip
+    )

@@ -20,4 +20,4 @@ def clip_score(images: ImageSet, context: ScoringContext) -> ImageScores:
     texts = list(dict.fromkeys(job.text for job in images.jobs))
     embedded = dict(zip(texts, vision.text_features(texts), strict=True))
     values = [float(feature @ embedded[job.text]) for feature, job in zip(features, images.jobs, strict=True)]
-    return ImageScores(values, note=vision.name)
+    return ImageScores(values, vision.name, vision.qualifier)

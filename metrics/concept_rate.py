@@ -1,31 +1,50 @@
 """How often a model still draws the erased concept."""
 
+import numpy as np
+
 from erasebench import ImageScores, ImageSet, ScoringContext, metric
-from erasebench.scoring import NotApplicable
 
 THRESHOLD = 0.5
+SYNONYM = 0.9  # cosine of two texts from which on they are taken to mean the same
 
 
-@metric(label="Concept rate", better="lower", prompts="concept")
+@metric(label="Concept rate", better="lower", prompts="concept", version=2)
 def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
-    """The share of images, drawn for prompts that ask for the concept, in which the judge finds it.
+    """The share of images, drawn for prompts that ask for the concept, in which it is found.
 
-    Per image 1 or 0: the judge's probability of the concept is at least 0.5. Styles are read from its style
-    head, where the style must be the most probable. In [0, 1]; the probabilities are kept beside the values.
+    Per image 1 or 0. On the embedded model, for what its judge knows: the judge's probability is at least 0.5; styles
+    are read from its style head, where the style must be the most probable. For any other text, and on any other
+    model: zero-shot, the concept's text must be the nearest of the concepts' texts to the image (synonyms left out),
+    by the judge or by CLIP. In [0, 1]; probabilities or margins are kept beside the values.
     """
-    judge = context.judge
-    if judge is None:
-        raise NotApplicable("there is no concept detector for this model yet: the judge knows the embedded world")
+    judge, concept = context.judge, context.concept
+    if judge is None or concept.name not in (*judge.concepts, *judge.styles):
+        return _zero_shot(images, context)
     features = images.features(judge)
-    if context.concept in judge.concepts:
-        probabilities = judge.concept_probabilities(features)[:, judge.concepts.index(context.concept)]
+    if concept.name in judge.concepts:
+        probabilities = judge.concept_probabilities(features)[:, judge.concepts.index(concept.name)]
         found = probabilities >= THRESHOLD
     else:
         all_styles = judge.style_probabilities(features)
-        index = judge.styles.index(context.concept)
+        index = judge.styles.index(concept.name)
         probabilities, found = all_styles[:, index], all_styles.argmax(1) == index
     return ImageScores(
         [float(value) for value in found],
         note=f"{judge.name} {judge.revision}, probability ≥ {THRESHOLD}",
         details=[round(float(p), 4) for p in probabilities],
+    )
+
+
+def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
+    vision = context.judge or context.clip()
+    features = images.features(vision)
+    features = features / np.linalg.norm(features, axis=1, keepdims=True)
+    wanted = vision.text_features([context.concept.zero_shot_text])[0]
+    others = vision.text_features(context.concept.alternatives)
+    others = others[others @ wanted < SYNONYM]
+    margins = features @ wanted - (features @ others.T).max(1)
+    return ImageScores(
+        [float(margin > 0) for margin in margins],
+        note=f"{vision.name}, zero-shot among {len(others) + 1} texts",
+        details=[round(float(margin), 4) for margin in margins],
     )

@@ -28,4 +28,5 @@ def fid(images: ImageSet, context: ScoringContext) -> SetScore:
         float(value),
         len(drawn),
         note=f"{vision.name} features, {len(drawn)} drawn and {len(real)} real images{warning}",
+        qualifier=vision.qualifier,
     )

@@ -49,9 +49,8 @@ def kid(images: ImageSet, context: ScoringContext) -> SetScore:
         left_out = np.array([_without(g, drawn, real, groups, real_groups, dependent) for g in range(GROUPS)])
         error = np.sqrt((GROUPS - 1) / GROUPS * ((left_out - left_out.mean()) ** 2).sum())
         low, high = float(value - 1.96 * error), float(value + 1.96 * error)
-    return SetScore(
-        value, len(drawn), low, high, note=f"{vision.name} features, {len(drawn)} drawn and {len(real)} real images"
-    )
+    note = f"{vision.name} features, {len(drawn)} drawn and {len(real)} real images"
+    return SetScore(value, len(drawn), low, high, note, vision.qualifier)
 
 
 def _without(

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from erasebench.errors import unknown
+from erasebench.errors import BenchError, unknown
 
 
 @dataclass(frozen=True)
@@ -15,18 +15,46 @@ class Concept:
     """A concept to erase.
 
     Attributes:
-        name: as the judge knows it.
+        name: as the judge knows it, or a text of the user's own.
         kind: nudity, person, vehicle, animal, plant, object, building, place or style.
         phrase: the name with its article; for a style "in the style of NAME".
-        guide: the text that takes its place, for methods that need one.
+        replacement: the text that takes its place, for methods that need one; "" where there is none.
         templates: prompts with `{x}`, `{name}` or `{thing}` in them.
+        built_in: whether it stands in concepts.yaml.
     """
 
     name: str
     kind: str
     phrase: str
-    guide: str
+    replacement: str
     templates: tuple[str, ...]
+    built_in: bool = True
+
+    @property
+    def preset(self) -> str:
+        """The kind by which methods have presets: nudity, style or object."""
+        return self.kind if self.kind in ("nudity", "style") else "object"
+
+    @property
+    def anchors(self) -> tuple[str, ...]:
+        """Prompts that show the replacement; for a style, the plain things that it is asked for with."""
+        if self.kind == "style":
+            return tuple(f"{thing}{f' {place}' if place else ''}" for thing in style_things() for place in settings())
+        if not self.replacement:
+            return ()
+        return in_settings(self, self.replacement)
+
+    @property
+    def zero_shot_text(self) -> str:
+        """What an image of the concept is called."""
+        return f"a painting {self.phrase}" if self.kind == "style" else f"a photo of {self.phrase}"
+
+    @property
+    def alternatives(self) -> tuple[str, ...]:
+        """What images of the other built-in concepts (for a style, of the other styles) are called."""
+        others = (get_concept(name) for name in concept_names() if name != self.name)
+        texts = tuple(other.zero_shot_text for other in others if (other.kind == "style") == (self.kind == "style"))
+        return (*texts, "a photo") if self.kind == "style" else texts
 
 
 @cache
@@ -47,17 +75,54 @@ def settings() -> tuple[str, ...]:
     return tuple(_file()["settings"])
 
 
-def get_concept(name: str) -> Concept:
-    """The concept of this name.
+def kinds() -> list[str]:
+    """All kinds of concepts."""
+    return list(_file()["kinds"])
+
+
+def style_things() -> tuple[str, ...]:
+    """The things that styles are asked for with, such as "a cat"."""
+    return tuple(_file()["style_things"])
+
+
+def in_settings(concept: Concept, phrase: str) -> tuple[str, ...]:
+    """The concept's prompts with another phrase in its place, in every setting."""
+    places = ("",) if concept.kind == "place" else settings()
+    return tuple(f"{t.format(x=phrase)} {place}".strip() for place in places for t in concept.templates)
+
+
+def get_concept(name: str, kind: str | None = None, replacement: str | None = None) -> Concept:
+    """The concept of this name, or, where `kind` is given, any text of that kind.
 
     Raises:
-        BenchError: there is none; names the nearest.
+        BenchError: there is no such concept or kind; names the nearest.
     """
     content = _file()
-    if name not in content["concepts"]:
-        raise unknown("concept", name, content["concepts"], "bench list concepts")
-    entry = content["concepts"][name]
-    kind = content["kinds"][entry["kind"]]
-    article = entry.get("article", "a")
-    phrase = f"in the style of {name}" if entry["kind"] == "style" else f"{article} {name}".strip()
-    return Concept(name, entry["kind"], phrase, kind["guide"], tuple(kind["templates"]))
+    known = content["concepts"].get(name)
+    if known is not None and kind not in (None, known["kind"]):
+        raise BenchError(
+            f"--kind {kind}: {name!r} is a built-in concept of the kind {known['kind']}. Leave --kind out."
+        )
+    if known is None and kind is None:
+        raise BenchError(
+            f"{unknown('concept', name, content['concepts'], 'bench list concepts')} "
+            "To erase any other text, say what it is: --kind object (or style, person, …), "
+            "and what takes its place: --replacement TEXT."
+        )
+    if known is None and not name.strip():
+        raise BenchError("--concept: the text to erase is empty.")
+    chosen = str(known["kind"] if known is not None else kind)
+    if chosen not in content["kinds"]:
+        raise unknown("kind", chosen, content["kinds"], "bench list kinds")
+    defaults = content["kinds"][chosen]
+    article = known.get("article", "a") if known is not None else ""
+    return Concept(
+        name,
+        chosen,
+        f"in the style of {name}" if chosen == "style" else f"{article} {name}".strip(),
+        replacement
+        if replacement is not None
+        else (defaults["replacement"] if known is not None or chosen == "style" else ""),
+        tuple(defaults["templates"]),
+        known is not None,
+    )

@@ -10,7 +10,7 @@ from erasebench.errors import BenchError
 from erasebench.mini.world import Scene, render, scenes
 from erasebench.store import content_key
 
-from .concepts import Concept, concept_names, get_concept, settings
+from .concepts import Concept, concept_names, get_concept, in_settings, settings, style_things
 
 COCO_SEED = 2014  # of the held-out scenes; any other would do
 
@@ -60,11 +60,9 @@ def _numbered(texts: Sequence[str], prefix: str) -> tuple[Prompt, ...]:
 def _concept_prompts(concept: Concept, count: int) -> tuple[Prompt, ...]:
     texts = []
     if concept.kind == "style":
-        things = [f"a {name}" for name in ("cat", "house", "boat", "tree", "woman", "car", "guitar", "bird", "church")]
-        texts = [t.format(name=concept.name, thing=thing) for thing in things for t in concept.templates]
+        texts = [t.format(name=concept.name, thing=thing) for thing in style_things() for t in concept.templates]
     else:
-        places = ("",) if concept.kind == "place" else settings()
-        texts = [f"{t.format(x=concept.phrase)} {place}".strip() for place in places for t in concept.templates]
+        texts = list(in_settings(concept, concept.phrase))
     return _numbered(texts[:count], "concept")
 
 

@@ -7,7 +7,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 
 from erasebench.mini.judge import Judge
-from erasebench.models import TextToImage, find_model
+from erasebench.models import TextToImage
+from erasebench.sources import find_model
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,21 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
+from erasebench.generate import read_png
 from erasebench.registry import METHODS, METRICS
 
 BENCH = shutil.which("bench", path=str(Path(sys.executable).parent)) or "bench"
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
-SMALL = ["run", "--quick", "--methods", "esd,uce", "--images", "3", "--seeds", "0,1", "--device", "cpu"]
+SMALL = [
+    "run", "--quick", "--methods", "esd,uce", "--images", "3", "--seeds", "0,1", "--device", "cpu",
+    "--snapshots", "0,5,10",
+]  # fmt: skip
 
 
 def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -67,6 +74,87 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
         assert all("attn2" in name for name in patch)
     score = json.loads((finished / "scores" / "esd.concept_rate.json").read_text())
     assert {"prompt", "sample", "value"} <= set(score["values"][0])
+
+
+def test_the_timeline_holds_every_snapshot(finished: Path) -> None:
+    with (finished / "timeline.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert {(line["row"], line["step"]) for line in lines} == {("esd", "0"), ("esd", "5"), ("esd", "10")}
+    values = {(line["step"], line["metric"]): float(line["value"]) for line in lines}
+    assert values["0", "ssim"] == 1.0
+    assert values["10", "ssim"] < values["5", "ssim"] < 1.0
+    with (finished / "leaderboard.csv").open(newline="") as file:
+        end = next(line for line in csv.DictReader(file) if line["row"] == "esd")
+    assert float(end["ssim"]) == values["10", "ssim"]
+    assert (finished / "timeline.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: Path, tmp_path: Path) -> None:
+    target = tmp_path / "model"
+    done = bench("export", str(finished), "esd", "--to", str(target), "--seed", "1")
+    assert done.returncode == 0, done.stderr
+    card = (target / "README.md").read_text()
+    assert "nudity" in card
+    assert '"method": "esd"' in card
+    assert "| SSIM ↑ | — |" in card
+    pipeline = StableDiffusionPipeline.from_pretrained(target)
+    pipeline.set_progress_bar_config(disable=True)
+    stored = json.loads((finished / "images" / "esd" / "objects.json").read_text())
+    name = "object-0001-1.png"  # run seed 1's sample
+    noise = torch.randn(
+        (1, 4, 16, 16),
+        generator=torch.Generator().manual_seed(stored["seeds"][name]),
+    )
+    drawn = pipeline(
+        stored["prompts"]["object-0001"], num_inference_steps=10, guidance_scale=5.0, latents=noise
+    ).images[0]
+    assert np.abs(np.asarray(drawn).astype(int) - read_png(finished / "images" / "esd" / "objects" / name)).max() <= 1
+    again = bench("export", str(finished), "esd", "--to", str(target))
+    assert again.returncode == 2
+    assert "is not empty; nothing was written" in again.stderr
+    assert "unknown row 'sdd'" in bench("export", str(finished), "sdd", "--to", str(tmp_path / "x")).stderr
+
+
+def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
+    """`bench new` as a package of its own: registered by its entry point, listed, checked, run, its test passes."""
+    made = bench("new", "method", "my-method", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "erasebench-my-method"
+    assert (folder / "test_erasebench_my_method.py").exists()
+    assert "exists already; nothing was written" in bench("new", "method", "my-method", cwd=tmp_path).stderr
+    # What `pip install` would write, without network.
+    (folder / "erasebench_my_method-0.1.0.dist-info").mkdir()
+    (folder / "erasebench_my_method-0.1.0.dist-info" / "METADATA").write_text(
+        "Name: erasebench-my-method\nVersion: 0.1.0\n"
+    )
+    (folder / "erasebench_my_method-0.1.0.dist-info" / "entry_points.txt").write_text(
+        "[erasebench.methods]\nmy-method = erasebench_my_method:my_method\n"
+    )
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
+
+    def with_plugin(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
+
+    assert "my-method  " in with_plugin(BENCH, "list", "methods").stdout
+    checked = with_plugin(BENCH, "check", "my-method")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert checked.stdout.count("ok ") == 6
+    done = with_plugin(
+        BENCH, "run", "--quick", "--methods", "my-method", "--images", "2", "--metrics", "concept_rate,train_steps",
+        "--out", "out",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "My method" in done.stdout
+    tested = with_plugin(sys.executable, "-m", "pytest", "-q", str(folder))
+    assert tested.returncode == 0, tested.stdout
+    assert "6 passed" in tested.stdout
+
+
+def test_new_in_a_checkout_writes_one_method_file_and_its_test(tmp_path: Path) -> None:
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "erasebench"\n')
+    made = bench("new", "method", "mine", cwd=tmp_path)
+    assert made.stdout.split("\n")[:2] == ["methods/mine.py", "tests/test_mine.py"]
 
 
 def test_the_same_command_again_only_prints(finished: Path) -> None:
@@ -137,6 +225,21 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         (["run", "mian"], "unknown plan 'mian'. Did you mean 'main'"),
         (["run", "--images", "0"], "--images: input should be greater than or equal to 1"),
         (["run", "--seeds", "a"], "give whole numbers with commas"),
+        (["run", "--snapshots", "1,x"], "--snapshots 1,x: give whole numbers with commas"),
+        (["run", "--snapshots", "-1"], "--snapshots: input should be greater than or equal to 0"),
+        (["run", "--concept", "rubber duck"], "say what it is: --kind object"),
+        (["run", "--concept", "rubber duck", "--kind", "objct"], "unknown kind 'objct'. Did you mean 'object'"),
+        (["run", "--concept", "rubber duck", "--kind", "object"], "ablating: these methods need a text"),
+        (["run", "--set", "esd.lr"], "write METHOD.KEY=VALUE"),
+        (["run", "--set", "esx.lr=1"], "unknown method 'esx'"),
+        (["run", "--set", "uce.lr=1"], "'uce' is not among the plan's methods"),
+        (["run", "--set", "esd.lrr=1"], "ESD: setting 'lrr' is wrong"),
+        (["run", "--set", "esd.lr=fast"], "ESD: setting 'lr' is wrong: input should be a valid number, not 'fast'"),
+        (["check", "esdd"], "unknown method 'esdd'"),
+        (["new", "metod", "x"], "unknown kind of file 'metod'"),
+        (["new", "method", "My Method"], "is no method's name"),
+        (["new", "method", "esd"], "there is a method 'esd' already"),
+        (["export", "/", "esd", "--to", "x"], "is no run's folder"),
         (["run", "--device", "gpu"], "--device is auto, cpu or cuda, not 'gpu'"),
         (["run", "--out", "/proc/nowhere"], "can't be written"),
         (["run", "--model", "/"], "not a diffusers pipeline"),
@@ -168,7 +271,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["methods", "metrics", "models", "concepts", "prompts", "plans"])
+@pytest.mark.parametrize("what", ["methods", "metrics", "models", "concepts", "kinds", "prompts", "plans"])
 def test_lists_and_help_import_no_torch(what: str) -> None:
     code = (
         "import sys; from erasebench.cli import app\n"
@@ -182,7 +285,13 @@ def test_lists_and_help_import_no_torch(what: str) -> None:
     assert done.stdout
 
 
-@pytest.mark.parametrize("command", ["run", "table", "list", "speed", "mini train", "mini evaluate", "mini world"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "run", "table", "tune", "list", "export", "new", "check", "speed generation", "speed training", "mini train",
+        "mini evaluate", "mini world",
+    ],
+)  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = bench(*command.split(), "--help")
     assert done.returncode == 0
@@ -196,7 +305,7 @@ def test_version_and_lists() -> None:
 
 
 def test_speed_reports_ratios_and_the_limit() -> None:
-    done = bench("speed", "--images", "2", "--steps", "2", "--batch-size", "2", "--rounds", "1")
+    done = bench("speed", "generation", "--images", "2", "--steps", "2", "--batch-size", "2", "--rounds", "1")
     assert done.returncode == 0, done.stderr
     assert "of the limit's speed" in done.stdout
     assert "times as fast as one by one" in done.stdout

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DPMSolverMultistepScheduler
 
 from erasebench.generate import Job, generate, image_seed, read_png
 from erasebench.models import TextToImage
@@ -67,11 +67,7 @@ def test_different_seeds_give_different_images(mini: TextToImage, whole: dict[st
 
 
 def test_images_equal_the_diffusers_pipeline(mini: TextToImage, whole: dict[str, np.ndarray]) -> None:
-    pipeline = StableDiffusionPipeline(
-        vae=mini.vae, text_encoder=mini.text_encoder, tokenizer=mini.tokenizer, unet=mini.unet,
-        scheduler=DDIMScheduler.from_config(mini.scheduler.config), safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
-    )  # fmt: skip
+    pipeline = mini.pipeline()
     pipeline.set_progress_bar_config(disable=True)
     job = JOBS[1]
     drawn = pipeline(
@@ -96,3 +92,29 @@ def test_denoising_stops_at_exactly_the_level(mini: TextToImage) -> None:
     expected = alpha_next.sqrt() * clean + (1 - alpha_next).sqrt() * noise
     stopped = mini.denoise(z, context, empty, steps=5, guidance=3.0, until=1)
     assert torch.allclose(stopped, expected, atol=1e-5)
+
+
+def test_each_row_of_a_walk_stops_at_its_own_level(mini: TextToImage) -> None:
+    context, empty = mini.encode(["a cat"]), mini.encode([""])
+    z, levels = mini.noise([1, 2, 3, 4]), [0, 3, 5, 1]
+    together = mini.denoise(z, context, empty, steps=6, guidance=3.0, until=levels)
+    for k, level in enumerate(levels):
+        alone = mini.denoise(z[k : k + 1], context, empty, steps=6, guidance=3.0, until=level)
+        assert torch.allclose(together[k], alone[0], atol=1e-4)
+
+
+def test_dpm_solver_draws_what_diffusers_draws_with_it(mini: TextToImage) -> None:
+    pipeline = mini.pipeline()
+    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(mini.scheduler.config)
+    pipeline.set_progress_bar_config(disable=True)
+    z = mini.noise([7])
+    drawn = pipeline("a bus", num_inference_steps=8, guidance_scale=6.0, latents=z, output_type="latent").images
+    mine = mini.denoise(z, mini.encode(["a bus"]), mini.encode([""]), steps=8, guidance=6.0, solver="dpm++")
+    assert torch.allclose(mine, drawn, atol=1e-3)
+
+
+def test_images_are_encoded_to_what_they_are_decoded_from(mini: TextToImage) -> None:
+    z = mini.denoise(mini.noise([3]), mini.encode(["a red bus"]), mini.encode([""]), steps=8, guidance=5.0)
+    image = mini.decode(z)
+    again = mini.decode(mini.encode_images(image))
+    assert np.abs(image.astype(float) - again).mean() < 8  # grey levels

@@ -1,5 +1,6 @@
 """Every metric: its contract, and its value against the library that users would call."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,17 @@ from skimage.metrics import structural_similarity
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from erasebench import ImageScores, ImageSet, Metric, ScoringContext, SetScore
+from erasebench.cost import Cost
 from erasebench.generate import Job, write_png
 from erasebench.metrics.kid import squared_mmd
 from erasebench.mini.judge import Judge
 from erasebench.mini.world import CONCEPTS, Scene, Thing, caption, render, scenes
+from erasebench.prompts.concepts import get_concept
 from erasebench.registry import METRICS
 from erasebench.scoring import NotApplicable
 from erasebench.stages import _aggregate
 
-COST = {"train_steps": 10, "train_seconds": 2.5, "unet_forwards": 99, "peak_memory_mb": 512.0}
+COST = asdict(Cost(10, 2.5, 99, 12, 512.0))
 
 
 def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str = "esd") -> ImageSet:
@@ -31,9 +34,9 @@ def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str
     return ImageSet(row, "coco", folder, jobs, "key")
 
 
-def context_of(judge: Judge | None, concept: str = "cat", **changes: object) -> ScoringContext:
+def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = None, **changes: object) -> ScoringContext:
     given = {
-        "concept": concept, "row": "esd", "original": None, "reference": None, "judge": judge,
+        "concept": get_concept(concept, kind), "row": "esd", "original": None, "reference": None, "judge": judge,
         "clip": lambda: judge, "distance": lambda: judge, "costs": [COST],
     }  # fmt: skip
     return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
@@ -69,6 +72,17 @@ def test_every_metric_scores_or_says_why_not(name: str, judge: Judge, world: tup
         assert result.note
 
 
+def test_the_concept_rate_of_a_free_text_is_zero_shot(judge: Judge, tmp_path: Path) -> None:
+    """A text that the judge has no head for: its synonyms among the built-in concepts are left out."""
+    metric: Metric = METRICS.load("concept_rate")
+    names = ["cat"] * 10 + ["car", "church", "woman", "guitar", "boat"] * 2
+    renders = [render(Scene((Thing(name, CONCEPTS[name].usual),), "plain", None, k)) for k, name in enumerate(names)]
+    result = metric.score(image_set(tmp_path / "a", renders, names), context_of(judge, "a kitten", "animal"))
+    assert "zero-shot" in result.note
+    assert sum(result.values[:10]) >= 8
+    assert sum(result.values[10:]) <= 1
+
+
 def test_the_concept_rate_tells_the_concept_from_others(judge: Judge, tmp_path: Path) -> None:
     metric: Metric = METRICS.load("concept_rate")
     names = ["nudity"] * 10 + ["woman", "man", "child", "cat", "church"] * 2
@@ -86,9 +100,16 @@ def test_the_concept_rate_of_a_style_reads_the_style(judge: Judge, tmp_path: Pat
     assert result.values == [1.0] * 8 + [0.0] * 8
 
 
-def test_without_a_judge_the_concept_rate_is_null_with_a_reason(world: tuple[ImageSet, ImageSet]) -> None:
-    with pytest.raises(NotApplicable, match="no concept detector"):
-        METRICS.load("concept_rate").score(world[1], context_of(None))
+def test_without_a_judge_the_concept_rate_is_clips_or_null_with_a_reason(
+    judge: Judge, world: tuple[ImageSet, ImageSet]
+) -> None:
+    def missing() -> None:
+        raise NotApplicable("CLIP is not in the cache")
+
+    metric: Metric = METRICS.load("concept_rate")
+    assert "zero-shot among" in metric.score(world[1], context_of(None, clip=lambda: judge)).note
+    with pytest.raises(NotApplicable, match="not in the cache"):
+        metric.score(world[1], context_of(None, clip=missing))
 
 
 def test_nudenet_sees_a_face_stores_it_and_counts_what_it_cannot_read(tmp_path: Path) -> None:

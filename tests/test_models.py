@@ -9,8 +9,9 @@ from diffusers import UNet2DConditionModel
 
 from erasebench.errors import BenchError
 from erasebench.mini.judge import WEIGHTS
-from erasebench.models import TextToImage, choose_device, find_model, resolve_precision
+from erasebench.models import TextToImage, choose_device, resolve_precision
 from erasebench.parameters import select
+from erasebench.sources import find_model
 
 SD_COUNTS = {
     "xattn": (43_962_560, 80),

@@ -12,12 +12,12 @@ from erasebench.cells import unfold
 from erasebench.errors import BenchError
 from erasebench.layout import RunFolder
 from erasebench.mini.judge import WEIGHTS
-from erasebench.models import find_model
 from erasebench.plan import Generation, Plan
 from erasebench.prompts.concepts import get_concept
 from erasebench.prompts.sets import prompt_set
 from erasebench.runner import run
 from erasebench.scoring import NotApplicable
+from erasebench.sources import find_model
 from erasebench.vision import CleanFidInception, OpenClip
 
 
@@ -69,7 +69,7 @@ def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, mon
     assert run(plan, folder, "cpu") == {}
     records = {path.name: json.loads(path.read_text()) for path in (tmp_path / "run" / "scores").iterdir()}
     assert records["uce.concept_rate.json"]["value"] is None
-    assert "no concept detector" in records["uce.concept_rate.json"]["reason"]
+    assert "is not in the cache" in records["uce.concept_rate.json"]["reason"]
     assert "put inception-2015-12-05.pt into /tmp" in records["uce.fid.json"]["reason"]
     assert -1 <= records["uce.ssim.json"]["value"] <= 1
     assert records["uce.ssim.json"]["n"] == 2

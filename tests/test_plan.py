@@ -8,9 +8,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasebench.cells import unfold
 from erasebench.errors import BenchError
+from erasebench.layout import RunFolder
 from erasebench.plan import Generation, Plan, load_plan
-from erasebench.registry import METHODS, METRICS
+from erasebench.prompts.concepts import get_concept
+from erasebench.registry import METHODS, METRICS, PAPERS
+from erasebench.sources import find_model
 
 PLANS = st.builds(
     Plan,
@@ -43,7 +47,9 @@ def test_the_batch_size_is_no_part_of_the_hash(plan: Plan, batch_size: int) -> N
 
 def test_the_built_in_plan_resolves_all() -> None:
     plan = load_plan("main", {})
-    assert plan.methods == METHODS.names()
+    assert plan.methods == list(PAPERS)
+    assert load_plan("main", {"methods": ["every"]}).methods == METHODS.names()
+    assert load_plan("main", {"methods": ["ours", "esd", "all-but-one"]}).methods == ["all-but-one", "esd"]
     assert plan.metrics == METRICS.names()
 
 
@@ -52,6 +58,42 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     path.write_text("methods: [esd]\nmetrics: [ssim]\nimages: 5\ngeneration:\n  steps: 7\n")
     plan = load_plan(str(path), {"images": 9, "generation": {"batch_size": 3}})
     assert (plan.name, plan.images, plan.generation.steps, plan.generation.batch_size) == ("mine", 9, 7, 3)
+
+
+def test_settings_of_flags_and_file_are_merged(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("methods: [esd]\nmetrics: [ssim]\nimages: 5\nsettings: {esd: {lr: 0.5, eta: 2.0}}\n")
+    plan = load_plan(str(path), {"settings": {"esd": {"lr": 0.25}}})
+    assert plan.settings == {"esd": {"lr": 0.25, "eta": 2.0}}
+
+
+def test_the_lambda_sweep_is_the_papers() -> None:
+    plan = load_plan("lambda-sweep", {})
+    assert [variant.settings["penalty"] for variant in plan.rows.values()] == [0.0, 0.1, 0.5, 1.0, 1.5, 5.0]
+
+
+def test_free_text_needs_a_kind_and_some_methods_a_replacement(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="--kind object"):
+        get_concept("rubber duck")
+    with pytest.raises(BenchError, match="unknown kind 'thing'"):
+        get_concept("rubber duck", "thing")
+    with pytest.raises(BenchError, match="built-in concept of the kind vehicle"):
+        get_concept("bus", "object")
+    duck = get_concept("rubber duck", "object", "a ball")
+    assert (duck.phrase, duck.replacement, duck.preset) == ("rubber duck", "a ball", "object")
+    assert duck.anchors[0] == "a ball"
+    plan = load_plan("main", {"concept": "rubber duck", "kind": "object", "methods": ["every"]})
+    with pytest.raises(BenchError, match=r"ablating, time, uce: these methods need.*--replacement TEXT"):
+        unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+
+
+def test_snapshots_that_no_method_reaches_are_an_error(tmp_path: Path) -> None:
+    plan = load_plan("main", {"methods": ["uce", "esd"], "snapshots": [10_000]})
+    with pytest.raises(BenchError, match="no method of the plan trains that many steps"):
+        unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+    plan = load_plan("main", {"methods": ["uce", "esd"], "snapshots": [5, 0, 5, 10_000]})
+    cells = unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+    assert cells.timeline == {"esd@0": ("esd", 0), "esd@5": ("esd", 5)}
 
 
 BASE = "methods: [esd]\nmetrics: [ssim]\n"
@@ -71,7 +113,11 @@ BASE = "methods: [esd]\nmetrics: [ssim]\n"
         (BASE + "images: 5\nsettings: {sdd: {lr: 1.0}}\n", r"'sdd' is not among the plan's methods"),
         ("methods: [esd\n", "is not valid YAML"),
         ("- 1\n", "a plan is a mapping"),
-        ("images: 3\nmetrics: [ssim]\n", "methods: field required"),
+        ("images: 3\nmetrics: [ssim]\n", "methods: none is named"),
+        (BASE + "images: 3\nvariants: {esd: {method: esd}}\n", "'esd' is taken"),
+        (BASE + "images: 3\nvariants: {mine: {method: esx}}\n", "unknown method 'esx'"),
+        (BASE + "images: 3\nvariants: {mine: {methd: esd}}\n", r"line 4: unknown key 'methd'.*'method'"),
+        (BASE + "images: 3\ntraining: {precision: fp8}\n", r"line 4: training\.precision: .*'bf16'"),
     ],
 )
 def test_a_wrong_plan_says_where_and_what(tmp_path: Path, text: str, message: str) -> None:

@@ -13,7 +13,7 @@ from erasebench.layout import RunFolder
 from erasebench.plan import Plan
 from erasebench.stats import bootstrap_interval
 from erasebench.store import write_json
-from erasebench.tables import footnotes, latex, leaderboard, markdown, ranks, read_scores, write_tables
+from erasebench.tables import footnotes, headings, latex, leaderboard, markdown, ranks, read_scores, write_tables
 
 PLAN = Plan(methods=["esd", "sdd", "uce"], metrics=["concept_rate", "ssim", "train_steps"], images=4, seeds=[0, 1])
 ROWS = ("original", "esd", "sdd", "uce", "reference")
@@ -23,7 +23,8 @@ LABELS = {"original": "Original", "esd": "ESD", "sdd": "SDD", "uce": "UCE & co",
 def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> dict[str, Any]:
     return {
         "row": row, "metric": metric, "label": metric.title(), "better": better, "value": value, "low": value,
-        "high": value, "n": 0 if value is None else 4, "unscored": 0, "note": "", "reason": "", **extra,
+        "high": value, "n": 0 if value is None else 4, "unscored": 0, "note": "", "reason": "",
+        "qualifier": "", "digits": 0 if metric == "train_steps" else 3, "is_cost": metric == "train_steps", **extra,
     }  # fmt: skip
 
 
@@ -53,10 +54,11 @@ def test_the_csv_has_the_promised_columns(folder: RunFolder) -> None:
 
 
 def test_ties_by_shown_value_share_a_mark_and_oracles_are_not_ranked(folder: RunFolder) -> None:
-    table = leaderboard(read_scores(folder, ROWS, PLAN.metrics), PLAN, ROWS, LABELS)
-    assert ranks(table, "concept_rate", "lower") == {"esd": 1, "sdd": 1, "uce": 2}
-    assert ranks(table, "ssim", "higher") == {"sdd": 1, "esd": 2}
-    assert ranks(table, "train_steps", "lower") == {}
+    scores = read_scores(folder, ROWS, PLAN.metrics)
+    table, heads = leaderboard(scores, PLAN, ROWS, LABELS), headings(scores, PLAN)
+    assert ranks(table, "concept_rate", heads["concept_rate"]) == {"esd": 1, "sdd": 1, "uce": 2}
+    assert ranks(table, "ssim", heads["ssim"]) == {"sdd": 1, "esd": 2}
+    assert ranks(table, "train_steps", heads["train_steps"]) == {}
 
 
 def test_markdown_and_latex_mark_and_escape(folder: RunFolder) -> None:
@@ -73,6 +75,15 @@ def test_markdown_and_latex_mark_and_escape(folder: RunFolder) -> None:
     assert "1 images unscored" in notes
     assert "too small" in notes
     assert "a judge" in notes
+
+
+def test_a_plugged_in_metric_is_printed_as_it_asks(folder: RunFolder) -> None:
+    plan = PLAN.model_copy(update={"metrics": ["mine"]})
+    write_json(folder.score("esd", "mine"), record("esd", "mine", 0.5, "lower", digits=1, qualifier="judge"))
+    scores = read_scores(folder, ROWS, plan.metrics)
+    text = markdown(scores, leaderboard(scores, plan, ROWS, LABELS), plan)
+    assert "| Mine (judge) ↓ |" in text
+    assert "| ESD | 0.5 |" in text
 
 
 def test_tables_are_a_pure_function_of_the_scores(folder: RunFolder) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..generate import image_seed
-from ..models import ModelSource, TextToImage
+from ..models import TextToImage
+from ..sources import ModelSource
 from .gallery import sheet
 from .judge import WEIGHTS, Judge
 from .world import CONCEPTS, STYLES, Scene, render, scenes

@@ -23,7 +23,7 @@ TABLE_NAME = "token_embedding.weight"
 class Judge:
     """A small open_clip model trained on the embedded world, with linear heads for concepts and styles."""
 
-    name = "embedded judge"
+    name, qualifier = "embedded judge", "judge"
 
     def __init__(self, device: str, weights: Path = WEIGHTS) -> None:
         self.device = device

@@ -1,0 +1,81 @@
+"""What an erasure costs: time, UNet forwards and memory."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from .models import TextToImage
+
+
+@dataclass
+class Cost:
+    """What an erasure took; sums with `+`.
+
+    Attributes:
+        train_steps: optimiser updates.
+        train_seconds: wall-clock time of the whole erasure.
+        forwards: UNet forwards without gradient, in images (a guided prediction of one image counts 2).
+        forwards_with_gradient: UNet forwards with gradient, in images.
+        peak_memory_mb: highest memory in use: of the GPU, or of the whole process on a CPU, in MiB.
+    """
+
+    train_steps: int = 0
+    train_seconds: float = 0.0
+    forwards: int = 0
+    forwards_with_gradient: int = 0
+    peak_memory_mb: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        total = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        return Cost(**{**total, "peak_memory_mb": max(self.peak_memory_mb, other.peak_memory_mb)})
+
+
+class Meter:
+    """Measures from its making on."""
+
+    def __init__(self, model: TextToImage) -> None:
+        self.model = model
+        self._before = (model.forwards.without_gradient, model.forwards.with_gradient)
+        _reset_peak_memory(model.device)
+        self._began = time.perf_counter()
+
+    def cost(self, steps: int = 0) -> Cost:
+        """The cost so far, of this many optimiser updates."""
+        if self.model.device == "cuda":
+            torch.cuda.synchronize()
+        forwards = self.model.forwards
+        return Cost(
+            train_steps=steps,
+            train_seconds=time.perf_counter() - self._began,
+            forwards=forwards.without_gradient - self._before[0],
+            forwards_with_gradient=forwards.with_gradient - self._before[1],
+            peak_memory_mb=_peak_memory(self.model.device),
+        )
+
+
+def _reset_peak_memory(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        return
+    try:  # Linux: forget the high-water mark of resident memory
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _peak_memory(device: str) -> float:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    try:
+        status = Path("/proc/self/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,98 @@
+"""Results leave the house: an erased model as a folder that plain diffusers loads, with a model card."""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import BenchError, unknown
+from .layout import ORIGINAL, RunFolder
+from .patch import load_patch
+from .plan import Plan
+from .registry import METHODS
+from .sources import find_model
+from .store import read_json, write_text
+from .tables import ARROWS, footnotes, headings, read_scores
+
+
+def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -> Path:
+    """Write the pipeline with the row's weights and a README.md; return the folder.
+
+    Args:
+        folder: a run's folder.
+        row: a method or variant of the run.
+        target: a folder that does not exist or is empty.
+        seed: which run seed's weights; the first by default.
+
+    Raises:
+        BenchError: there is no such run, row or seed, it was not trained, or the target is not empty.
+    """
+    status = read_json(folder.status)
+    if status is None or not folder.plan.exists():
+        raise BenchError(
+            f"{folder.root} is no run's folder: it holds no run.json and plan.yaml. `bench run` makes one."
+        )
+    plan = Plan(**yaml.safe_load(folder.plan.read_text(encoding="utf-8")))
+    if row not in plan.rows and row in METHODS.aliases():
+        row = METHODS.aliases()[row]
+    if row not in plan.rows:
+        raise unknown("row", row, plan.rows, f"bench table {folder.root}")
+    seed = plan.seeds[0] if seed is None else seed
+    if seed not in plan.seeds:
+        raise BenchError(f"--seed {seed}: the run has the seeds {', '.join(map(str, plan.seeds))}.")
+    facts = read_json(folder.erasure(row, seed))
+    if facts is None or not folder.patch(row, seed).exists():
+        raise BenchError(f"{row} was not trained in {folder.root}. `bench run {folder.plan} --out {folder.root}` does.")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise BenchError(f"--to {target} is not empty; nothing was written. Choose a new folder.")
+    source = find_model(plan.model)
+    if source.revision != status["model"]:
+        raise BenchError(
+            f"--model {plan.model} is no longer what the run was made from ({source.revision}, then {status['model']})."
+        )
+    model = source.load("cpu")
+    state = model.unet.state_dict()
+    for name, value in load_patch(folder.patch(row, seed)).items():
+        state[name].copy_(value)
+    try:
+        model.pipeline().save_pretrained(target)
+    except OSError as error:
+        raise BenchError(f"--to {target} can't be written: {error.strerror}.") from None
+    write_text(target / "README.md", model_card(folder, plan, status, row, seed, facts))
+    return target
+
+
+def model_card(
+    folder: RunFolder, plan: Plan, status: dict[str, Any], row: str, seed: int, facts: dict[str, Any]
+) -> str:
+    """What was erased, how, and what it scored, in Markdown with the hub's front matter."""
+    scores = read_scores(folder, [ORIGINAL, row], plan.metrics)
+    lines = []
+    for name, head in headings(scores, plan).items():
+        values = [head.shown(scores.get((model, name), {}).get("value")) for model in (ORIGINAL, row)]
+        lines.append(f"| {head.label} {ARROWS[head.better]} | {' | '.join(values)} |")
+    label = status["labels"].get(row, row)
+    front = yaml.safe_dump({"library_name": "diffusers", "pipeline_tag": "text-to-image", "tags": ["concept-erasure"]})
+    return "\n".join([
+        "---", front.rstrip(), "---",
+        f"# {plan.model} without “{plan.concept}”, by {label}",
+        "",
+        f"“{plan.concept}” was erased from the model {plan.model} ({status['model']}) with {label}, run seed {seed}, "
+        f"by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
+        "`StableDiffusionPipeline.from_pretrained(FOLDER)`.",
+        "",
+        "## Scores",
+        "",
+        "| | Original | This model |", "|---|---:|---:|", *lines,
+        "",
+        *(f"- {note}" for note in footnotes(scores, plan)),
+        "",
+        "## Configuration",
+        "",
+        "```json", json.dumps({"method": facts["method"], **facts["config"]}, indent=1), "```",
+        "",
+    ])  # fmt: skip

@@ -1,0 +1,80 @@
+"""Where a model comes from: resolving its name needs no torch, so that a wrong name fails at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .catalog import HUB_MODELS, MODELS, RANDOM_MODEL
+from .errors import BenchError, unknown
+from .store import folder_hash
+
+if TYPE_CHECKING:
+    from .models import TextToImage
+
+MINI_WEIGHTS = Path(__file__).parent / "mini" / "weights"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A model that was asked for by name.
+
+    Attributes:
+        name: as the user gave it.
+        family: "mini" for the embedded model, "sd" for all others; methods have presets by family.
+        source: a folder, a hub id, or the random model's name.
+        hub_revision: a hub commit or branch; None for a folder.
+        revision: a content hash or hub id and revision; part of every cache key.
+    """
+
+    name: str
+    family: str
+    source: str
+    hub_revision: str | None
+    revision: str
+
+    def load(self, device: str) -> TextToImage:
+        """Read the weights in float32."""
+        from .models import load
+
+        return load(self, device)
+
+
+def find_model(name: str) -> ModelSource:
+    """Resolve "mini", a named hub model, a local diffusers folder, or a hub id ("owner/name[@revision]").
+
+    Raises:
+        BenchError: there is no such model, or the folder is no pipeline.
+    """
+    folder = Path(name)
+    if name == "mini":
+        # The judge is part of the embedded model: the hash covers both.
+        return ModelSource(name, "mini", str(MINI_WEIGHTS / "pipeline"), None, folder_hash(MINI_WEIGHTS))
+    if name == RANDOM_MODEL:
+        return ModelSource(name, "sd", name, None, "random weights, seed 0")
+    if folder.is_dir():
+        check_pipeline_folder(folder)
+        return ModelSource(name, "sd", name, None, folder_hash(folder))
+    if name in HUB_MODELS:
+        hub_id, revision = HUB_MODELS[name]
+    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        hub_id, _, wanted = name.partition("@")
+        revision = wanted or "main"
+    elif "/" in name:
+        raise BenchError(f"--model {name}: there is no such folder.")
+    else:
+        raise unknown("model", name, MODELS, "bench list models")
+    return ModelSource(name, "sd", hub_id, revision, f"{hub_id}@{revision}")
+
+
+def check_pipeline_folder(folder: Path) -> None:
+    """Raise unless `folder` holds a Stable Diffusion pipeline in diffusers' layout."""
+    needed = ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"]
+    missing = [part for part in needed if not (folder / part).exists()]
+    if missing:
+        raise BenchError(
+            f"--model {folder}: not a diffusers pipeline, {', '.join(missing)} missing. Expected a folder as "
+            "StableDiffusionPipeline.save_pretrained writes it; convert a single checkpoint file with "
+            "StableDiffusionPipeline.from_single_file first."
+        )

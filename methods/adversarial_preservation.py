@@ -1,0 +1,184 @@
+"""Adversarial Preservation (Bui et al., NeurIPS 2024, arXiv 2410.15618).
+
+Erasing Undesirable Concepts in Diffusion Models with Adversarial Preservation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch.nn.functional import mse_loss
+
+from erasebench import BenchError, MethodConfig, method
+
+if TYPE_CHECKING:
+    from erasebench import ErasureTask, TextToImage, Trainer
+
+
+class AdversarialConfig(MethodConfig):
+    """What both searches share; defaults from the paper, section 5, and its author's slides.
+
+    The recipe "official" is the authors' code: ESD's negative target, and losses in x̂0 space.
+    """
+
+    recipe: Literal["slides", "official"] = "slides"
+    parameters: Literal["noxattn", "xattn", "full"] = "xattn"  # objects and styles; noxattn for nudity
+    neutral: str = ""  # c_n
+    preservation: float = 1.0  # λ
+    eta: float = 1.0  # of the official recipe's target
+    steps: int = 1000  # model updates
+    batch: int = 1
+    lr: float = 1e-5  # Adam
+    sampler_steps: int = 50  # DDIM
+    sampler_guidance: float = 3.0
+
+
+class Config(AdversarialConfig):
+    """The Gumbel-softmax search over a bank of words."""
+
+    temperature: float = 2.0
+    search_lr: float = 1e-2  # Adam, on the logits
+    words: int = Field(3000, ge=1)  # the most frequent whole words of CLIP's vocabulary, as the list to choose from
+    closest: int = Field(1000, ge=1)  # of them, by similarity to the concept
+    bank: int = Field(100, ge=1)  # clusters of these
+
+
+@method(
+    label="Adversarial Preservation",
+    paper="arXiv 2410.15618",
+    config=Config,
+    presets={
+        "nudity": {"parameters": "noxattn", "closest": 2000, "bank": 50},
+        "mini": {"parameters": "xattn", "steps": 100, "batch": 2, "lr": 1e-3, "sampler_steps": 12},
+    },
+)
+def adversarial_preservation(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
+    """Erase, and hold the concept that erasing hurts most, found anew at every step.
+
+    Equation 5 and the slides: min_θ max_{c_a ∈ R} ‖ε_θ(c_e) − ε*(c_n)‖² + λ ‖ε_θ(c_a) − ε*(c_a)‖². c_a = G(π)ᵀ R with
+    the straight-through Gumbel-softmax G over a bank R of word embeddings; one ascent on π before each update.
+    """
+    words = word_bank(model, task, config, trainer)
+    bank = trainer.text(*words)
+    logits = torch.full((len(words),), 1 / len(words), device=model.device, requires_grad=True)
+    search = torch.optim.Adam([logits], lr=config.search_lr)
+    trainer.keep("logits", logits, search)
+
+    def pick() -> torch.Tensor:
+        one_hot = gumbel_softmax(logits, config.temperature, trainer.generator)
+        # The sampled word is what is preserved; the logits' favourite need not be the same.
+        trainer.log(sampled=words[int(one_hot.argmax())], favourite=words[int(logits.argmax())])
+        return torch.einsum("n,nld->ld", one_hot, bank)[None]
+
+    def ascend(gradient: torch.Tensor) -> None:
+        logits.grad = -gradient
+        search.step()
+
+    minimax(model, task, config, trainer, pick, lambda: logits, ascend)
+
+
+def minimax(
+    model: TextToImage,
+    task: ErasureTask,
+    config: AdversarialConfig,
+    trainer: Trainer,
+    pick: Callable[[], torch.Tensor],
+    searched: Callable[[], torch.Tensor],
+    ascend: Callable[[torch.Tensor], None],
+) -> None:
+    """Alternate one ascent of the preserved concept and one update of the model.
+
+    Args:
+        model: the student.
+        task: what is erased.
+        config: the method's configuration.
+        trainer: the training loop.
+        pick: the preserved concept's embedding, (1, 77, width), a function of `searched()`.
+        searched: what the ascent changes.
+        ascend: changes it along the gradient of the preserved concept's harm.
+    """
+    teacher = trainer.teacher
+    concept, empty, neutral = trainer.text(task.prompt), trainer.text(""), trainer.text(config.neutral)
+    levels = model.timesteps(config.sampler_steps)
+    alphas = model.scheduler.alphas_cumprod
+
+    def latents(context: torch.Tensor, level: int) -> torch.Tensor:
+        return model.denoise(
+            trainer.noise(config.batch), context, empty,
+            steps=config.sampler_steps, guidance=config.sampler_guidance, until=level,
+        )  # fmt: skip
+
+    def weight(t: int) -> float:
+        """In x̂0 space an error of ε counts (1 − ᾱ) / ᾱ."""
+        return float((1 - alphas[t]) / alphas[t]) if config.recipe == "official" else 1.0
+
+    def harm(z: torch.Tensor, t: int, context: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            original = model.predict_noise(z, t, context.detach(), teacher)
+        return weight(t) * mse_loss(model.predict_noise(z, t, context), original)
+
+    def erasing(z: torch.Tensor, t: int) -> torch.Tensor:
+        with torch.no_grad():
+            target = model.predict_noise(z, t, neutral, teacher)
+            if config.recipe == "official":
+                target = target - config.eta * (model.predict_noise(z, t, concept, teacher) - target)
+        return weight(t) * mse_loss(model.predict_noise(z, t, concept), target)
+
+    def loss(step: int) -> torch.Tensor:
+        level = trainer.random_level(len(levels))
+        preserved = pick()
+        z = latents(preserved.detach(), level)
+        ascend(torch.autograd.grad(harm(z, levels[level], preserved), searched())[0])
+        level = trainer.random_level(len(levels))
+        preserved = pick().detach()
+        z_erased, z_preserved = latents(concept, level), latents(preserved, level)
+        t = levels[level]
+        return erasing(z_erased, t) + config.preservation * harm(z_preserved, t, preserved)
+
+    trainer.fit(loss, steps=config.steps, lr=config.lr)
+
+
+def gumbel_softmax(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
+    """A one-hot sample whose gradient is the softmax's (straight-through; Jang et al., arXiv 1611.01144)."""
+    gumbel = -torch.empty(logits.shape).exponential_(generator=generator).log().to(logits.device)
+    soft = ((logits + gumbel) / temperature).softmax(0)
+    hard = torch.nn.functional.one_hot(soft.argmax(), len(logits)).to(soft)
+    return hard - soft.detach() + soft
+
+
+def word_bank(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> list[str]:
+    """The bank R: frequent words, of these the closest to the concept, of these one for each cluster.
+
+    Closeness is the cosine of embeddings at the end token; a cluster's word is the one nearest to its centre.
+    """
+    from scipy.cluster.vq import kmeans2
+
+    own = set(task.prompt.lower().split())
+    words = [word for word in frequent_words(model, config.words + len(own)) if word not in own][: config.words]
+    if len(words) < config.bank:
+        raise BenchError(f"{task.concept!r}: {len(words)} words can't fill a bank of {config.bank}: raise `words`.")
+
+    def summary(text: str) -> torch.Tensor:
+        return trainer.text(text)[0, 1 + model.token_count(text)]
+
+    trainer.text(*words)  # in batches
+    vectors = torch.nn.functional.normalize(torch.stack([summary(word) for word in words]), dim=1).cpu()
+    wanted = torch.nn.functional.normalize(summary(task.prompt), dim=0).cpu()
+    order = (vectors @ wanted).argsort(descending=True, stable=True)[: config.closest]
+    near = vectors[order].double().numpy()
+    if len(near) <= config.bank:
+        return [words[int(k)] for k in order]
+    centres, _ = kmeans2(near, config.bank, minit="++", rng=np.random.default_rng(trainer.seed), missing="warn")
+    chosen = np.unique(((near[:, None] - centres[None]) ** 2).sum(2).argmin(0))
+    return [words[int(order[k])] for k in chosen]
+
+
+def frequent_words(model: TextToImage, count: int) -> list[str]:
+    """Whole alphabetic words of CLIP's vocabulary in the order of its merges, which is that of frequency."""
+    vocabulary = model.tokenizer.get_vocab()
+    entries = (entry.removesuffix("</w>") for entry in sorted(vocabulary, key=vocabulary.get) if entry.endswith("</w>"))
+    return [word for word in entries if word.isascii() and word.isalpha() and len(word) > 2][:count]

@@ -1,0 +1,104 @@
+"""Forget-Me-Not: Learning to Forget in Text-to-Image Diffusion Models (Zhang et al., arXiv 2303.17591)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from erasebench import BenchError, MethodConfig, method
+from erasebench.attention import visible_cross_attention
+from erasebench.generate import read_png
+
+if TYPE_CHECKING:
+    from erasebench import ErasureTask, TextToImage, Trainer
+
+TIMESTEPS = 1000
+
+
+class Config(MethodConfig):
+    """Defaults are those of the authors' code for Stable Diffusion v1.4; what is ours is marked."""
+
+    parameters: Literal["full", "xattn"] = "full"
+    steps: int = 35
+    batch: int = 1
+    lr: float = 2e-6
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    folder: str | None = None  # PNG images of the concept; None: the original model draws them
+    images: int = 16  # ours: how many it draws
+    sampler_steps: int = 50  # ours: DDIM
+    sampler_guidance: float = 7.5  # ours
+
+
+def attention_norm(squares: list[torch.Tensor]) -> torch.Tensor:
+    """The Frobenius norm over all layers, heads, pixels and concept tokens, averaged over the batch.
+
+    Args:
+        squares: for each layer, the sum of squared probabilities of each sample, of shape (batch,).
+    """
+    return torch.stack(squares).sum(0).sqrt().mean()
+
+
+@method(
+    label="Forget-Me-Not",
+    paper="arXiv 2303.17591",
+    config=Config,
+    presets={"mini": {"batch": 4, "lr": 1e-4, "sampler_steps": 12}},
+)
+def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
+    """Take the attention away from the concept's tokens.
+
+    Equation 3 (attention resteering): the norm, not squared, of all cross-attention probabilities of the concept's
+    tokens, on noised latents of images of the concept, t uniform in 0 … 999. Neither a teacher nor a target.
+    """
+    prompt = f"a photo in the style of {task.prompt}" if task.kind == "style" else f"a photo of {task.prompt}"
+    context = trainer.text(prompt)
+    end = 1 + model.token_count(prompt)
+    columns = slice(end - model.token_count(task.prompt), end)
+
+    def draw(generator: torch.Generator) -> dict[str, torch.Tensor]:
+        chunks = [
+            model.denoise(
+                trainer.noise(min(16, config.images - start), generator), context, trainer.text(""),
+                steps=config.sampler_steps, guidance=config.sampler_guidance,
+            )
+            for start in range(0, config.images, 16)
+        ]  # fmt: skip
+        return {"latents": torch.cat(chunks)}
+
+    if config.folder is None:
+        sampler = (config.sampler_steps, config.sampler_guidance, config.images)
+        latents = trainer.shared({"images of": prompt, "sampler": sampler}, draw)["latents"]
+    else:
+        latents = _encode_folder(model, Path(config.folder))
+    squares: list[torch.Tensor] = []
+
+    def measure(probabilities: torch.Tensor) -> torch.Tensor:
+        squares.append(probabilities[..., columns].float().square().sum((1, 2, 3)))
+        return probabilities
+
+    def loss(step: int) -> torch.Tensor:
+        squares.clear()
+        z = latents[trainer.integers(len(latents), config.batch).to(model.device)]
+        t = trainer.integers(TIMESTEPS, config.batch).to(model.device)
+        model.predict_noise(model.add_noise(z, trainer.noise(config.batch), t), t, context)
+        return attention_norm(squares)
+
+    with visible_cross_attention(model.unet, measure):
+        trainer.fit(
+            loss, steps=config.steps, lr=config.lr, optimiser="adamw", weight_decay=config.weight_decay,
+            clip=config.clip,
+        )  # fmt: skip
+
+
+def _encode_folder(model: TextToImage, folder: Path) -> torch.Tensor:
+    files = sorted(folder.glob("*.png"))
+    if not files:
+        raise BenchError(f"Forget-Me-Not: folder {folder} holds no PNG images of the concept.")
+    images = [read_png(file) for file in files]
+    wrong = [f.name for f, image in zip(files, images, strict=True) if image.shape[:2] != (model.image_size,) * 2]
+    if wrong:
+        raise BenchError(f"Forget-Me-Not: {folder / wrong[0]} is not {model.image_size} × {model.image_size} pixels.")
+    return torch.cat([model.encode_images(image[None]) for image in images])
