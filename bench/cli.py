@@ -114,7 +114,10 @@ def run(
     resolved = load_plan(plan, {key: value for key, value in flags.items() if value is not None})
     from erasebench.prompts.concepts import get_concept
 
+    from .sources import find_model
+
     get_concept(resolved.concept, resolved.kind, resolved.replacement)
+    find_model(resolved.model)
     folder = RunFolder(out if out is not None else default_folder(resolved))
     if dry_run:
         rows = len(resolved.rows) + 1

@@ -49,8 +49,9 @@ def run(plan: Plan, folder: RunFolder, device: str) -> dict[str, str]:
     from .models import resolve_precision
 
     precision = resolve_precision(plan.generation.precision, device)
+    work = _Run(plan, source, folder, device, precision)  # what is wrong with the plan shows before anything is written
     with _claimed(folder, plan):
-        return _Run(plan, source, folder, device, precision).go()
+        return work.go()
 
 
 @contextmanager

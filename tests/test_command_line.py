@@ -17,6 +17,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
+from erasebench.cli import main
 from erasebench.generate import read_png
 from erasebench.registry import METHODS, METRICS
 
@@ -249,11 +250,30 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         (["list", "method"], "unknown list 'method'. Did you mean 'methods'"),
     ],
 )
-def test_bad_input_is_one_message_and_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
-    done = bench(*arguments, cwd=tmp_path)
+def test_bad_input_is_one_message_and_status_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In this process, since a new one would import torch for each case."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    stderr = capsys.readouterr().err
+    assert message in stderr
+    assert "Traceback" not in stderr
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_an_error_reaches_the_shell_as_one_line(tmp_path: Path) -> None:
+    done = bench("run", "--model", "minni", cwd=tmp_path)
     assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("bench: unknown model 'minni'. Did you mean 'mini'")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
