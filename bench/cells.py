@@ -126,6 +126,8 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
         )
     if not plan.snapshots:
         return tuple(erasures)
+    if not set(FOLLOWED) & set(plan.metrics):
+        raise BenchError(f"--snapshots: nothing to follow; --metrics needs one of {', '.join(FOLLOWED)}.")
     kept = tuple(
         replace(erasure, snapshots=tuple(step for step in plan.snapshots if step <= (erasure.steps or -1)))
         for erasure in erasures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 import sys
 from importlib.metadata import version
@@ -497,6 +498,11 @@ def main() -> None:
     except BenchError as error:
         typer.echo(f"bench: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
+            raise
+        typer.echo(f"bench: {error}. What is done is kept: mend it, and the same command goes on from here.", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

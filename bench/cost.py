@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,19 +34,37 @@ class Cost:
     forwards_with_gradient: int = 0
     peak_memory_mb: float = 0.0
 
+    def scaled(self, factor: float) -> Cost:
+        """Time and forwards times a factor; memory stays what it was."""
+        return Cost(
+            round(self.train_steps * factor), self.train_seconds * factor, round(self.forwards * factor),
+            round(self.forwards_with_gradient * factor), self.peak_memory_mb,
+        )  # fmt: skip
+
     def __add__(self, other: Cost) -> Cost:
         total = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
         return Cost(**{**total, "peak_memory_mb": max(self.peak_memory_mb, other.peak_memory_mb)})
 
 
 class Meter:
-    """Measures from its making on."""
+    """Measures from its making on.
 
-    def __init__(self, model: TextToImage) -> None:
-        self.model = model
+    One inside another's time leaves `memory` out: the highest use is known for one of them only.
+    """
+
+    def __init__(self, model: TextToImage, memory: bool = True) -> None:
+        self.model, self._memory = model, memory
         self._before = (model.forwards.without_gradient, model.forwards.with_gradient)
-        _reset_peak_memory(model.device)
-        self._began = time.perf_counter()
+        if memory:
+            _reset_peak_memory(model.device)
+        self._began, self._paused = time.perf_counter(), 0.0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Time inside the block does not count: writing snapshots and checkpoints is no part of a method."""
+        began = time.perf_counter()
+        yield
+        self._paused += time.perf_counter() - began
 
     def cost(self, steps: int = 0) -> Cost:
         """The cost so far, of this many optimiser updates."""
@@ -53,10 +73,10 @@ class Meter:
         forwards = self.model.forwards
         return Cost(
             train_steps=steps,
-            train_seconds=time.perf_counter() - self._began,
+            train_seconds=time.perf_counter() - self._began - self._paused,
             forwards=forwards.without_gradient - self._before[0],
             forwards_with_gradient=forwards.with_gradient - self._before[1],
-            peak_memory_mb=_peak_memory(self.model.device),
+            peak_memory_mb=_peak_memory(self.model.device) if self._memory else 0.0,
         )
 
 

@@ -48,7 +48,9 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
     if facts is None or not folder.patch(row, seed).exists():
         raise BenchError(f"{row} was not trained in {folder.root}. `bench run {folder.plan} --out {folder.root}` does.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise BenchError(f"--to {target} is not empty; nothing was written. Choose a new folder.")
+        raise BenchError(
+            f"--to {target} is there already and no empty folder; nothing was written. Choose a new folder."
+        )
     source = find_model(plan.model)
     if source.revision != status["model"]:
         raise BenchError(

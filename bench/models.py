@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Literal
@@ -47,7 +47,13 @@ class TextToImage:
         self.vae = pipeline.vae.to(device).eval().requires_grad_(False)
         self.text_encoder = pipeline.text_encoder.to(device).eval().requires_grad_(False)
         self.tokenizer = pipeline.tokenizer
-        self.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config, clip_sample=False, set_alpha_to_one=False)
+        self.scheduler = DDIMScheduler.from_config(
+            pipeline.scheduler.config,
+            clip_sample=False,
+            set_alpha_to_one=False,
+            timestep_spacing="leading",
+            steps_offset=1,
+        )
         if self.scheduler.config.prediction_type != "epsilon":
             kind = self.scheduler.config.prediction_type
             raise BenchError(f"{name} predicts {kind!r}; only noise prediction (epsilon) is supported.")
@@ -91,9 +97,10 @@ class TextToImage:
             self.forwards.with_gradient += len(z)
         else:
             self.forwards.without_gradient += len(z)
-        autocast = torch.autocast(self.device, self.autocast_dtype) if self.autocast_dtype else nullcontext()
-        with autocast:
+        if self.autocast_dtype is None:
             return network(z.to(network.dtype), t, context.to(network.dtype)).sample.float()
+        with torch.autocast(self.device, self.autocast_dtype), _output_in_float32(network, self.device):
+            return network(z, t, context).sample
 
     def timesteps(self, steps: int) -> list[int]:
         """DDIM's "leading" timesteps with Stable Diffusion's offset of 1, noisiest first (50: 981, 961, …, 1)."""
@@ -209,6 +216,22 @@ class TextToImage:
         else:
             for part in (self.unet, self.vae, self.text_encoder):
                 part.to(dtype)
+
+
+@contextmanager
+def _output_in_float32(network: UNet2DConditionModel, device: str) -> Iterator[None]:
+    """Under autocast, let the last layer give float32: losses compare small differences of predictions."""
+    layer = network.conv_out
+
+    def forward(features: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(device, enabled=False):
+            return type(layer).forward(layer, features.float())
+
+    layer.forward = forward
+    try:
+        yield
+    finally:
+        del layer.forward
 
 
 def resolve_precision(precision: str, device: str) -> str:

@@ -35,7 +35,7 @@ def changed(before: Patch, weights: Patch) -> dict[str, torch.Tensor]:
 def check(patch: Patch, allowed: set[str], label: str) -> None:
     """Raise unless something changed, only what was declared changed, and all of it is finite."""
     if not patch:
-        raise BenchError(f"{label} changed no weight: raise its learning rate or its steps.")
+        raise BenchError(f"{label} changed no weight: raise its learning rate or its steps, or look at its settings.")
     if undeclared := sorted(set(patch) - allowed):
         raise BenchError(f"{label} changed {len(undeclared)} weights that it did not declare, such as {undeclared[0]}.")
     if broken := [name for name, value in patch.items() if not torch.isfinite(value).all()]:

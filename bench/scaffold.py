@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from pathlib import Path
 
@@ -110,10 +111,10 @@ def new_method(name: str, folder: Path | None) -> list[Path]:
     Raises:
         BenchError: the name is no name, is taken, or a file is in the way.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise BenchError(f"{name!r} is no method's name: use small letters, digits and dashes, such as my-method.")
-    if name in METHODS.entries():
-        raise BenchError(f"there is a method {name!r} already ({METHODS.entries()[name].target}). Choose another name.")
+    if name in METHODS.entries() or name in METHODS.aliases():
+        raise BenchError(f"there is a method {name!r} already: `bench list methods`. Choose another name.")
     function, title = name.replace("-", "_"), name.replace("-", " ").capitalize()
     texts = {"name": name, "function": function, "title": title}
     if folder is None and _is_checkout(Path.cwd()):

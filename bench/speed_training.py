@@ -18,9 +18,9 @@ from .models import TextToImage
 from .patch import snapshot
 from .registry import METHODS
 from .sources import find_model
-from .training import Trainer
+from .training import BLOCK, Trainer
 
-Call = tuple[int, bool, bool]  # batch size, with gradient, by a patched attention
+Call = tuple[int, str, bool]  # batch size, what takes gradients (weights, text or nothing), by a patched attention
 
 
 def measure_overheads(methods: Sequence[str], model_name: str, device: str, steps: int, rounds: int) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _line(model: TextToImage, name: str, method: Method, steps: int, rounds: int
 def _train(model: TextToImage, method: Method, steps: int, calls: Counter[Call]) -> tuple[float, Cost, Trainer]:
     """Seconds of the loop alone; what comes before it (a teacher, a bank of words, images) is no part of a step."""
     config = method.configure(model.family, TASK.kind, {})
-    trainer = Trainer(model, config.parameters, TASK.seed, steps)
+    trainer = Trainer(model, config.parameters, TASK.seed, steps, block=min(BLOCK, steps))
     fit, seconds = trainer.fit, 0.0
 
     def timed(*arguments: Any, **options: Any) -> None:
@@ -71,7 +71,10 @@ def _train(model: TextToImage, method: Method, steps: int, calls: Counter[Call])
         seconds = time.perf_counter() - began
 
     trainer.fit = timed  # type: ignore[method-assign]
-    method.erase(model, TASK, config, trainer)
+    try:
+        method.erase(model, TASK, config, trainer)
+    finally:
+        del trainer.fit  # it holds the trainer, and so the teacher and the optimiser's state
     return seconds, trainer.cost(), trainer
 
 
@@ -82,7 +85,8 @@ def _noted(model: TextToImage, calls: Counter[Call]) -> Iterator[None]:
 
     def noting(z: torch.Tensor, t: Any, context: torch.Tensor, unet: Any = None) -> torch.Tensor:
         network = unet if unet is not None else model.unet
-        graded = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
+        trains = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
+        graded = "nothing" if not trains else "text" if context.requires_grad else "weights"
         patched = any(type(p).__name__ == "_VisibleAttention" for p in network.attn_processors.values())
         calls[len(z), graded, patched] += 1
         return original(z, t, context, unet)
@@ -100,14 +104,17 @@ def _bare(model: TextToImage, trainer: Trainer, calls: Counter[Call]) -> float:
 
     def run(call: Call) -> None:
         batch, graded, patched = call
-        z, context = torch.zeros(batch, *model.latent_shape, device=model.device), empty.expand(batch, -1, -1)
+        z, context = torch.zeros(batch, *model.latent_shape, device=model.device), empty.repeat(batch, 1, 1)
+        context.requires_grad_(graded == "text")
 
         def forward() -> None:
             noise = model.predict_noise(z, 500, context)
-            if graded:
+            if graded == "text":
+                torch.autograd.grad(noise.square().mean(), context)
+            elif graded == "weights":
                 noise.square().mean().backward()
 
-        with torch.set_grad_enabled(graded):
+        with torch.set_grad_enabled(graded != "nothing"):
             if patched:
                 with visible_cross_attention(model.unet, lambda probabilities: probabilities):
                     forward()

@@ -92,9 +92,10 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         if step:
             save_patch(folder.patch(f"{row}{SNAPSHOT}{step}", seed), changed(before, weights))
 
+    version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
     trainer = Trainer(
         network, erasure.config.parameters, seed, erasure.max_steps, erasure.precision, report,
-        frozenset(erasure.snapshots), keep, Workspace(checkpoint, folder.cache, key),
+        frozenset(erasure.snapshots), keep, Workspace(checkpoint, folder.cache, key, version),
     )  # fmt: skip
     try:
         erasure.method.erase(network, erasure.task, erasure.config, trainer)

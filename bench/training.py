@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -26,6 +26,7 @@ Report = Callable[[int, str], None]
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 LARGE_UNET = 100_000_000  # parameters; above it, activations are recomputed rather than kept
 BLOCK = 8  # steps whose latents are drawn together
+CHUNK = 16  # images that are drawn together
 CHECKPOINT_SECONDS = 60.0
 CHECKPOINT_SHARE = 20  # a checkpoint that took s seconds to write is followed by none for 20 s
 
@@ -37,12 +38,15 @@ class Workspace:
     Attributes:
         checkpoint: the file of the training's state, or None to keep none.
         cache: a folder of tensors that trainings share (teacher's trajectories), or None.
+        key: of the training; a checkpoint of another is ignored.
+        version: of the code that draws shared tensors; those of another are not used.
         checkpoint_seconds: the least time between two checkpoints.
     """
 
     checkpoint: Path | None = None
     cache: Path | None = None
     key: str = ""
+    version: str = ""
     checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
@@ -59,6 +63,7 @@ class Trainer:
         report: called after each step with its number and a line such as "step 3/100, loss 0.01".
         snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated.
         workspace: files for checkpoints and shared trajectories.
+        block: steps whose latents are drawn together.
     """
 
     model: TextToImage
@@ -70,12 +75,14 @@ class Trainer:
     snapshots: frozenset[int] = frozenset()
     on_snapshot: Callable[[int, Mapping[str, torch.Tensor]], None] = lambda step, weights: None
     workspace: Workspace = Workspace()
+    block: int = BLOCK
     step: int = 0
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.parameters: Mapping[str, nn.Parameter] = select(self.model.unet, self.group)
+        self._calls = 0  # of the loss, in the whole training
         self._average: UNet2DConditionModel | None = None
         self._average_decay = 0.0
         self._kept: dict[str, torch.Tensor] = {}
@@ -137,31 +144,39 @@ class Trainer:
         return tensor
 
     def shared(
-        self, what: Mapping[str, Any], make: Callable[[torch.Generator], Mapping[str, torch.Tensor]]
+        self,
+        what: Mapping[str, Any],
+        make: Callable[[torch.Generator], Mapping[str, torch.Tensor]],
+        share: float = 1.0,
     ) -> dict[str, torch.Tensor]:
         """Tensors that depend on `what` and the original model alone, made once for all trainings of a run.
 
-        Whoever finds them made is charged what they cost, so that each method's cost is that of the method alone.
+        Whoever finds them made is charged the time and forwards that they cost, so that each method's cost is that of
+        the method alone.
 
         Args:
             what: everything that the tensors depend on, besides the model and the seed.
             make: called with a generator that is seeded from `what` and the seed.
+            share: how much of their cost this training is charged.
         """
-        key = content_key(
-            what=what, model=self.model.revision, device=self.model.device, seed=self.seed,
-            precision=str(self.model.autocast_dtype),
-        )  # fmt: skip
-        path = self.workspace.cache / f"{key}.safetensors" if self.workspace.cache else None
-        if path is not None and (found := load_tensors(path)):
-            tensors, facts = found
-            if key not in self._charged:
-                self._extra += Cost(**facts)
-        else:
-            meter = Meter(self.model)
-            with torch.no_grad():
-                tensors = dict(make(torch.Generator().manual_seed(int(key, 16) >> 1)))
-            if path is not None:
-                save_tensors(path, tensors, asdict(meter.cost()))
+        with self._precision():
+            key = content_key(
+                what=what, model=self.model.revision, device=self.model.device, seed=self.seed,
+                precision=str(self.model.autocast_dtype), version=self.workspace.version,
+            )  # fmt: skip
+            path = self.workspace.cache / f"{key}.safetensors" if self.workspace.cache else None
+            if path is not None and (found := load_tensors(path)):
+                tensors, facts = found
+                if key not in self._charged:
+                    self._extra += Cost(**facts).scaled(share)
+            else:
+                meter = Meter(self.model, memory=False)
+                with torch.no_grad():
+                    tensors = dict(make(torch.Generator().manual_seed(int(key, 16) >> 1)))
+                cost = meter.cost()
+                self._extra += cost.scaled(share - 1)
+                if path is not None:
+                    save_tensors(path, tensors, asdict(cost))
         self._charged.add(key)
         return {name: value.to(self.model.device) for name, value in tensors.items()}
 
@@ -178,13 +193,42 @@ class Trainer:
 
         def of_step(step: int) -> dict[str, torch.Tensor]:
             nonlocal block, tensors
-            if step // BLOCK != block:
-                block = step // BLOCK
-                parts = {**what, "block": block, "steps": BLOCK}
-                tensors = self.shared(parts, lambda generator: make(generator, BLOCK))
-            return {name: value[step % BLOCK] for name, value in tensors.items()}
+            if step // self.block != block:
+                block = step // self.block
+                parts = {**what, "block": block, "steps": self.block}
+                share = min(1.0, (self._calls - block * self.block) / self.block)
+                tensors = self.shared(parts, lambda generator: make(generator, self.block), share)
+            return {name: value[step % self.block] for name, value in tensors.items()}
 
         return of_step
+
+    def drawn_images(
+        self, prompts: Sequence[str], negative: str, steps: int, guidance: float, solver: Literal["ddim", "dpm++"]
+    ) -> torch.Tensor:
+        """Clean latents that the original model draws, one for each prompt, shared as by `shared`.
+
+        Args:
+            prompts: what to draw.
+            negative: the negative prompt; "" for none.
+            steps: of the sampler.
+            guidance: classifier-free guidance.
+            solver: as for `TextToImage.walk`.
+        """
+        chunks = []
+        for start in range(0, len(prompts), CHUNK):
+            chosen = prompts[start : start + CHUNK]
+
+            def draw(generator: torch.Generator, chosen: Sequence[str] = chosen) -> dict[str, torch.Tensor]:
+                noise, context = self.noise(len(chosen), generator), self.text(*chosen)
+                z = self.model.denoise(
+                    noise, context, self.text(negative), steps=steps, guidance=guidance, solver=solver
+                )
+                return {"latents": z}
+
+            what = {"images of": chosen, "from": start, "not": negative, "sampler": (solver, steps, guidance)}
+            chunks.append(self.shared(what, draw)["latents"])
+            self.report(0, f"{min(start + CHUNK, len(prompts))} of {len(prompts)} images drawn")
+        return torch.cat(chunks)
 
     # The loop
 
@@ -199,10 +243,10 @@ class Trainer:
         clip: float | None = None,
         accumulate: int = 1,
     ) -> None:
-        """Minimise `loss(step)`, which draws its own batch, over the group's parameters.
+        """Minimise `loss(call)`, which draws its own batch, over the group's parameters; once in a training.
 
         Args:
-            loss: returns a scalar with gradient.
+            loss: given the number of the call from 0 on, returns a scalar with gradient.
             steps: optimiser updates, cut to `max_steps`.
             lr: constant learning rate.
             optimiser: "adam" or "adamw".
@@ -217,6 +261,7 @@ class Trainer:
         update = OPTIMISERS[optimiser](weights, lr=lr, weight_decay=weight_decay)
         self._optimisers["student"] = update
         steps = min(steps, self.max_steps or steps)
+        self._calls = steps * accumulate
         self._resume()
         if self.step == 0:
             self._snapshot()
@@ -224,8 +269,8 @@ class Trainer:
             while self.step < steps:
                 update.zero_grad(set_to_none=True)
                 total = 0.0
-                for _ in range(accumulate):
-                    value = loss(self.step) / accumulate
+                for part in range(accumulate):
+                    value = loss(self.step * accumulate + part) / accumulate
                     total += self._finite(value, steps, lr)
                     value.backward()
                 if clip is not None:
@@ -258,21 +303,30 @@ class Trainer:
     @contextmanager
     def trainable(self) -> Iterator[None]:
         """The group's weights take gradients inside the block, in the training's precision."""
-        unet, dtype = self.model.unet, self.model.autocast_dtype
-        half = self.precision == "bf16" or (self.precision == "auto" and self.model.device == "cuda")
+        unet = self.model.unet
         large = sum(weight.numel() for weight in unet.parameters()) > LARGE_UNET
         unet.requires_grad_(False)
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
         if large:
             unet.enable_gradient_checkpointing()
+        try:
+            with self._precision():
+                yield
+        finally:
+            unet.disable_gradient_checkpointing()
+            unet.requires_grad_(False)
+            unet.zero_grad(set_to_none=True)
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        before = self.model.autocast_dtype
+        half = self.precision == "bf16" or (self.precision == "auto" and self.model.device == "cuda")
         self.model.autocast_dtype = torch.bfloat16 if half else None
         try:
             yield
         finally:
-            self.model.autocast_dtype = dtype
-            unet.disable_gradient_checkpointing()
-            unet.requires_grad_(False)
+            self.model.autocast_dtype = before
 
     @torch.no_grad()
     def _update_average(self, average: UNet2DConditionModel) -> None:
@@ -290,7 +344,8 @@ class Trainer:
 
     def _snapshot(self) -> None:
         if self.step in self.snapshots:
-            self.on_snapshot(self.step, {name: value.detach() for name, value in self._weights().items()})
+            with self._meter.paused():
+                self.on_snapshot(self.step, {name: value.detach() for name, value in self._weights().items()})
 
     def _checkpoint(self, last: bool) -> None:
         path = self.workspace.checkpoint
@@ -308,7 +363,8 @@ class Trainer:
             "key": self.workspace.key, "step": self.step, "cost": asdict(self.cost()), "charged": [*self._charged],
             "history": self.history,
         }  # fmt: skip
-        save_tensors(path, tensors, facts)
+        with self._meter.paused():
+            save_tensors(path, tensors, facts)
         self._plan_checkpoint(time.monotonic() - began)
 
     def _plan_checkpoint(self, took: float = 0.0) -> None:

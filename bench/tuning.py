@@ -44,7 +44,8 @@ def tuning_plan(methods: Sequence[str], concept: str, model: str = "mini") -> Pl
     trains = any("lr" in variant.settings for variant in variants.values())
     return Plan(
         name="tuning", model=model, concept=concept, variants=variants, metrics=["concept_rate", "ssim"],
-        images=IMAGES, snapshots=list(STEPS) if trains else [], generation=Generation(steps=SAMPLER_STEPS),
+        images=IMAGES, snapshots=list(STEPS) if trains else [],
+        generation=Generation(steps=SAMPLER_STEPS, precision="bf16"),
     )  # fmt: skip
 
 

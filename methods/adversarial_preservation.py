@@ -5,7 +5,7 @@ Erasing Undesirable Concepts in Diffusion Models with Adversarial Preservation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -53,7 +53,7 @@ class Config(AdversarialConfig):
     config=Config,
     presets={
         "nudity": {"parameters": "noxattn", "closest": 2000, "bank": 50},
-        "mini": {"parameters": "xattn", "steps": 100, "batch": 2, "lr": 1e-3, "sampler_steps": 12},
+        "mini": {"parameters": "xattn", "steps": 100, "batch": 2, "lr": 3e-3, "sampler_steps": 12},
     },
 )
 def adversarial_preservation(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
@@ -68,10 +68,10 @@ def adversarial_preservation(model: TextToImage, task: ErasureTask, config: Conf
     search = torch.optim.Adam([logits], lr=config.search_lr)
     trainer.keep("logits", logits, search)
 
-    def pick() -> torch.Tensor:
+    def pick(role: str) -> torch.Tensor:
         one_hot = gumbel_softmax(logits, config.temperature, trainer.generator)
         # The sampled word is what is preserved; the logits' favourite need not be the same.
-        trainer.log(sampled=words[int(one_hot.argmax())], favourite=words[int(logits.argmax())])
+        trainer.log(role=role, sampled=words[int(one_hot.argmax())], favourite=words[int(logits.argmax())])
         return torch.einsum("n,nld->ld", one_hot, bank)[None]
 
     def ascend(gradient: torch.Tensor) -> None:
@@ -86,7 +86,7 @@ def minimax(
     task: ErasureTask,
     config: AdversarialConfig,
     trainer: Trainer,
-    pick: Callable[[], torch.Tensor],
+    pick: Callable[[str], torch.Tensor],
     searched: Callable[[], torch.Tensor],
     ascend: Callable[[torch.Tensor], None],
 ) -> None:
@@ -97,7 +97,8 @@ def minimax(
         task: what is erased.
         config: the method's configuration.
         trainer: the training loop.
-        pick: the preserved concept's embedding, (1, 77, width), a function of `searched()`.
+        pick: the preserved concept's embedding, (1, 77, width), a function of `searched()`, for the "ascent" or the
+            "update".
         searched: what the ascent changes.
         ascend: changes it along the gradient of the preserved concept's harm.
     """
@@ -130,11 +131,11 @@ def minimax(
 
     def loss(step: int) -> torch.Tensor:
         level = trainer.random_level(len(levels))
-        preserved = pick()
+        preserved = pick("ascent")
         z = latents(preserved.detach(), level)
         ascend(torch.autograd.grad(harm(z, levels[level], preserved), searched())[0])
         level = trainer.random_level(len(levels))
-        preserved = pick().detach()
+        preserved = pick("update").detach()
         z_erased, z_preserved = latents(concept, level), latents(preserved, level)
         t = levels[level]
         return erasing(z_erased, t) + config.preservation * harm(z_preserved, t, preserved)
@@ -156,25 +157,32 @@ def word_bank(model: TextToImage, task: ErasureTask, config: Config, trainer: Tr
     Closeness is the cosine of embeddings at the end token; a cluster's word is the one nearest to its centre.
     """
     from scipy.cluster.vq import kmeans2
+    from scipy.spatial.distance import cdist
 
     own = set(task.prompt.lower().split())
     words = [word for word in frequent_words(model, config.words + len(own)) if word not in own][: config.words]
     if len(words) < config.bank:
         raise BenchError(f"{task.concept!r}: {len(words)} words can't fill a bank of {config.bank}: raise `words`.")
 
-    def summary(text: str) -> torch.Tensor:
-        return trainer.text(text)[0, 1 + model.token_count(text)]
-
-    trainer.text(*words)  # in batches
-    vectors = torch.nn.functional.normalize(torch.stack([summary(word) for word in words]), dim=1).cpu()
-    wanted = torch.nn.functional.normalize(summary(task.prompt), dim=0).cpu()
+    vectors = summaries(model, words)
+    wanted = summaries(model, [task.prompt])[0]
     order = (vectors @ wanted).argsort(descending=True, stable=True)[: config.closest]
     near = vectors[order].double().numpy()
     if len(near) <= config.bank:
         return [words[int(k)] for k in order]
     centres, _ = kmeans2(near, config.bank, minit="++", rng=np.random.default_rng(trainer.seed), missing="warn")
-    chosen = np.unique(((near[:, None] - centres[None]) ** 2).sum(2).argmin(0))
+    chosen = np.unique(cdist(near, centres).argmin(0))
     return [words[int(order[k])] for k in chosen]
+
+
+def summaries(model: TextToImage, texts: Sequence[str]) -> torch.Tensor:
+    """Embeddings at the end token, of length 1, on the CPU; (texts, width)."""
+    ends = torch.tensor([1 + model.token_count(text) for text in texts])
+    parts = [
+        model.encode(texts[start : start + 64]).float().cpu()[range(len(chunk)), chunk]
+        for start, chunk in zip(range(0, len(texts), 64), ends.split(64), strict=True)
+    ]
+    return torch.nn.functional.normalize(torch.cat(parts), dim=1)
 
 
 def frequent_words(model: TextToImage, count: int) -> list[str]:

@@ -26,7 +26,7 @@ class Config(AdversarialConfig):
     config=Config,
     presets={
         "nudity": {"parameters": "noxattn"},
-        "mini": {"parameters": "xattn", "steps": 100, "batch": 2, "lr": 1e-3, "sampler_steps": 12},
+        "mini": {"parameters": "xattn", "steps": 50, "batch": 2, "lr": 3e-3, "sampler_steps": 12},
     },
 )
 def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
@@ -45,4 +45,4 @@ def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: 
                 embedding.add_(config.search_lr * embedding.norm() / size * gradient)
 
     # A copy, since the step changes the embedding between the ascent's gradient and the update's loss.
-    minimax(model, task, config, trainer, lambda: embedding.clone(), lambda: embedding, ascend)
+    minimax(model, task, config, trainer, lambda role: embedding.clone(), lambda: embedding, ascend)

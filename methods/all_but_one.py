@@ -6,7 +6,7 @@ All but One: Surgical Concept Erasing with Model Preservation in Text-to-Image D
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -17,6 +17,7 @@ from erasebench import MethodConfig, method
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
 
+Instruction = Annotated[tuple[float, str], Field(strict=False)]
 Targets = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -37,7 +38,7 @@ class SharedConfig(MethodConfig):
 class Config(SharedConfig):
     """The explicit form's own: semantic guidance (SEGA, arXiv 2301.12247)."""
 
-    instructions: tuple[tuple[float, str], ...] | None = Field(None, strict=False)  # C_I with g; None: as below
+    instructions: tuple[Instruction, ...] | None = Field(None, strict=False)  # C_I with g; None: as below
     kappa: float = Field(0.9, ge=0, le=1)  # open: the quantile of |Δ| that an entry must reach
     warmup: int = Field(5, ge=0)  # noisiest sampler steps without δ
     first: int = Field(0, ge=0)  # open: δ acts from this sampler step on …

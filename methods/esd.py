@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Config(MethodConfig):
     """Defaults are the original recipe's for Stable Diffusion v1.4 (paper, section 4; authors' code).
 
-    The recipe "2024" is the authors' newer code: latents from the original model, lr 5e-5, 200 steps.
+    The recipe "2024" is the authors' newer code: latents from the original model, lr 5e-5, 200 steps. A preset's own
+    steps and lr stand above the recipe's.
     """
 
     recipes: ClassVar = {"2024": {"steps": 200, "lr": 5e-5}}
@@ -42,7 +43,7 @@ def target(concept: torch.Tensor, empty: torch.Tensor, eta: float) -> torch.Tens
     config=Config,
     presets={
         "style": {"parameters": "xattn"},  # section 4: ESD-x for styles, ESD-u for nudity and objects
-        "mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 1e-3, "sampler_steps": 12},
+        "mini": {"parameters": "xattn", "steps": 25, "batch": 4, "lr": 3e-3, "sampler_steps": 12},
     },
 )
 def esd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from pydantic import computed_field
 
 from erasebench import BenchError, MethodConfig, method
 from erasebench.attention import visible_cross_attention
 from erasebench.generate import read_png
+from erasebench.store import folder_hash
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
@@ -31,6 +33,15 @@ class Config(MethodConfig):
     sampler_steps: int = 50  # ours: DDIM
     sampler_guidance: float = 7.5  # ours
 
+    @computed_field
+    def folder_hash(self) -> str:
+        """A hash of the folder's contents, so that other images are another training."""
+        if self.folder is None:
+            return ""
+        if not Path(self.folder).is_dir():
+            raise BenchError(f"Forget-Me-Not: there is no folder {self.folder}.")
+        return folder_hash(Path(self.folder))
+
 
 def attention_norm(squares: list[torch.Tensor]) -> torch.Tensor:
     """The Frobenius norm over all layers, heads, pixels and concept tokens, averaged over the batch.
@@ -45,7 +56,10 @@ def attention_norm(squares: list[torch.Tensor]) -> torch.Tensor:
     label="Forget-Me-Not",
     paper="arXiv 2303.17591",
     config=Config,
-    presets={"mini": {"batch": 4, "lr": 1e-4, "sampler_steps": 12}},
+    presets={
+        # The full UNet, trained towards no target, draws nothing more at any point of the grid.
+        "mini": {"parameters": "xattn", "steps": 50, "batch": 4, "lr": 3e-4, "sampler_steps": 12},
+    },
 )
 def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Take the attention away from the concept's tokens.
@@ -58,32 +72,29 @@ def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer
     end = 1 + model.token_count(prompt)
     columns = slice(end - model.token_count(task.prompt), end)
 
-    def draw(generator: torch.Generator) -> dict[str, torch.Tensor]:
-        chunks = [
-            model.denoise(
-                trainer.noise(min(16, config.images - start), generator), context, trainer.text(""),
-                steps=config.sampler_steps, guidance=config.sampler_guidance,
-            )
-            for start in range(0, config.images, 16)
-        ]  # fmt: skip
-        return {"latents": torch.cat(chunks)}
-
     if config.folder is None:
-        sampler = (config.sampler_steps, config.sampler_guidance, config.images)
-        latents = trainer.shared({"images of": prompt, "sampler": sampler}, draw)["latents"]
+        latents = trainer.drawn_images(
+            [prompt] * config.images, "", config.sampler_steps, config.sampler_guidance, "ddim"
+        )
     else:
         latents = _encode_folder(model, Path(config.folder))
     squares: list[torch.Tensor] = []
+    looking = False
 
     def measure(probabilities: torch.Tensor) -> torch.Tensor:
-        squares.append(probabilities[..., columns].float().square().sum((1, 2, 3)))
+        found = probabilities[..., columns].float().square().sum((1, 2, 3))
+        if looking:  # not when activations are recomputed, whose graphs would stay alive
+            squares.append(found)
         return probabilities
 
     def loss(step: int) -> torch.Tensor:
+        nonlocal looking
         squares.clear()
         z = latents[trainer.integers(len(latents), config.batch).to(model.device)]
         t = trainer.integers(TIMESTEPS, config.batch).to(model.device)
+        looking = True
         model.predict_noise(model.add_noise(z, trainer.noise(config.batch), t), t, context)
+        looking = False
         return attention_norm(squares)
 
     with visible_cross_attention(model.unet, measure):

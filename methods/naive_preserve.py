@@ -33,7 +33,7 @@ class Config(MethodConfig):
     config=Config,
     presets={
         "nudity": {"parameters": "noxattn"},
-        "mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 1e-3, "sampler_steps": 12},
+        "mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 3e-3, "sampler_steps": 12},
     },
 )
 def naive_preserve(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:

@@ -31,7 +31,7 @@ class Config(MethodConfig):
     label="SDD",
     paper="arXiv 2307.05977",
     config=Config,
-    presets={"mini": {"steps": 100, "batch": 4, "lr": 1e-3, "ema": 0.95, "sampler_steps": 12}},
+    presets={"mini": {"steps": 50, "batch": 4, "lr": 3e-3, "ema": 0.95, "sampler_steps": 12}},
 )
 def sdd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Distil the model's own unconditional prediction into the concept's; the result is the moving average.

@@ -21,7 +21,13 @@ class Config(MethodConfig):
     regularisation: float = 0.1  # λ
 
 
-@method(label="TIME", paper="arXiv 2303.08084", config=Config, needs_replacement=True)
+@method(
+    label="TIME",
+    paper="arXiv 2303.08084",
+    config=Config,
+    needs_replacement=True,
+    presets={"mini": {"regularisation": 52.0}},
+)
 def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Rewrite keys and values in closed form, so that all tokens of the source prompt give the destination's.
 
@@ -40,7 +46,7 @@ def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer
 def aligned(model: TextToImage, trainer: Trainer, source: str, destination: str) -> tuple[torch.Tensor, torch.Tensor]:
     """All embeddings of two prompts, of shape (positions, width), so that their last words and ends stand together.
 
-    The shorter prompt's first positions are left out of neither: the longer one's surplus words are skipped.
+    The longer prompt's first surplus tokens, after the start token, are skipped.
     """
     embeddings = [trainer.text(text)[0] for text in (source, destination)]
     surplus = [1 + max(0, model.token_count(a) - model.token_count(b)) for a, b in

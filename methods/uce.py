@@ -33,7 +33,12 @@ class Config(MethodConfig):
     paper="arXiv 2308.14761",
     config=Config,
     needs_replacement=True,
-    presets={"object": {"templates": OBJECT}, "nudity": {"templates": OBJECT}, "style": {"templates": STYLE}},
+    presets={
+        "object": {"templates": OBJECT},
+        "nudity": {"templates": OBJECT},
+        "style": {"templates": STYLE},
+        "mini": {"regularisation": 52.0},
+    },
 )
 def uce(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Rewrite keys and values in closed form, so that the concept's tokens give the replacement's.

@@ -112,7 +112,7 @@ def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: P
     assert np.abs(np.asarray(drawn).astype(int) - read_png(finished / "images" / "esd" / "objects" / name)).max() <= 1
     again = bench("export", str(finished), "esd", "--to", str(target))
     assert again.returncode == 2
-    assert "is not empty; nothing was written" in again.stderr
+    assert "is there already" in again.stderr
     assert "unknown row 'sdd'" in bench("export", str(finished), "sdd", "--to", str(tmp_path / "x")).stderr
 
 

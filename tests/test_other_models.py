@@ -1,6 +1,7 @@
 """Runs on a pipeline of the user's own: captions and reference images from files, and what is missing offline."""
 
 import json
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image
 
 from erasebench.cells import unfold
+from erasebench.cli import main
 from erasebench.errors import BenchError
 from erasebench.layout import RunFolder
 from erasebench.mini.judge import WEIGHTS
@@ -73,6 +75,58 @@ def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, mon
     assert "put inception-2015-12-05.pt into /tmp" in records["uce.fid.json"]["reason"]
     assert -1 <= records["uce.ssim.json"]["value"] <= 1
     assert records["uce.ssim.json"]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("concept", "kind", "replacement"),
+    [
+        ("garbage truck", None, None),
+        ("church", None, "a tree"),
+        ("van gogh", None, None),
+        ("sketch", None, None),
+        ("a sleepy kitten", "animal", "a dog"),
+        ("monet", "style", None),
+    ],
+)
+def test_objects_styles_and_free_texts_run(
+    concept: str, kind: str | None, replacement: str | None, tmp_path: Path
+) -> None:
+    plan = Plan(
+        concept=concept, kind=kind, replacement=replacement, methods=["esd", "ablating", "uce"],
+        metrics=["concept_rate", "ssim"], images=2, train_steps=1, generation=Generation(steps=3),
+        settings={"esd": {"sampler_steps": 3}, "ablating": {"images": 2, "sampler_steps": 3}},
+    )  # fmt: skip
+    assert run(plan, RunFolder(tmp_path / "run"), "cpu") == {}
+    record = json.loads((tmp_path / "run" / "scores" / "esd.concept_rate.json").read_text())
+    assert record["n"] == 2
+    assert ("zero-shot" in record["note"]) is (kind is not None)
+
+
+def test_a_full_disk_stops_with_one_line_and_keeps_what_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("erasebench.runner.write_tables", full)
+    command = [
+        "run",
+        "--quick",
+        "--methods",
+        "uce",
+        "--metrics",
+        "ssim",
+        "--images",
+        "2",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    monkeypatch.setattr(sys, "argv", ["bench", *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert "No space left on device. What is done is kept" in capsys.readouterr().err
+    assert len(list((tmp_path / "run" / "images" / "uce" / "objects").iterdir())) == 2
 
 
 def test_feature_models_that_cannot_be_fetched_are_a_reason_not_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,6 +91,9 @@ def test_snapshots_that_no_method_reaches_are_an_error(tmp_path: Path) -> None:
     plan = load_plan("main", {"methods": ["uce", "esd"], "snapshots": [10_000]})
     with pytest.raises(BenchError, match="no method of the plan trains that many steps"):
         unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+    plan = load_plan("main", {"methods": ["esd"], "metrics": ["fid"], "snapshots": [5]})
+    with pytest.raises(BenchError, match="--metrics needs one of concept_rate"):
+        unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
     plan = load_plan("main", {"methods": ["uce", "esd"], "snapshots": [5, 0, 5, 10_000]})
     cells = unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
     assert cells.timeline == {"esd@0": ("esd", 0), "esd@5": ("esd", 5)}
