@@ -184,7 +184,7 @@ class TextToImage:
     @torch.no_grad()
     def encode_images(self, images: np.ndarray) -> torch.Tensor:
         """The latents' mean of uint8 images of shape (batch, height, width, 3), scaled as the UNet takes them."""
-        pixels = torch.from_numpy(images).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        pixels = torch.tensor(images, device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
         return self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mean.float() * self.vae.config.scaling_factor
 
     @torch.no_grad()

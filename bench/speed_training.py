@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,8 @@ from .sources import find_model
 from .training import BLOCK, Trainer
 
 Call = tuple[int, str, bool]  # batch size, what takes gradients (weights, text or nothing), by a patched attention
+
+ENOUGH = 10.0  # seconds of bare calls of one kind
 
 
 def measure_overheads(methods: Sequence[str], model_name: str, device: str, steps: int, rounds: int) -> Iterator[str]:
@@ -125,14 +127,19 @@ def _bare(model: TextToImage, trainer: Trainer, calls: Counter[Call]) -> float:
     with trainer.trainable():
         run(next(iter(calls)))  # first calls are slower
         _wait(model)
-        began = time.perf_counter()
-        for call, count in calls.items():
-            for _ in range(count):
-                run(call)
-        _wait(model)
-        seconds = time.perf_counter() - began
+        seconds = sum(_seconds(model, lambda call=call: run(call), count) for call, count in calls.items())
     model.unet.zero_grad(set_to_none=True)
     return seconds
+
+
+def _seconds(model: TextToImage, work: Callable[[], None], count: int) -> float:
+    """Seconds of `count` calls; where they take longer than ENOUGH, extrapolated from those made until then."""
+    began, made = time.perf_counter(), 0
+    while made < count and time.perf_counter() - began < ENOUGH:
+        work()
+        _wait(model)
+        made += 1
+    return (time.perf_counter() - began) * count / made
 
 
 def _wait(model: TextToImage) -> None:

@@ -121,7 +121,7 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
     made = bench("new", "method", "my-method", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "erasebench-my-method"
-    assert (folder / "test_erasebench_my_method.py").exists()
+    assert (folder / "test_my_method.py").exists()
     assert "exists already; nothing was written" in bench("new", "method", "my-method", cwd=tmp_path).stderr
     # What `pip install` would write, without network.
     (folder / "erasebench_my_method-0.1.0.dist-info").mkdir()
