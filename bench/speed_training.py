@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -127,7 +128,7 @@ def _bare(model: TextToImage, trainer: Trainer, calls: Counter[Call]) -> float:
     with trainer.trainable():
         run(next(iter(calls)))  # first calls are slower
         _wait(model)
-        seconds = sum(_seconds(model, lambda call=call: run(call), count) for call, count in calls.items())
+        seconds = sum(_seconds(model, partial(run, call), count) for call, count in calls.items())
     model.unet.zero_grad(set_to_none=True)
     return seconds
 
