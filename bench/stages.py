@@ -20,7 +20,7 @@ from .stats import bootstrap_interval
 from .store import content_key, read_json, write_json
 from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 1, 2
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 2, 2
 
 
 @dataclass(frozen=True)
