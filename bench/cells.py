@@ -60,7 +60,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         BenchError: a method's settings are wrong, it needs a replacement that the concept does not have, or no
             method reaches a snapshot's step.
     """
-    concept = get_concept(plan.concept, plan.kind, plan.replacement)
+    concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)

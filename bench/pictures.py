@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from .layout import REFERENCE, RunFolder
 from .scoring import ImageSet
 from .store import write_atomically
 
-PER_SET, TILE, GAP, LABEL_WIDTH, HEAD = 5, 112, 4, 96, 26
+PER_SET, TILE, GAP, HEAD = 5, 112, 4, 26
+LABEL_CHARACTERS = 18  # longer labels are wrapped
 HEADS = {"concept": "prompts for the concept", "objects": "other concepts"}
 
 
@@ -22,15 +25,18 @@ def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet]
     rows = [row for row in rows if all(file.exists() for name in names for file in _chosen(images[row, name]))]
     if not names or not rows:
         return
-    width = LABEL_WIDTH + len(names) * (PER_SET * (TILE + GAP) + 3 * GAP)
+    font = ImageFont.truetype(findfont("DejaVu Sans"), 14)  # matplotlib carries it; it has Greek letters
+    texts = {row: "\n".join(textwrap.wrap(labels[row], LABEL_CHARACTERS)) for row in rows}
+    label_width = 16 + max(int(font.getlength(line)) for text in texts.values() for line in text.split("\n"))
+    width = label_width + len(names) * (PER_SET * (TILE + GAP) + 3 * GAP)
     page = Image.new("RGB", (width, HEAD + len(rows) * (TILE + GAP)), "white")
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(size=15)
+    draw = ImageDraw.Draw(page)
     for column, name in enumerate(names):
-        left = LABEL_WIDTH + column * (PER_SET * (TILE + GAP) + 3 * GAP)
+        left = label_width + column * (PER_SET * (TILE + GAP) + 3 * GAP)
         draw.text((left, 5), HEADS[name], fill="black", font=font)
         for line, row in enumerate(rows):
             top = HEAD + line * (TILE + GAP)
-            draw.text((4, top + TILE // 2 - 8), labels[row], fill="black", font=font)
+            draw.text((4, top + TILE // 2), texts[row], fill="black", font=font, anchor="lm")
             for k, file in enumerate(_chosen(images[row, name])):
                 with Image.open(file) as image:
                     tile = image.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS)

@@ -91,8 +91,10 @@ def in_settings(concept: Concept, phrase: str) -> tuple[str, ...]:
     return tuple(f"{t.format(x=phrase)} {place}".strip() for place in places for t in concept.templates)
 
 
-def get_concept(name: str, kind: str | None = None, replacement: str | None = None) -> Concept:
+def get_concept(name: str, kind: str | None = None, replacement: str | None = None, family: str = "sd") -> Concept:
     """The concept of this name, or, where `kind` is given, any text of that kind.
+
+    Its replacement is the given one, or the kind's for this model family.
 
     Raises:
         BenchError: there is no such concept or kind; names the nearest.
@@ -115,14 +117,13 @@ def get_concept(name: str, kind: str | None = None, replacement: str | None = No
     if chosen not in content["kinds"]:
         raise unknown("kind", chosen, content["kinds"], "bench list kinds")
     defaults = content["kinds"][chosen]
+    usual = defaults.get(f"{family}_replacement", defaults["replacement"])
     article = known.get("article", "a") if known is not None else ""
     return Concept(
         name,
         chosen,
         f"in the style of {name}" if chosen == "style" else f"{article} {name}".strip(),
-        replacement
-        if replacement is not None
-        else (defaults["replacement"] if known is not None or chosen == "style" else ""),
+        replacement if replacement is not None else usual if known is not None or chosen == "style" else "",
         tuple(defaults["templates"]),
         known is not None,
     )

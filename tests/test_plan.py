@@ -134,3 +134,10 @@ def test_a_wrong_plan_says_where_and_what(tmp_path: Path, text: str, message: st
 def test_a_wrong_source_or_flag_is_an_error(source: str, overrides: dict[str, Any]) -> None:
     with pytest.raises(BenchError):
         load_plan(source, overrides)
+
+
+def test_the_replacement_of_nudity_depends_on_the_model_family(tmp_path: Path) -> None:
+    assert get_concept("nudity").replacement == "a person wearing clothes"
+    cells = unfold(load_plan("main", {}), find_model("mini"), RunFolder(tmp_path), "cpu")
+    assert cells.concept.replacement == "a person in clothes"
+    assert get_concept("nudity", None, "a tree", "mini").replacement == "a tree"
