@@ -45,7 +45,7 @@ def _draw(folder: RunFolder, table: pd.DataFrame, metrics: Mapping[str, Metric])
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, name in zip(panels, shown, strict=True):
         part = table[table["metric"] == name]
-        for _, line in part.sort_values("step").groupby("row", sort=False):
+        for _, line in part.sort_values("step", kind="stable").groupby("row", sort=False):
             panel.plot(line["step"], line["value"], marker="o", markersize=3, label=line["label"].iloc[0])
             panel.fill_between(line["step"], line["low"].astype(float), line["high"].astype(float), alpha=0.15)
         arrow = "lower" if metrics[name].better == "lower" else "higher"
