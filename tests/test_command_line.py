@@ -331,6 +331,13 @@ def test_speed_reports_ratios_and_the_limit() -> None:
     assert "times as fast as one by one" in done.stdout
 
 
+def test_speed_of_training_prints_a_ratio_for_each_method() -> None:
+    done = bench("speed", "training", "--methods", "esd,uce", "--steps", "1", "--rounds", "1")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^esd +\d+\.\d{3} +\d+\.\d{3} +\d+\.\d{2} ", done.stdout, re.MULTILINE)
+    assert "uce" not in done.stdout  # a closed form has no steps
+
+
 def test_the_world_sheet_is_drawn(tmp_path: Path) -> None:
     assert bench("mini", "world", str(tmp_path / "world.png")).returncode == 0
     assert (tmp_path / "world.png").stat().st_size > 10_000
