@@ -246,9 +246,11 @@ def new(
 
     if what != "method":
         raise unknown("kind of file", what, ["method"], "bench new --help")
-    for file in new_method(name, to):
+    files = new_method(name, to)
+    for file in files:
         typer.echo(file)
-    typer.echo(f"next: bench check {name}" if to is None and Path("methods").is_dir() else "next: see CONTRIBUTING.md")
+    package = next((file.parent for file in files if file.name == "pyproject.toml"), None)
+    typer.echo(f"next: {f'pip install -e {package} && ' if package else ''}bench check {name}")
 
 
 @app.command()
