@@ -132,10 +132,7 @@ def run(
     typer.echo(f"{folder.root} on {chosen}", err=True)
     failures = _with_resume_hint(lambda: run_plan(resolved, folder, chosen))
     _print_table(folder.root)
-    for cell, reason in failures.items():
-        typer.echo(f"failed: {cell}: {reason}", err=True)
-    if failures:
-        raise typer.Exit(1)
+    _exit_with(failures)
 
 
 @app.command()
@@ -146,18 +143,12 @@ def table(
 
     Example: bench table results/runs/main-1a2b3c4d
     """
-    import yaml
-
     from .layout import RunFolder
-    from .plan import Plan
-    from .store import read_json
+    from .plan import read_run
     from .tables import write_tables
 
     run_folder = RunFolder(folder)
-    status = read_json(run_folder.status)
-    if status is None or not run_folder.plan.exists():
-        raise BenchError(f"{folder} is no run's folder: it holds no run.json and plan.yaml. `bench run` makes one.")
-    plan = Plan(**yaml.safe_load(run_folder.plan.read_text(encoding="utf-8")))
+    plan, status = read_run(run_folder)
     write_tables(run_folder, plan, status["rows"], status["labels"])
     _print_table(folder)
 
@@ -209,10 +200,7 @@ def tune(
     write_text(out, results.to_csv(index=False))
     typer.echo(results[results["chosen"]].to_string(index=False))
     typer.echo(f"{out}: all {len(results)} points")
-    for cell, reason in failures.items():
-        typer.echo(f"failed: {cell}: {reason}", err=True)
-    if failures:
-        raise typer.Exit(1)
+    _exit_with(failures)
 
 
 @app.command()
@@ -382,6 +370,14 @@ def world(
     typer.echo(f"world: {out}")
 
 
+def _exit_with(failures: dict[str, str]) -> None:
+    """Name the cells that failed; exit status 1 where there are any."""
+    for cell, reason in failures.items():
+        typer.echo(f"failed: {cell}: {reason}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
 def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
 
@@ -413,15 +409,14 @@ def _settings(given: list[str]) -> dict[str, dict[str, Any]]:
 
 
 def _print_table(folder: Path) -> None:
-    import yaml
     from rich.console import Console
 
     from .layout import RunFolder
-    from .plan import Plan
+    from .plan import read_run
     from .tables import terminal_tables
 
     run_folder = RunFolder(folder)
-    plan = Plan(**yaml.safe_load(run_folder.plan.read_text(encoding="utf-8")))
+    plan, _ = read_run(run_folder)
     console = Console()
     for view in terminal_tables(run_folder, plan):
         console.print(view)

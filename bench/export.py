@@ -11,8 +11,8 @@ import yaml
 
 from .errors import BenchError, unknown
 from .layout import ORIGINAL, RunFolder
-from .patch import load_patch
-from .plan import Plan
+from .patch import attached, load_patch
+from .plan import Plan, read_run
 from .registry import METHODS
 from .sources import find_model
 from .store import read_json, write_text
@@ -31,12 +31,7 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
     Raises:
         BenchError: there is no such run, row or seed, it was not trained, or the target is not empty.
     """
-    status = read_json(folder.status)
-    if status is None or not folder.plan.exists():
-        raise BenchError(
-            f"{folder.root} is no run's folder: it holds no run.json and plan.yaml. `bench run` makes one."
-        )
-    plan = Plan(**yaml.safe_load(folder.plan.read_text(encoding="utf-8")))
+    plan, status = read_run(folder)
     if row not in plan.rows and row in METHODS.aliases():
         row = METHODS.aliases()[row]
     if row not in plan.rows:
@@ -57,11 +52,9 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
             f"--model {plan.model} is no longer what the run was made from ({source.revision}, then {status['model']})."
         )
     model = source.load("cpu")
-    state = model.unet.state_dict()
-    for name, value in load_patch(folder.patch(row, seed)).items():
-        state[name].copy_(value)
     try:
-        model.pipeline().save_pretrained(target)
+        with attached(model.unet, load_patch(folder.patch(row, seed))):
+            model.pipeline().save_pretrained(target)
     except OSError as error:
         raise BenchError(f"--to {target} can't be written: {error.strerror}.") from None
     write_text(target / "README.md", model_card(folder, plan, status, row, seed, facts))

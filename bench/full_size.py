@@ -2,10 +2,9 @@
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextModel
 
-from .mini.parts import assemble
-from .mini.text import END, MAX_TOKENS, START, VOCABULARY_SIZE
+from .mini.parts import assemble, text_config
 from .sources import MINI_WEIGHTS
 
 TEXT_WIDTH = 768
@@ -28,16 +27,5 @@ def random_pipeline(seed: int = 0) -> StableDiffusionPipeline:
             sample_size=512,
             scaling_factor=0.18215,
         )
-        text = CLIPTextConfig(
-            vocab_size=VOCABULARY_SIZE,
-            hidden_size=TEXT_WIDTH,
-            intermediate_size=4 * TEXT_WIDTH,
-            projection_dim=TEXT_WIDTH,
-            num_hidden_layers=12,
-            num_attention_heads=12,
-            max_position_embeddings=MAX_TOKENS,
-            bos_token_id=START,
-            eos_token_id=END,
-            pad_token_id=END,
-        )
-        return assemble(vae, CLIPTextModel(text), new_unet(), MINI_WEIGHTS / "pipeline" / "tokenizer")
+        text = CLIPTextModel(text_config(TEXT_WIDTH, layers=12, heads=12))
+        return assemble(vae, text, new_unet(), MINI_WEIGHTS / "pipeline" / "tokenizer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,8 +42,11 @@ class ModelSource:
         return load(self, device)
 
 
+@cache
 def find_model(name: str) -> ModelSource:
     """Resolve "mini", a named hub model, a local diffusers folder, or a hub id ("owner/name[@revision]").
+
+    Hashing a folder of gigabytes takes long, so that each name is resolved once in a process.
 
     Raises:
         BenchError: there is no such model, or the folder is no pipeline.

@@ -78,7 +78,7 @@ def adversarial_preservation(model: TextToImage, task: ErasureTask, config: Conf
         logits.grad = -gradient
         search.step()
 
-    minimax(model, task, config, trainer, pick, lambda: logits, ascend)
+    minimax(model, task, config, trainer, pick, logits, ascend)
 
 
 def minimax(
@@ -87,7 +87,7 @@ def minimax(
     config: AdversarialConfig,
     trainer: Trainer,
     pick: Callable[[str], torch.Tensor],
-    searched: Callable[[], torch.Tensor],
+    searched: torch.Tensor,
     ascend: Callable[[torch.Tensor], None],
 ) -> None:
     """Alternate one ascent of the preserved concept and one update of the model.
@@ -97,7 +97,7 @@ def minimax(
         task: what is erased.
         config: the method's configuration.
         trainer: the training loop.
-        pick: the preserved concept's embedding, (1, 77, width), a function of `searched()`, for the "ascent" or the
+        pick: the preserved concept's embedding, (1, 77, width), a function of `searched`, for the "ascent" or the
             "update".
         searched: what the ascent changes.
         ascend: changes it along the gradient of the preserved concept's harm.
@@ -133,7 +133,7 @@ def minimax(
         level = trainer.random_level(len(levels))
         preserved = pick("ascent")
         z = latents(preserved.detach(), level)
-        ascend(torch.autograd.grad(harm(z, levels[level], preserved), searched())[0])
+        ascend(torch.autograd.grad(harm(z, levels[level], preserved), searched)[0])
         level = trainer.random_level(len(levels))
         preserved = pick("update").detach()
         z_erased, z_preserved = latents(concept, level), latents(preserved, level)

@@ -45,4 +45,4 @@ def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: 
                 embedding.add_(config.search_lr * embedding.norm() / size * gradient)
 
     # A copy, since the step changes the embedding between the ascent's gradient and the update's loss.
-    minimax(model, task, config, trainer, lambda role: embedding.clone(), lambda: embedding, ascend)
+    minimax(model, task, config, trainer, lambda role: embedding.clone(), embedding, ascend)

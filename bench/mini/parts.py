@@ -55,21 +55,25 @@ def new_vae() -> AutoencoderKL:
     )
 
 
-def new_text_encoder(table: torch.Tensor) -> CLIPTextModel:
-    """CLIP's text transformer over the frozen token table of shape (49408, 64)."""
-    config = CLIPTextConfig(
+def text_config(width: int, layers: int, heads: int) -> CLIPTextConfig:
+    """A text transformer over CLIP's vocabulary and 77 positions."""
+    return CLIPTextConfig(
         vocab_size=VOCABULARY_SIZE,
-        hidden_size=TEXT_WIDTH,
-        intermediate_size=4 * TEXT_WIDTH,
-        projection_dim=TEXT_WIDTH,
-        num_hidden_layers=2,
-        num_attention_heads=4,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
         max_position_embeddings=MAX_TOKENS,
         bos_token_id=START,
         eos_token_id=END,
         pad_token_id=END,
     )
-    model = CLIPTextModel(config)
+
+
+def new_text_encoder(table: torch.Tensor) -> CLIPTextModel:
+    """CLIP's text transformer over the frozen token table of shape (49408, 64)."""
+    model = CLIPTextModel(text_config(TEXT_WIDTH, layers=2, heads=4))
     embedding = model.get_input_embeddings()
     embedding.weight.data.copy_(table)
     embedding.weight.requires_grad_(False)
