@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -80,11 +81,9 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         folder.erasure(row, seed),
         folder.checkpoint(row, seed),
     )
-    snapshots = [folder.patch(f"{row}{SNAPSHOT}{step}", seed) for step in erasure.snapshots if step]
-    if (read_json(facts_file) or {}).get("key") == key and all(file.exists() for file in (patch_file, *snapshots)):
+    missing = [k for k in erasure.snapshots if k and not folder.patch(f"{row}{SNAPSHOT}{k}", seed).exists()]
+    if (read_json(facts_file) or {}).get("key") == key and patch_file.exists() and not missing:
         return False
-    if snapshots and not all(file.exists() for file in snapshots):
-        checkpoint.unlink(missing_ok=True)  # it may lie behind a snapshot that is missing
     network = model()
     before = snapshot(network.unet)
 
@@ -93,9 +92,10 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
             save_patch(folder.patch(f"{row}{SNAPSHOT}{step}", seed), changed(before, weights))
 
     version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
+    workspace = Workspace(checkpoint, folder.cache, key, version, resume_before=min(missing, default=math.inf))
     trainer = Trainer(
         network, erasure.config.parameters, seed, erasure.max_steps, erasure.precision, report,
-        frozenset(erasure.snapshots), keep, Workspace(checkpoint, folder.cache, key, version),
+        frozenset(erasure.snapshots), keep, workspace,
     )  # fmt: skip
     try:
         erasure.method.erase(network, erasure.task, erasure.config, trainer)

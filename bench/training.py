@@ -41,6 +41,7 @@ class Workspace:
         key: of the training; a checkpoint of another is ignored.
         version: of the code that draws shared tensors; those of another are not used.
         checkpoint_seconds: the least time between two checkpoints.
+        resume_before: a checkpoint of this step or a later one is not used: this step's snapshot is missing.
     """
 
     checkpoint: Path | None = None
@@ -48,6 +49,7 @@ class Workspace:
     key: str = ""
     version: str = ""
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    resume_before: float = math.inf
 
 
 @dataclass
@@ -377,7 +379,7 @@ class Trainer:
         """Go on from the checkpoint, where there is one of this very training."""
         self._plan_checkpoint()
         found = load_tensors(self.workspace.checkpoint) if self.workspace.checkpoint else None
-        if found is None or found[1]["key"] != self.workspace.key:
+        if found is None or found[1]["key"] != self.workspace.key or found[1]["step"] >= self.workspace.resume_before:
             return
         tensors, facts = found
         self._write(below(tensors, "student"))

@@ -49,7 +49,9 @@ def test_interrupted_training_goes_on_to_the_same_weights(
 ) -> None:
     """Every kind of state: optimisers, a moving average, logits, an embedding, trajectories that were charged once."""
     monkeypatch.setattr("erasebench.training.CHECKPOINT_SHARE", 0)
-    monkeypatch.setattr("erasebench.stages.Workspace", lambda *given: Workspace(*given, checkpoint_seconds=0.0))
+    monkeypatch.setattr(
+        "erasebench.stages.Workspace", lambda *given, **more: Workspace(*given, **more, checkpoint_seconds=0.0)
+    )
     erasure = _erasure(name)
     whole, facts = _patch(mini, tmp_path / "whole", erasure)
     steps: list[int] = []
@@ -78,6 +80,32 @@ def test_interrupted_training_goes_on_to_the_same_weights(
     assert resumed_facts["cost"]["forwards_with_gradient"] == with_gradient
     assert resumed_facts["history"] == facts["history"]
     assert not RunFolder(tmp_path / "cut").checkpoint(name, 0).exists()
+
+
+def test_snapshots_do_not_cost_the_checkpoint(
+    mini: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resumed with snapshots still to come, and from the start where one before the checkpoint is gone."""
+    monkeypatch.setattr("erasebench.training.CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr(
+        "erasebench.stages.Workspace", lambda *given, **more: Workspace(*given, **more, checkpoint_seconds=0.0)
+    )
+    erasure = _erasure("esd", snapshots=(2, 5))
+    steps: list[int] = []
+
+    def crash(step: int, text: str) -> None:
+        steps.append(step)
+        if step == 4:
+            raise Stop
+
+    for _ in range(2):
+        with pytest.raises(Stop):
+            _patch(mini, tmp_path, erasure, crash)
+    assert steps == [1, 2, 3, 4, 4]
+    RunFolder(tmp_path).patch("esd@2", 0).unlink()
+    steps.clear()
+    _patch(mini, tmp_path, erasure, lambda step, text: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5]
 
 
 def test_a_checkpoint_of_another_training_is_ignored(mini: TextToImage, tmp_path: Path) -> None:
