@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from erasebench.prompts.concepts import Concept, get_concept
-from erasebench.prompts.sets import Prompt, PromptSet, prompt_set
+from erasebench.prompts.sets import PromptSet, prompt_set, world_reference
 
 from .errors import BenchError
-from .generate import Job, plan_jobs
+from .generate import FILE_SIZE, Job, plan_jobs
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .methodology import ErasureTask, Method
 from .plan import Plan
+from .reference import open_reference
 from .registry import METHODS, METRICS
 from .scoring import ImageSet, Metric
 from .sources import ModelSource
 from .stages import SCORE_VERSION, Erasure, generation_key
-from .store import content_key, folder_hash
+from .store import content_key
 from .tables import TABLE_VERSION
 
 FOLLOWED = ("concept_rate", "nudenet_rate", "ssim")  # metrics of the timeline
@@ -64,15 +65,17 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
-    sets = {name: prompt_set(name, concept, plan.images, plan.captions) for name in needed}
+    sets = {name: _prompts(plan, name, concept) for name in needed}
+    native = 64 if model.family == "mini" else FILE_SIZE
     images: dict[tuple[str, str], ImageSet] = {}
 
     def plan_images(row: str, names: Iterable[str], patches: list[str]) -> None:
         for name in names:
             prompts = sets[name]
-            jobs = plan_jobs([(prompt.id, prompt.text) for prompt in prompts.prompts], plan.images, plan.seeds)
-            key = generation_key(patches, model.revision, prompts.hash, plan, device)
-            images[row, name] = ImageSet(row, name, folder.images(row, name), jobs, key)
+            count = plan.images_of(name)
+            jobs = plan_jobs(prompts.prompts, count, plan.seeds, native)
+            key = generation_key(patches, model.revision, prompts.hash, count, plan, device)
+            images[row, name] = ImageSet(row, name, folder.images(row, name), jobs, key, folder.features(row, name))
 
     plan_images(ORIGINAL, sets, [])
     timeline: dict[str, tuple[str, int]] = {}
@@ -90,7 +93,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
                 plan_images(snapshot, followed_sets, [f"{key}{SNAPSHOT}{step}" for key in keys])
             else:
                 images |= {(snapshot, name): images[same, name] for name in followed_sets}
-    if "coco" in sets and (reference := _reference(plan, model, sets["coco"], folder)):
+    if "coco" in sets and (reference := _reference(plan, model, folder)):
         images[REFERENCE, "coco"] = reference
     labels = {ORIGINAL: "Original", REFERENCE: "Real images"} | {erasure.row: erasure.label for erasure in erasures}
     rows = (ORIGINAL, *plan.rows, *([REFERENCE] if (REFERENCE, "coco") in images else []))
@@ -140,17 +143,18 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
     return kept
 
 
-def _reference(plan: Plan, model: ModelSource, prompts: PromptSet, folder: RunFolder) -> ImageSet | None:
-    """The real images: the user's folder, the embedded world's renders, or none."""
+def _prompts(plan: Plan, role: str, concept: Concept) -> PromptSet:
+    wanted = plan.prompts[role]  # type: ignore[index]
+    return prompt_set(role, wanted.source, concept, plan.images_of(role), wanted.category)
+
+
+def _reference(plan: Plan, model: ModelSource, folder: RunFolder) -> ImageSet | None:
+    """The real images: the user's folder, a prepared reference, the embedded world's renders, or none."""
     if plan.reference is not None:
-        root = Path(plan.reference)
-        files = sorted(path for path in root.rglob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
-        if not files:
-            raise BenchError(f"reference: {root} holds no PNG or JPEG images.")
-        return ImageSet(REFERENCE, "coco", root, [], folder_hash(root), files)
-    drawn: list[Prompt] = [prompt for prompt in prompts.prompts if prompt.scene is not None]
-    if model.family != "mini" or not drawn:
+        return open_reference(Path(plan.reference))
+    if model.family != "mini":
         return None
-    jobs = [Job(prompt.id, prompt.text, 0, 0) for prompt in drawn]
-    key = content_key(reference=prompts.hash, scenes=[repr(prompt.scene) for prompt in drawn])
-    return ImageSet(REFERENCE, "coco", folder.images(REFERENCE, "coco"), jobs, key)
+    jobs = [Job(prompt.id, prompt.text, 0, 0) for prompt, _ in world_reference()]
+    key = content_key(reference=[(prompt.id, prompt.text, repr(scene)) for prompt, scene in world_reference()])
+    place = folder.images(REFERENCE, "coco"), jobs, key, folder.features(REFERENCE, "coco")
+    return ImageSet(REFERENCE, "coco", *place)

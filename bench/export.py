@@ -67,7 +67,7 @@ def model_card(
     """What was erased, how, and what it scored, in Markdown with the hub's front matter."""
     scores = read_scores(folder, [ORIGINAL, row], plan.metrics)
     lines = []
-    for name, head in headings(scores, plan).items():
+    for name, head in headings(scores, plan.metrics).items():
         values = [head.shown(scores.get((model, name), {}).get("value")) for model in (ORIGINAL, row)]
         lines.append(f"| {head.label} {ARROWS[head.better]} | {' | '.join(values)} |")
     label = status["labels"].get(row, row)
@@ -84,7 +84,7 @@ def model_card(
         "",
         "| | Original | This model |", "|---|---:|---:|", *lines,
         "",
-        *(f"- {note}" for note in footnotes(scores, plan)),
+        *(f"- {note}" for note in footnotes(scores, plan, status["prompts"])),
         "",
         "## Configuration",
         "",

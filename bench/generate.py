@@ -5,28 +5,37 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 
-from .models import TextToImage
+if TYPE_CHECKING:
+    from erasebench.prompts.prompt import Prompt
+
+    from .models import TextToImage
 
 WRITERS = 2
+FILE_SIZE = 512  # pixels: the model that prompt files give sizes for
 
 
 @dataclass(frozen=True)
 class Job:
-    """One image to draw."""
+    """One image to draw; `guidance` and `size` (width, height) are the prompt's own, where it has them."""
 
     prompt_id: str
     text: str
     sample: int
     seed: int
+    run_seed: int = 0
+    guidance: float | None = None
+    size: tuple[int, int] | None = None
 
     @property
     def file_name(self) -> str:
@@ -43,17 +52,30 @@ def image_seed(run_seed: int, prompt_id: str, sample: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def plan_jobs(prompts: Sequence[tuple[str, str]], images: int, seeds: Sequence[int]) -> list[Job]:
-    """`images` jobs for each run seed: as many samples of each prompt as it takes.
+def plan_jobs(
+    prompts: Sequence[Prompt], images: int | None, seeds: Sequence[int], native: int = FILE_SIZE
+) -> list[Job]:
+    """`images` jobs for each run seed: as many samples of each prompt as it takes; None for one of each.
 
-    `prompts` are (id, text); samples are numbered on over the seeds.
+    Samples are numbered on over the seeds. A prompt's own seed is its first sample's. Its own size is meant for Stable
+    Diffusion's 512 pixels; for a model of another `native` size it is scaled.
     """
-    samples = -(-images // len(prompts))
+    wanted = len(prompts) if images is None else images
+    samples = -(-wanted // len(prompts))
     jobs = []
-    for index, seed in enumerate(seeds):
-        wanted = [(k, prompt) for k in range(samples) for prompt in prompts][:images]
-        jobs += [Job(id_, text, index * samples + k, image_seed(seed, id_, k)) for k, (id_, text) in wanted]
+    for index, run_seed in enumerate(seeds):
+        for k, prompt in [(k, prompt) for k in range(samples) for prompt in prompts][:wanted]:
+            first = prompt.seed is not None and index == k == 0
+            seed = prompt.seed if first and prompt.seed is not None else image_seed(run_seed, prompt.id, k)
+            size = None if prompt.size is None else (_scaled(prompt.size[0], native), _scaled(prompt.size[1], native))
+            size = None if size == (native, native) else size
+            jobs.append(Job(prompt.id, prompt.text, index * samples + k, seed, run_seed, prompt.guidance, size))
     return jobs
+
+
+def _scaled(side: int, native: int) -> int:
+    """Pixels of a model of this size for pixels of Stable Diffusion v1, a multiple of 8."""
+    return max(8, side * native // FILE_SIZE // 8 * 8)
 
 
 @torch.no_grad()
@@ -65,11 +87,14 @@ def generate(
     steps: int,
     guidance: float,
     batch_size: int,
+    scheduler: str = "ddim",
+    size: tuple[int, int] | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> int:
     """Draw the jobs whose files are missing and return how many there were.
 
-    A file is complete as soon as it has its name, so an interrupted run goes on with the first missing image.
+    Jobs of one size and guidance are drawn together; `guidance` and `size` are for those without their own. A file is
+    complete as soon as it has its name, so an interrupted run goes on with the first missing image.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {entry.name for entry in os.scandir(folder)}
@@ -83,14 +108,15 @@ def generate(
     empty = model.encode([""])
     with ThreadPoolExecutor(WRITERS) as writers:
         pending: deque[Future[None]] = deque()
-        for start in range(0, len(missing), batch_size):
-            batch = missing[start : start + batch_size]
+        for batch in _batches(missing, batch_size):
+            own = batch[0]
             latents = model.denoise(
-                model.noise([job.seed for job in batch]),
+                model.noise([job.seed for job in batch], own.size or size),
                 embeddings[[row_of[job.text] for job in batch]],
                 empty,
                 steps=steps,
-                guidance=guidance,
+                guidance=guidance if own.guidance is None else own.guidance,
+                solver=scheduler,
             )
             images = model.decode(latents)
             pending.extend(
@@ -105,14 +131,19 @@ def generate(
     return len(missing)
 
 
+def _batches(jobs: Sequence[Job], batch_size: int) -> Iterator[list[Job]]:
+    """Batches of one size and guidance each; where all are alike, in the jobs' order."""
+
+    def kind(job: Job) -> tuple[str, str]:
+        return str(job.size), str(job.guidance)
+
+    for _, group in groupby(sorted(jobs, key=kind), key=kind):
+        alike = list(group)
+        yield from (alike[start : start + batch_size] for start in range(0, len(alike), batch_size))
+
+
 def write_png(path: Path, image: np.ndarray) -> None:
     """Write a uint8 RGB image losslessly; it appears under its name only when it is whole."""
     temporary = path.with_name(f".{path.name}.tmp")
     Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
     temporary.replace(path)
-
-
-def read_png(path: Path) -> np.ndarray:
-    """A stored image as uint8 RGB of shape (height, width, 3)."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))

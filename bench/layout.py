@@ -44,6 +44,10 @@ class RunFolder:
     def images_key(self, row: str, prompt_set: str) -> Path:
         return self.root / "images" / row / f"{prompt_set}.json"
 
+    def features(self, row: str, prompt_set: str) -> Path:
+        """Where what encoders and detectors saw in an image set is kept."""
+        return self.root / "features" / row / prompt_set
+
     def score(self, row: str, metric: str) -> Path:
         return self.root / "scores" / f"{row}.{metric}.json"
 

@@ -7,19 +7,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Any
 
 import diffusers
 import numpy as np
 import torch
 import transformers
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 
 from .catalog import RANDOM_MODEL
 from .errors import BenchError, ModelUnavailable
 from .sources import ModelSource
 
-Predict = Callable[[torch.Tensor, int, int], torch.Tensor]
+Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
+SOLVERS: dict[str, Any] = {"dpm++": DPMSolverMultistepScheduler, "lms": LMSDiscreteScheduler, "pndm": PNDMScheduler}
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -84,7 +92,7 @@ class TextToImage:
         return copy.deepcopy(self.unet, {id(weight): weight for weight in shared}).eval().requires_grad_(False)
 
     def predict_noise(
-        self, z: torch.Tensor, t: torch.Tensor | int, context: torch.Tensor, unet: UNet2DConditionModel | None = None
+        self, z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor, unet: UNet2DConditionModel | None = None
     ) -> torch.Tensor:
         """ε(z, t, c) of shape (batch, channels, height, width), in float32; counted.
 
@@ -107,6 +115,17 @@ class TextToImage:
         self.scheduler.set_timesteps(steps)
         return [int(t) for t in self.scheduler.timesteps]
 
+    def new_scheduler(self, solver: str) -> Any:
+        """A diffusers scheduler on this model's noise levels.
+
+        LMS has its own "linspace" timesteps, as in the evaluation scripts that use it; the others have "leading" ones.
+        PNDM is without Runge-Kutta steps, as Stable Diffusion v1 configures it.
+        """
+        if solver == "ddim":
+            return self.scheduler
+        own: dict[str, dict[str, Any]] = {"lms": {"timestep_spacing": "linspace"}, "pndm": {"skip_prk_steps": True}}
+        return SOLVERS[solver].from_config(self.scheduler.config, **own.get(solver, {}))
+
     @torch.no_grad()
     def walk(
         self,
@@ -114,7 +133,7 @@ class TextToImage:
         predict: Predict,
         steps: int,
         until: int | Sequence[int] | None = None,
-        solver: Literal["ddim", "dpm++"] = "ddim",
+        solver: str = "ddim",
     ) -> torch.Tensor:
         """Run a sampler from pure noise with any noise estimate.
 
@@ -124,22 +143,20 @@ class TextToImage:
             steps: sampler steps.
             until: stop before the step with this index, so that the result lies exactly at the noise level of
                 `timesteps(steps)[until]`; one for all rows or one for each; None for a clean latent.
-            solver: DDIM with η=0, or DPM-Solver++ (2M), which takes one `until` for all rows.
+            solver: "ddim" with η=0, "dpm++" (2M), "lms" or "pndm"; only DDIM takes one `until` for each row.
         """
-        if solver == "ddim":
-            scheduler: Any = self.scheduler
-        else:
-            scheduler = DPMSolverMultistepScheduler.from_config(self.scheduler.config)
+        scheduler = self.new_scheduler(solver)
         scheduler.set_timesteps(steps, device=self.device)
+        z = z * scheduler.init_noise_sigma
         stop = len(scheduler.timesteps) if until is None else until
         if isinstance(stop, int):
             for step, t in enumerate(scheduler.timesteps[:stop]):
-                z = scheduler.step(predict(z, int(t), step), t, z).prev_sample
+                z = scheduler.step(predict(scheduler.scale_model_input(z, t), t.item(), step), t, z).prev_sample
             return z
         z, ends = z.clone(), torch.tensor(stop, device=z.device)
         for step, t in enumerate(scheduler.timesteps[: max(stop)]):
             live = ends > step
-            z[live] = scheduler.step(predict(z[live], int(t), step), t, z[live]).prev_sample
+            z[live] = scheduler.step(predict(z[live], t.item(), step), t, z[live]).prev_sample
         return z
 
     def denoise(
@@ -152,7 +169,7 @@ class TextToImage:
         guidance: float,
         until: int | Sequence[int] | None = None,
         unet: UNet2DConditionModel | None = None,
-        solver: Literal["ddim", "dpm++"] = "ddim",
+        solver: str = "ddim",
     ) -> torch.Tensor:
         """`walk` with classifier-free guidance: ε(∅) + guidance · (ε(c) − ε(∅)).
 
@@ -167,7 +184,7 @@ class TextToImage:
             solver: as for `walk`.
         """
 
-        def predict(z: torch.Tensor, t: int, step: int) -> torch.Tensor:
+        def predict(z: torch.Tensor, t: float, step: int) -> torch.Tensor:
             conditions = context.expand(len(z), -1, -1)
             if guidance == 1:
                 return self.predict_noise(z, t, conditions, unet)
@@ -194,9 +211,14 @@ class TextToImage:
         scaled = (image.float() / 2 + 0.5).clamp(0, 1) * 255
         return scaled.round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
-    def noise(self, seeds: Sequence[int]) -> torch.Tensor:
-        """Starting noise, one generator on the CPU for each seed: the same image whatever the batch or the device."""
-        drawn = [torch.randn(self.latent_shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    def noise(self, seeds: Sequence[int], size: tuple[int, int] | None = None) -> torch.Tensor:
+        """Starting noise, one generator on the CPU for each seed: the same image whatever the batch or the device.
+
+        `size` is the image's width and height in pixels; None for the model's own.
+        """
+        scale = self.image_size // self.latent_shape[1]
+        shape = self.latent_shape if size is None else (self.latent_shape[0], size[1] // scale, size[0] // scale)
+        drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return torch.stack(drawn).to(self.device)
 
     def pipeline(self) -> StableDiffusionPipeline:

@@ -5,15 +5,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import BenchError, unknown
 from .layout import ORIGINAL, REFERENCE, RunFolder
+from .protocols import get_protocol
 from .registry import METHODS, METRICS, Registry
 from .store import content_key, read_json
 
 PLANS = files("erasebench") / "plans"
 RESERVED = (ORIGINAL, REFERENCE)
+ON_MINI = "on_mini"  # a plan file's section for the embedded model
 # What a key means for results: these change none, so that they are no part of the plan's hash.
 WITHOUT_EFFECT = {"generation": {"batch_size"}}
 
@@ -23,12 +25,24 @@ class _Strict(BaseModel):
 
 
 class Generation(_Strict):
-    """How images are drawn: the same for every model of a table."""
+    """How images are drawn: the same for every model of a table.
 
+    Attributes:
+        scheduler: ddim (η=0), dpm++ (2M), lms or pndm.
+        size: height and width in pixels; None for the model's own.
+    """
+
+    scheduler: Literal["ddim", "dpm++", "lms", "pndm"] = "ddim"
+    size: Annotated[int, Field(ge=64, le=2048, multiple_of=8)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] = 25
     guidance: Annotated[float, Field(ge=0, le=100)] = 5.0
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+
+
+def _by_name(value: Any) -> Any:
+    """A source's name alone as a prompt set."""
+    return {"source": value} if isinstance(value, str) else value
 
 
 class Training(_Strict):
@@ -37,12 +51,62 @@ class Training(_Strict):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
+class Prompts(_Strict):
+    """Which prompts images of one role are drawn for.
+
+    Attributes:
+        source: a built-in set, a file, or hub:OWNER/NAME; `bench list prompts`.
+        images: images per run seed; None for the plan's `images`, "all" for one of every prompt.
+        category: only prompts of this category, for files that have categories.
+    """
+
+    source: str
+    images: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
+    category: str | None = None
+
+
+class Scoring(_Strict):
+    """What the metrics depend on beside the images.
+
+    Attributes:
+        classes: NudeNet's classes that count: core6, exposed8 or all-exposed.
+        threshold: the least NudeNet score that counts.
+        clip: open_clip's ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME, local-dir:FOLDER, or "judge": the embedded model's.
+    """
+
+    classes: Literal["core6", "exposed8", "all-exposed"] = "exposed8"
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.7
+    clip: str = "judge"
+
+
+# By model family: what a plan means where it does not say.
+DEFAULT_PROMPTS = {
+    "mini": {"concept": "direct", "coco": "world", "objects": "others"},
+    "sd": {"concept": "direct", "coco": "world", "objects": "objects"},
+}
+DEFAULT_CLIP = {"mini": "judge", "sd": "ViT-B-32-quickgelu/openai"}
+
+
+def family_of(model: str) -> Literal["mini", "sd"]:
+    """ "mini" for the embedded model, "sd" for all others; methods and plans have presets by family."""
+    return "mini" if model == "mini" else "sd"
+
+
 class Variant(_Strict):
     """A row of its own: a method with other settings."""
 
     method: str
     label: str | None = None
     settings: dict[str, Any] = {}
+
+
+def _with_sources(prompts: dict[str, Any], family: str) -> dict[str, Any]:
+    """All roles, each with its source."""
+    usual: dict[str, Any] = {role: {"source": source} for role, source in DEFAULT_PROMPTS[family].items()}
+    for role, given in prompts.items():
+        own = _by_name(given)
+        usual[role] = {**usual.get(role, {}), **own} if isinstance(own, dict) else own
+    return usual
 
 
 class Plan(_Strict):
@@ -54,12 +118,15 @@ class Plan(_Strict):
         replacement: the text that takes the concept's place; None for the built-in one.
         methods: registered names; `all` for the papers' six, `every` for all that are registered.
         variants: further rows by name.
-        images: images per prompt set and seed.
+        images: images per prompt set and seed, unless the set has its own count.
+        prompts: the prompt set of each role: concept, coco, objects. A source's name alone will do.
         train_steps: an upper limit on every method's training steps, for trials; None for the method's own.
         snapshots: training steps at which concept rate and SSIM are scored too.
         settings: overrides of methods' configurations, by method name.
-        captions: a CSV file with a column `prompt`; None for the embedded world's captions.
-        reference: a folder of real images for FID and KID; None for the embedded world's renders.
+        scoring: detector classes, thresholds, CLIP model.
+        reference: real images for FID and KID: a folder of images, or one that `bench reference` made; None for the
+            embedded world's renders.
+        protocol: the preset that was asked for; `bench list protocols`.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "main"
@@ -75,10 +142,36 @@ class Plan(_Strict):
     train_steps: Annotated[int, Field(ge=1)] | None = None
     snapshots: list[Annotated[int, Field(ge=0)]] = []
     settings: dict[str, dict[str, Any]] = {}
-    captions: str | None = None
+    prompts: dict[Literal["concept", "coco", "objects"], Annotated[Prompts, BeforeValidator(_by_name)]] = {}
+    scoring: Scoring = Scoring()
     reference: str | None = None
+    protocol: str | None = None
     training: Training = Training()
     generation: Generation = Generation()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        """Say what is left unsaid, so that a resolved plan pins everything."""
+        if not isinstance(given, dict):
+            return given
+        family = family_of(str(given.get("model", "mini")))
+        prompts, scoring = given.get("prompts", {}), given.get("scoring", {})
+        filled = {
+            "prompts": _with_sources(prompts, family) if isinstance(prompts, dict) else prompts,
+            "scoring": {"clip": DEFAULT_CLIP[family], **scoring} if isinstance(scoring, dict) else scoring,
+        }
+        return {**given, **filled}
+
+    @property
+    def family(self) -> str:
+        """The model's family: "mini" or "sd"."""
+        return family_of(self.model)
+
+    def images_of(self, role: str) -> int | None:
+        """Images per run seed of a role; None for one of every prompt."""
+        own = self.prompts[role].images  # type: ignore[index]
+        return None if own == "all" else self.images if own is None else own
 
     @property
     def rows(self) -> dict[str, Variant]:
@@ -120,15 +213,7 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
     Raises:
         BenchError: with the line of the offending key and what is allowed there.
     """
-    path = Path(source)
-    if source in plan_names():
-        text, where = (PLANS / f"{source}.yaml").read_text(encoding="utf-8"), f"plan {source}"
-    elif path.is_file():
-        text, where = path.read_text(encoding="utf-8"), source
-    elif path.suffix in (".yaml", ".yml"):
-        raise BenchError(f"there is no plan file {source}. Built-in plans: {', '.join(plan_names())}.")
-    else:
-        raise unknown("plan", source, plan_names(), "bench list plans")
+    text, where = _read(source)
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
@@ -136,12 +221,8 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
         raise BenchError(f"{where} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise BenchError(f"{where}: a plan is a mapping with the keys {', '.join(Plan.model_fields)}.")
-    given = dict(overrides)
-    for key in ("generation", "settings"):
-        if key in given:
-            given[key] = _merged(content.get(key) or {}, given[key])
-    merged = {**content, **given}
-    merged.setdefault("name", path.stem)
+    merged = _layered(content, overrides)
+    merged.setdefault("name", Path(source).stem)
     try:
         plan = Plan(**merged)
     except ValidationError as error:
@@ -149,11 +230,57 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
     return _resolve(plan)
 
 
-def _merged(below: Any, above: dict[str, Any]) -> Any:
+def _read(source: str) -> tuple[str, str]:
+    """A plan's text and how errors call it."""
+    path = Path(source)
+    if source in plan_names():
+        return (PLANS / f"{source}.yaml").read_text(encoding="utf-8"), f"plan {source}"
+    if path.is_file():
+        return path.read_text(encoding="utf-8"), source
+    if path.suffix in (".yaml", ".yml"):
+        raise BenchError(f"there is no plan file {source}. Built-in plans: {', '.join(plan_names())}.")
+    raise unknown("plan", source, plan_names(), "bench list plans")
+
+
+def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """The protocol, on it the plan file, on it what the file says of the embedded model, and flags on top.
+
+    A protocol that is asked for by a flag stands above the file: who asks for it wants its settings.
+    """
+    file = {key: value for key, value in content.items() if key != ON_MINI}
+    own, named = content.get("protocol"), flags.get("protocol")
+    layers = [file]
+    if own is not None and named is None:
+        layers.insert(0, get_protocol(str(own)).plan)
+    if named is not None:
+        layers.append(get_protocol(named).plan)
+    if family_of(str(flags.get("model", content.get("model", "mini")))) == "mini":
+        layers.append(content.get(ON_MINI) or {})
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merged(merged, _spelled_out(layer))
+    if "images" in flags:  # one count for all prompt sets
+        prompts = merged.get("prompts", {})
+        if isinstance(prompts, dict):
+            merged["prompts"] = {role: {**given, "images": None} for role, given in prompts.items()}
+    return _merged(merged, _spelled_out(flags))
+
+
+def _spelled_out(layer: dict[str, Any]) -> dict[str, Any]:
+    """A layer with prompt sets as mappings, so that layers can be merged."""
+    prompts = layer.get("prompts")
+    if not isinstance(prompts, dict):
+        return layer
+    return {**layer, "prompts": {role: _by_name(value) for role, value in prompts.items()}}
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Two mappings as one, their inner mappings too."""
-    if not isinstance(below, dict):
-        return below
-    both = {key: _merged(below[key], above[key]) for key in above if isinstance(below.get(key), dict)}
+    both = {
+        key: _merged(below[key], above[key])
+        for key in above
+        if isinstance(below.get(key), dict) and isinstance(above[key], dict)
+    }
     return {**below, **above, **both}
 
 
@@ -168,7 +295,9 @@ def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[st
     line = _line(tree, location)
     place = f"{where}, line {line}" if line else where
     if detail["type"] == "extra_forbidden":
-        inner: dict[str, type[_Strict]] = {"generation": Generation, "training": Training, "variants": Variant}
+        inner: dict[str, type[_Strict]] = {
+            "generation": Generation, "training": Training, "variants": Variant, "scoring": Scoring, "prompts": Prompts,
+        }  # fmt: skip
         fields = inner.get(str(location[0]) if len(location) > 1 else "", Plan).model_fields
         return f"{place}: {unknown('key', str(location[-1]), fields, 'bench list plans')} Allowed: {', '.join(fields)}."
     return f"{place}: {key}: {_reason(detail)}."

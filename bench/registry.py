@@ -111,4 +111,6 @@ def _aliases(decorator: ast.expr) -> tuple[str, ...]:
 # The methods of the two papers' tables: what `all` means. `every` is all that are registered.
 PAPERS = ("all-but-one", "esd", "sdd", "ablating", "forget-me-not", "adversarial-preservation")
 METHODS = Registry("method", first=PAPERS)
-METRICS = Registry("metric", first=("concept_rate", "nudenet_rate", "fid", "kid", "clip_score", "ssim"))
+METRICS = Registry(
+    "metric", first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim")
+)

@@ -15,11 +15,13 @@ from filelock import FileLock, Timeout
 
 from .errors import BenchError, ModelUnavailable
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
+from .nudenet_sweep import METRIC as NUDENET
+from .nudenet_sweep import nudenet_sweep
 from .pictures import write_overview
 from .plan import Plan
 from .sources import find_model
 from .store import read_json, write_json, write_text
-from .tables import write_tables
+from .tables import FORMATS, write_tables
 from .timeline import write_timeline
 
 if TYPE_CHECKING:
@@ -122,6 +124,9 @@ class _Run:
             self._write_status("failed")
             raise
         write_tables(self.folder, self.plan, self.cells.rows, self.cells.labels)
+        if NUDENET in self.cells.metrics:
+            rows = {row: self.cells.labels[row] for row in self.cells.rows}
+            write_text(self.folder.root / "nudenet.csv", nudenet_sweep(self.folder, rows).to_csv(index=False))
         write_overview(self.folder, self.cells.images, self.cells.labels)
         if self.cells.timeline:
             write_timeline(self.folder, self.cells.timeline, self.cells.followed, self.cells.labels)
@@ -130,7 +135,7 @@ class _Run:
 
     def _is_complete(self) -> bool:
         status = read_json(self.folder.status) or {}
-        tables = all(self.folder.table(suffix).exists() for suffix in ("csv", "md", "tex"))
+        tables = all(self.folder.table(suffix).exists() for suffix in ("csv", *FORMATS))
         return status.get("status") == "complete" and status["fingerprint"] == self.cells.fingerprint and tables
 
     def _write_status(self, status: str) -> None:
@@ -145,7 +150,10 @@ class _Run:
             "changed": now,
             "model": self.source.revision,
             "precision": self.precision,
-            "prompts": {name: {"source": s.source, "hash": s.hash} for name, s in self.cells.prompt_sets.items()},
+            "prompts": {
+                name: {"source": s.source, "hash": s.hash, "size": len(s.prompts)}
+                for name, s in self.cells.prompt_sets.items()
+            },
             "rows": list(self.cells.rows),
             "timeline": {snapshot: list(place) for snapshot, place in self.cells.timeline.items()},
             "labels": self.cells.labels,
@@ -215,12 +223,11 @@ class _Run:
                 try:
                     prepare_images(self.folder, images)
                     if images.row == REFERENCE:
-                        store_reference(images, self.cells.prompt_sets[images.name].reference_images)
+                        store_reference(images, _world_images)
                         bar.advance(len(images.jobs))
                         continue
-                    per_seed = len(images.jobs) // len(self.plan.seeds)
-                    for index, seed in enumerate(self.plan.seeds):
-                        jobs = list(images.jobs[index * per_seed : (index + 1) * per_seed])
+                    for seed in self.plan.seeds:
+                        jobs = [job for job in images.jobs if job.run_seed == seed]
                         draw(self.folder, images, jobs, seed, self._generation_model, self.plan.generation, bar.advance)
                 except BenchError:
                     raise
@@ -239,7 +246,11 @@ class _Run:
                 bar.say(f"{row}: {metric.label}")
                 images = self.cells.images.get((row, metric.prompts or ""))
                 try:
-                    score(self.folder, name, metric, self._context(row, metric.prompts), images)
+                    record = score(self.folder, name, metric, self._context(row, metric.prompts), images)
+                    if record["value"] is None and record["unscored"]:
+                        self._failed(
+                            f"score {row} {name}", BenchError(f"no image could be scored: {record['unscored'][0]}")
+                        )
                 except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)
                     self._failed(f"score {row} {name}", error)
                 bar.advance(1)
@@ -261,6 +272,7 @@ class _Run:
             clip=self._clip,
             distance=self._distance,
             costs=costs,
+            scoring=self.plan.scoring,
         )
 
     @cache  # noqa: B019  (one run an object)
@@ -273,10 +285,18 @@ class _Run:
     def _clip(self) -> Vision:
         from .vision import OpenClip
 
-        return self._judge() if self.source.family == "mini" else OpenClip(self.device)
+        return self._judge() if self.plan.scoring.clip == "judge" else OpenClip(self.plan.scoring.clip, self.device)
 
     @cache  # noqa: B019
     def _distance(self) -> Vision:
-        from .vision import CleanFidInception, UnitScale
+        from .vision import CleanFidInception
 
-        return UnitScale(self._judge()) if self.source.family == "mini" else CleanFidInception(self.device)
+        return self._judge() if self.source.family == "mini" else CleanFidInception(self.device)
+
+
+def _world_images() -> list[Any]:
+    """The embedded world's real images."""
+    from erasebench.mini.world import render
+    from erasebench.prompts.sets import world_reference
+
+    return [render(scene) for _, scene in world_reference()]

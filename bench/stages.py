@@ -16,12 +16,12 @@ from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
 from .patch import Patch, attached, changed, check, difference, load_patch, save_patch, snapshot
 from .plan import Generation, Plan
-from .scoring import ImageScores, ImageSet, Metric, NotApplicable, ScoringContext, SetScore
+from .scoring import ImageScores, ImageSet, Metric, NotApplicable, NothingScored, ScoringContext, SetScore
 from .stats import bootstrap_interval
 from .store import content_key, read_json, write_json
 from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 2, 2
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 3, 3
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,10 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
     return True
 
 
-def generation_key(patches: list[str], model_revision: str, prompts: str, plan: Plan, device: str) -> str:
-    """The key of an image set, from its patches' keys (none for the original) and its prompts' hash."""
+def generation_key(
+    patches: list[str], model_revision: str, prompts: str, images: int | None, plan: Plan, device: str
+) -> str:
+    """The key of an image set, from its patches' keys (none for the original), its prompts' hash and their count."""
     return content_key(
         stage="generate",
         version=GENERATE_VERSION,
@@ -122,7 +124,7 @@ def generation_key(patches: list[str], model_revision: str, prompts: str, plan: 
         model=model_revision,
         prompts=prompts,
         seeds=plan.seeds,
-        images=plan.images,
+        images=images,
         settings=plan.generation.model_dump(exclude={"batch_size"}),
         device=device,
     )
@@ -150,10 +152,11 @@ def draw(
         return
     network = model()
     patch: Patch = {} if images.row == ORIGINAL else load_patch(folder.patch(images.row, seed))
+    size = None if settings.size is None else (settings.size, settings.size)
     with attached(network.unet, patch):
         generate(
-            network, jobs, images.folder,
-            steps=settings.steps, guidance=settings.guidance, batch_size=settings.batch_size, done=done,
+            network, jobs, images.folder, steps=settings.steps, guidance=settings.guidance,
+            batch_size=settings.batch_size, scheduler=settings.scheduler, size=size, done=done,
         )  # fmt: skip
 
 
@@ -179,18 +182,22 @@ def score_key(name: str, metric: Metric, row: str, context: ScoringContext, imag
         reference=key_of(context.reference),
         judge=context.judge.revision if context.judge else None,
         costs=context.costs,
+        scoring=context.scoring.model_dump(),
     )
 
 
-def score(folder: RunFolder, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None) -> bool:
-    """Compute and store one score; False if it was there already."""
+def score(
+    folder: RunFolder, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None
+) -> dict[str, Any]:
+    """The record of one score: computed and stored, or the one that was there already."""
     path = folder.score(context.row, name)
     key = score_key(name, metric, context.row, context, images)
-    if (read_json(path) or {}).get("key") == key:
-        return False
+    stored = read_json(path)
+    if stored is not None and stored.get("key") == key:
+        return stored
     record: dict[str, Any] = {
         "key": key, "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
-        "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": 0,
+        "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": [],
         "digits": metric.digits, "is_cost": metric.prompts is None, "note": "", "qualifier": "", "reason": "",
     }  # fmt: skip
     try:
@@ -199,25 +206,32 @@ def score(folder: RunFolder, name: str, metric: Metric, context: ScoringContext,
         result = metric.score(images, context)
     except NotApplicable as reason:
         record["reason"] = str(reason)
+        record["unscored"] = [str(reason)] if isinstance(reason, NothingScored) else []
     else:
         record |= {"note": result.note, "qualifier": result.qualifier}
         if isinstance(result, SetScore):
             record |= {"value": result.value, "low": result.low, "high": result.high, "n": result.n}
+            record |= {"replicates": list(result.replicates), "unscored": list(result.unscored)}
         elif images is not None:
             record |= _aggregate(result, images)
     write_json(path, record)
-    return True
+    return record
 
 
 def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
     """Mean and interval over prompts, with every image's value."""
     details = result.details or [None] * len(images.jobs)
     rows = [
-        {"prompt": job.prompt_id, "sample": job.sample, "value": value}
+        {"prompt": job.prompt_id, "sample": job.sample, "seed": job.run_seed, "value": value}
         | ({"detail": detail} if detail is not None else {})
         for job, value, detail in zip(images.jobs, result.values, details, strict=True)
     ]
-    record: dict[str, Any] = {"values": rows, "unscored": sum(value is None for value in result.values)}
+    unscored = [
+        str(detail or file.name)
+        for file, value, detail in zip(images.files, result.values, details, strict=True)
+        if value is None
+    ]
+    record: dict[str, Any] = {"values": rows, "unscored": unscored}
     interval = bootstrap_interval(result.values, [job.prompt_id for job in images.jobs])
     if interval is None:
         return record | {"reason": "no image could be scored"}

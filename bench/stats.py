@@ -1,10 +1,31 @@
-"""Intervals by resampling prompts: several images of one prompt are not independent."""
+"""Intervals and paired tests by resampling prompts: several images of one prompt are not independent."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
+from scipy.stats import t as student
 
 RESAMPLES = 10_000
+CHUNK = 500  # resamples in memory at once
+
+
+def _by_prompt(values: np.ndarray, prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Each prompt's sum and count."""
+    _, group = np.unique(np.asarray(prompts), return_inverse=True)
+    return np.bincount(group, values), np.bincount(group).astype(float)
+
+
+def resampled_means(values: Sequence[float], prompts: Sequence[str], seed: int = 0) -> np.ndarray:
+    """RESAMPLES means, each over as many prompts as there are, drawn with replacement."""
+    sums, counts = _by_prompt(np.asarray(values, float), prompts)
+    rng = np.random.default_rng(seed)
+    means = np.empty(RESAMPLES)
+    for start in range(0, RESAMPLES, CHUNK):
+        chosen = rng.integers(len(counts), size=(CHUNK, len(counts)))
+        means[start : start + CHUNK] = sums[chosen].sum(1) / counts[chosen].sum(1)
+    return means
 
 
 def bootstrap_interval(
@@ -21,11 +42,65 @@ def bootstrap_interval(
     known = [(value, prompt) for value, prompt in zip(values, prompts, strict=True) if value is not None]
     if not known:
         return None
-    numbers = np.array([value for value, _ in known])
-    _, group = np.unique([prompt for _, prompt in known], return_inverse=True)
-    sums, counts = np.bincount(group, numbers), np.bincount(group).astype(float)
-    rng = np.random.default_rng(seed)
-    drawn = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=RESAMPLES).astype(float)
-    means = (drawn @ sums) / (drawn @ counts)
+    numbers = [value for value, _ in known]
+    means = resampled_means(numbers, [prompt for _, prompt in known], seed)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(numbers.mean()), float(low), float(high), len(numbers)
+    return float(np.mean(numbers)), float(low), float(high), len(known)
+
+
+def jackknife_error(replicates: Sequence[float]) -> float:
+    """The standard error from values that each leave one of len(replicates) groups out (Efron and Tibshirani, 11.5)."""
+    left_out = np.asarray(replicates, float)
+    return float(np.sqrt((len(left_out) - 1) / len(left_out) * ((left_out - left_out.mean()) ** 2).sum()))
+
+
+def jackknife_interval(value: float, replicates: Sequence[float], level: float = 0.95) -> tuple[float, float]:
+    """An interval around `value`, by Student's t with a degree of freedom less than there are groups."""
+    half = student.ppf((1 + level) / 2, len(replicates) - 1) * jackknife_error(replicates)
+    return value - float(half), value + float(half)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How two rows differ: a − b with its 95 % interval, two-sided p and the number of pairs."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    n: int
+    test: str
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float], prompts: Sequence[str]) -> Difference:
+    """The mean of a − b over pairs, with a bootstrap over prompts.
+
+    Its p is McNemar's exact one where all values are 0 or 1 and each prompt has one pair, because that test takes
+    pairs as independent; otherwise the bootstrap's: twice the smaller share of resampled means beyond 0.
+    """
+    mine, theirs = np.asarray(a, float), np.asarray(b, float)
+    differences = mine - theirs
+    means = resampled_means(list(differences), prompts)
+    low, high = np.quantile(means, [0.025, 0.975])
+    binary = np.isin(mine, (0, 1)).all() and np.isin(theirs, (0, 1)).all()
+    if binary and len(set(prompts)) == len(prompts):
+        more, less = int((differences > 0).sum()), int((differences < 0).sum())
+        p = binomtest(more, more + less).pvalue if more + less else 1.0
+        test = "McNemar, exact"
+    else:
+        tails = ((means <= 0).sum() + 1) / (RESAMPLES + 1), ((means >= 0).sum() + 1) / (RESAMPLES + 1)
+        p, test = min(1.0, 2 * min(tails)), "paired bootstrap over prompts"
+    return Difference(float(differences.mean()), float(low), float(high), float(p), len(differences), test)
+
+
+def jackknife_difference(
+    a: float, b: float, a_replicates: Sequence[float], b_replicates: Sequence[float], n: int
+) -> Difference:
+    """a − b of two set scores whose replicates leave out the same groups of prompts."""
+    value = a - b
+    replicates = np.asarray(a_replicates) - np.asarray(b_replicates)
+    low, high = jackknife_interval(value, list(replicates))
+    error = jackknife_error(list(replicates))
+    statistic = abs(value) / error if error > 0 else np.inf if value else 0.0
+    p = 2 * float(student.sf(statistic, len(replicates) - 1))
+    return Difference(value, low, high, p, n, f"paired jackknife over {len(replicates)} groups of prompts")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 def content_key(**parts: Any) -> str:
     """A key of 16 hex digits over everything that a result depends on.
@@ -16,6 +18,11 @@ def content_key(**parts: Any) -> str:
     """
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_hash(path: Path) -> str:
+    """A hash over a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def folder_hash(folder: Path) -> str:
@@ -53,3 +60,24 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (FileNotFoundError, ValueError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def save_array(path: Path, array: np.ndarray, key: str) -> None:
+    """Store an array under a key."""
+    from safetensors.numpy import save_file
+
+    write_atomically(path, lambda temporary: save_file({"array": np.ascontiguousarray(array)}, temporary, {"key": key}))
+
+
+def load_array(path: Path, key: str) -> np.ndarray | None:
+    """The array that was stored under this key; None where there is none, another's, or a torn one."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found: np.ndarray | None = file.get_tensor("array") if (file.metadata() or {}).get("key") == key else None
+            return found
+    except (SafetensorError, OSError):
+        return None

@@ -1,21 +1,24 @@
-"""The leaderboard: a pure function of a run's stored scores, as CSV, Markdown and LaTeX."""
+"""The leaderboard: a pure function of a run's stored scores, as CSV, Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
+from .protocols import deviations, get_protocol
+from .render import NONE, Cell, Column, Sheet, html, latex, markdown
 from .store import read_json, write_text
 
-TABLE_VERSION = 2  # raise it when the tables' form changes
+TABLE_VERSION = 3  # raise it when the tables' form changes
 UNRANKED_ROWS = (ORIGINAL, REFERENCE)
 ARROWS = {"lower": "↓", "higher": "↑"}
-TEX_ARROWS = {"lower": r"$\downarrow$", "higher": r"$\uparrow$"}
+FORMATS = {"md": markdown, "tex": latex, "html": html}
 
 Scores = dict[tuple[str, str], dict[str, Any]]
 
@@ -29,9 +32,13 @@ class Heading:
     digits: int = 3
     is_cost: bool = False
 
+    @property
+    def with_arrow(self) -> str:
+        return f"{self.label} {ARROWS[self.better]}"
+
     def shown(self, value: float | None) -> str:
         """A value as tables print it; an em dash for none."""
-        return "—" if value is None or pd.isna(value) else f"{value:.{self.digits}f}"
+        return NONE if value is None or not np.isfinite(value) else f"{value:.{self.digits}f}"
 
 
 def read_scores(folder: RunFolder, rows: Sequence[str], metrics: Sequence[str]) -> Scores:
@@ -40,8 +47,11 @@ def read_scores(folder: RunFolder, rows: Sequence[str], metrics: Sequence[str]) 
     return {cell: record for cell, record in found.items() if record is not None}
 
 
-def leaderboard(scores: Scores, plan: Plan, rows: Sequence[str], labels: dict[str, str]) -> pd.DataFrame:
-    """One line a row: row, label, model, concept, seeds, then value, low, high and n of each metric."""
+def leaderboard(scores: Scores, plan: Plan, rows: Sequence[str], labels: Mapping[str, str]) -> pd.DataFrame:
+    """One line a row: row, label, model, concept, seeds, then value, low, high, n and seed_sd of each metric.
+
+    `seed_sd` is the standard deviation of the run seeds' means, where there are several: how much trainings differ.
+    """
     lines = []
     for row in rows:
         line: dict[str, Any] = {
@@ -51,28 +61,34 @@ def leaderboard(scores: Scores, plan: Plan, rows: Sequence[str], labels: dict[st
         for name in plan.metrics:
             record = scores.get((row, name), {})
             line |= {name: record.get("value"), f"{name}_low": record.get("low"), f"{name}_high": record.get("high")}
-            line[f"{name}_n"] = record.get("n", 0)
+            line |= {f"{name}_n": record.get("n", 0), f"{name}_seed_sd": seed_deviation(record)}
         lines.append(line)
     return pd.DataFrame(lines)
 
 
-def ranks(table: pd.DataFrame, name: str, heading: Heading) -> dict[str, int]:
-    """1 for the best and 2 for the second-best methods by shown value; ties share a rank, costs are not ranked."""
-    if heading.is_cost:
+def seed_deviation(record: Mapping[str, Any]) -> float | None:
+    """The standard deviation of the run seeds' mean values; None under two seeds or without values an image."""
+    by_seed: dict[int, list[float]] = {}
+    for value in record.get("values", ()):
+        if value["value"] is not None:
+            by_seed.setdefault(value["seed"], []).append(value["value"])
+    means = [np.mean(values) for values in by_seed.values()]
+    return float(np.std(means, ddof=1)) if len(means) > 1 else None
+
+
+def places(values: Mapping[str, float | None], heading: Heading) -> dict[str, int]:
+    """1 for the best and 2 for the second best by shown value; ties share a place; none for a single value or cost."""
+    shown = {row: float(heading.shown(value)) for row, value in values.items() if heading.shown(value) != NONE}
+    if heading.is_cost or len(shown) < 2:
         return {}
-    values = {
-        row: float(heading.shown(value))
-        for row, value in zip(table["row"], table[name], strict=True)
-        if row not in UNRANKED_ROWS and heading.shown(value) != "—"
-    }
-    places = sorted(set(values.values()), reverse=heading.better == "higher")[:2]
-    return {row: places.index(value) + 1 for row, value in values.items() if value in places} if len(values) > 1 else {}
+    best = sorted(set(shown.values()), reverse=heading.better == "higher")[:2]
+    return {row: best.index(value) + 1 for row, value in shown.items() if value in best}
 
 
-def headings(scores: Scores, plan: Plan) -> dict[str, Heading]:
+def headings(scores: Scores, metrics: Sequence[str]) -> dict[str, Heading]:
     """How each metric is headed, from the scores; a qualifier such as "judge" stands behind the label."""
     found = {}
-    for name in plan.metrics:
+    for name in metrics:
         records = [record for (_, metric), record in scores.items() if metric == name]
         if not records:
             found[name] = Heading(name)
@@ -83,86 +99,80 @@ def headings(scores: Scores, plan: Plan) -> dict[str, Heading]:
     return found
 
 
-def _notes(scores: Scores, name: str) -> list[str]:
-    notes = [
-        record["note"]
-        for (row, metric), record in scores.items()
-        if metric == name and record["note"] and row != REFERENCE
-    ]
-    return list(dict.fromkeys(notes))
-
-
-def footnotes(scores: Scores, plan: Plan) -> list[str]:
-    """What the numbers depend on: n, detectors, versions, and why cells are empty."""
+def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the numbers depend on: prompts, sampler, n, detectors, versions, and why cells are empty."""
+    drawn = plan.generation
+    seeds = " ".join(map(str, plan.seeds))
+    sampler = f"{drawn.scheduler.upper()} {drawn.steps} steps, guidance {drawn.guidance:g}"
     lines = [
-        f"Model {plan.model}, concept “{plan.concept}”, run seeds {' '.join(map(str, plan.seeds))}; DDIM "
-        f"{plan.generation.steps} steps, guidance {plan.generation.guidance:g}. "
-        "Best bold, second best underlined, among methods; 95 % intervals over prompts in leaderboard.csv."
+        f"Model {plan.model}, concept “{plan.concept}”, run seeds {seeds}; {sampler}, size "
+        f"{drawn.size or 'the model’s own'}. Best bold, second best underlined, among methods; 95 % intervals over "
+        "prompts in the CSV file."
     ]
-    for name, heading in headings(scores, plan).items():
-        if heading.is_cost:
-            continue
-        counts = sorted({record["n"] for (_, metric), record in scores.items() if metric == name and record["n"]})
-        unscored = sum(record["unscored"] for (_, metric), record in scores.items() if metric == name)
-        n = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
-        extra = f"; {unscored} images unscored" if unscored else ""
-        note = "; ".join(_notes(scores, name))
-        reasons = {
-            r["reason"] for (row, m), r in scores.items() if m == name and r["reason"] and row not in UNRANKED_ROWS
-        }
-        why = f"; empty: {'; '.join(sorted(reasons))}" if reasons else ""
-        lines.append(f"{heading.label}: {n}{extra}{f'; {note}' if note else ''}{why}.")
+    if plan.protocol is not None:
+        differs = deviations(plan.protocol, plan.model_dump())
+        lines.append(
+            f"Protocol {plan.protocol} ({get_protocol(plan.protocol).source})"
+            + (f", except {'; '.join(differs)}." if differs else ", as it stands.")
+        )
+    for role, used in prompts.items():
+        lines.append(f"Prompts “{role}”: {used['source']}, {used['size']} prompts, hash {used['hash']}.")
+    for name, heading in headings(scores, plan.metrics).items():
+        if not heading.is_cost:
+            lines.append(_metric_note(scores, name, heading))
     return lines
 
 
-def markdown(scores: Scores, table: pd.DataFrame, plan: Plan) -> str:
-    """The leaderboard as a GitHub table with footnotes."""
-    heads = headings(scores, plan)
-    lines = ["| | " + " | ".join(f"{head.label} {ARROWS[head.better]}" for head in heads.values()) + " |"]
-    lines.append("|---|" + "---:|" * len(heads))
-    marks = {1: "**{}**", 2: "<u>{}</u>"}
+def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
+    records = {row: record for (row, metric), record in scores.items() if metric == name}
+    counts = sorted({record["n"] for row, record in records.items() if record["n"] and row != REFERENCE})
+    shown = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
+    parts = [shown]
+    if unscored := [text for record in records.values() for text in record["unscored"]]:
+        parts.append(f"{len(unscored)} images unscored, such as {unscored[0]}")
+    parts += dict.fromkeys(r["note"] for row, r in records.items() if r["note"] and row != REFERENCE)
+    if reasons := sorted({r["reason"] for row, r in records.items() if r["reason"] and row not in UNRANKED_ROWS}):
+        parts.append(f"empty: {'; '.join(reasons)}")
+    return f"{heading.label}: {'; '.join(parts)}."
+
+
+def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, prompts: Mapping[str, Mapping[str, Any]]) -> Sheet:
+    """The leaderboard in its neutral form: the original, the methods, the real images."""
+    heads = headings(scores, plan.metrics)
+    ranked = table[~table["row"].isin(UNRANKED_ROWS)]
+    marks = {name: places(dict(zip(ranked["row"], ranked[name], strict=True)), head) for name, head in heads.items()}
+    lines = {}
     for _, line in table.iterrows():
-        cells = []
-        for name, head in heads.items():
-            place = ranks(table, name, head).get(line["row"])
-            cells.append(marks.get(place or 0, "{}").format(head.shown(line[name])))
-        lines.append(f"| {line['label']} | " + " | ".join(cells) + " |")
-    notes = "\n".join(f"- {note}" for note in footnotes(scores, plan))
-    return "\n".join(lines) + f"\n\n{notes}\n"
+        cells = [
+            Cell(head.shown(line[name]), marks[name].get(line["row"], 0), _hint(line, name, head))
+            for name, head in heads.items()
+        ]
+        lines[str(line["row"])] = (str(line["label"]), cells)
+    parts = ([ORIGINAL], [row for row in lines if row not in UNRANKED_ROWS], [REFERENCE])
+    sections = [[lines[row] for row in part if row in lines] for part in parts]
+    caption = f"Erasing “{plan.concept}” from {plan.model}"
+    columns = [Column(head.with_arrow) for head in heads.values()]
+    return Sheet(caption, columns, [part for part in sections if part], footnotes(scores, plan, prompts))
 
 
-def latex(scores: Scores, table: pd.DataFrame, plan: Plan) -> str:
-    """The leaderboard as a booktabs table."""
-    heads = headings(scores, plan)
-    marks = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
-    lines = [r"\begin{tabular}{l" + "r" * len(heads) + "}", r"\toprule"]
-    lines.append(
-        " & ".join(["", *(f"{_tex(head.label)} {TEX_ARROWS[head.better]}" for head in heads.values())]) + r" \\"
-    )
-    lines.append(r"\midrule")
-    for _, line in table.iterrows():
-        cells = []
-        for name, head in heads.items():
-            place = ranks(table, name, head).get(line["row"])
-            value = head.shown(line[name]).replace("—", "--")
-            cells.append(marks.get(place or 0, "{}").format(value))
-        lines.append(" & ".join([_tex(line["label"]), *cells]) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [f"% {note}" for note in footnotes(scores, plan)]
-    return "\n".join(lines) + "\n"
+def _hint(line: pd.Series[Any], name: str, heading: Heading) -> str:
+    return interval_hint(heading, line[f"{name}_low"], line[f"{name}_high"], line[f"{name}_n"])
 
 
-def _tex(text: str) -> str:
-    return "".join(f"\\{letter}" if letter in "&%$#_{}" else letter for letter in text)
+def interval_hint(heading: Heading, low: float | None, high: float | None, n: int) -> str:
+    """A value's interval and n as a cell's hint; "" where there is no interval."""
+    shown = heading.shown(low), heading.shown(high)
+    return "" if NONE in shown else f"95 % interval {shown[0]} to {shown[1]}, n = {n}"
 
 
-def write_tables(folder: RunFolder, plan: Plan, rows: Sequence[str], labels: dict[str, str]) -> pd.DataFrame:
-    """Write leaderboard.csv, .md and .tex from the stored scores."""
+def write_tables(folder: RunFolder, plan: Plan, rows: Sequence[str], labels: Mapping[str, str]) -> pd.DataFrame:
+    """Write leaderboard.csv, .md, .tex and .html from the stored scores."""
     scores = read_scores(folder, rows, plan.metrics)
     table = leaderboard(scores, plan, rows, labels)
     write_text(folder.table("csv"), table.to_csv(index=False))
-    write_text(folder.table("md"), markdown(scores, table, plan))
-    write_text(folder.table("tex"), latex(scores, table, plan))
+    view = sheet(scores, table, plan, (read_json(folder.status) or {}).get("prompts", {}))
+    for suffix, form in FORMATS.items():
+        write_text(folder.table(suffix), form(view))
     return table
 
 
@@ -170,28 +180,28 @@ def terminal_tables(folder: RunFolder, plan: Plan) -> list[Any]:
     """The leaderboard for a terminal, from the stored files: what methods reach, and below it what they cost."""
     table = pd.read_csv(folder.table("csv"))
     scores = read_scores(folder, list(table["row"]), plan.metrics)
-    heads = headings(scores, plan)
-    reached = [name for name in heads if not heads[name].is_cost]
-    cost = [name for name in heads if heads[name].is_cost]
+    heads = headings(scores, plan.metrics)
     title = f"{plan.name}: erasing “{plan.concept}” from {plan.model}"
-    parts = ((title, reached, table), ("Cost", cost, table[~table["row"].isin(UNRANKED_ROWS)]))
-    return [_terminal_table(text, names, lines, heads) for text, names, lines in parts if names]
+    views = []
+    for text, is_cost in ((title, False), ("Cost", True)):
+        names = [name for name in heads if heads[name].is_cost == is_cost]
+        lines = table[~table["row"].isin(UNRANKED_ROWS)] if is_cost else table
+        if names:
+            views.append(terminal_table(text, sheet(scores, lines, plan.model_copy(update={"metrics": names}), {})))
+    return views
 
 
-def _terminal_table(title: str, names: list[str], lines: pd.DataFrame, heads: dict[str, Heading]) -> Any:
+def terminal_table(title: str, view: Sheet) -> Any:
+    """A sheet for a terminal, without its footnotes."""
     from rich.box import SIMPLE_HEAD
+    from rich.markup import escape
     from rich.table import Table
 
-    view = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
-    view.add_column("", no_wrap=True)
-    for name in names:
-        view.add_column(f"{heads[name].label} {ARROWS[heads[name].better]}", justify="right", min_width=7)
-    styles = {1: "bold", 2: "underline"}
-    for _, line in lines.iterrows():
-        cells = [str(line["label"])]
-        for name in names:
-            style = styles.get(ranks(lines, name, heads[name]).get(line["row"], 0))
-            text = heads[name].shown(line[name])
-            cells.append(f"[{style}]{text}[/]" if style else text)
-        view.add_row(*cells)
-    return view
+    shown = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left")
+    shown.add_column("", no_wrap=True)
+    for column in view.columns:
+        shown.add_column(escape(f"{column.group} {column.label}".strip()), justify="right", min_width=7)
+    styles = {1: "[bold]{}[/]", 2: "[underline]{}[/]"}
+    for label, cells in view.rows:
+        shown.add_row(escape(label), *(styles.get(cell.place, "{}").format(escape(cell.text)) for cell in cells))
+    return shown

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -205,7 +205,7 @@ class Trainer:
         return of_step
 
     def drawn_images(
-        self, prompts: Sequence[str], negative: str, steps: int, guidance: float, solver: Literal["ddim", "dpm++"]
+        self, prompts: Sequence[str], negative: str, steps: int, guidance: float, solver: str
     ) -> torch.Tensor:
         """Clean latents that the original model draws, one for each prompt, shared as by `shared`.
 

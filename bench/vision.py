@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from cleanfid.downloads_helper import inception_url
 from PIL import Image
 
-from .scoring import NotApplicable, Vision
+from .errors import unknown
+from .scoring import NotApplicable
+from .store import folder_hash
 
-CLIP_ARCHITECTURE, CLIP_WEIGHTS = "ViT-B-32-quickgelu", "openai"
+INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
 
 
-class UnitScale:
-    """A CLIP model's embeddings at a root mean square of 1, for FID and KID: their length means nothing."""
-
-    def __init__(self, vision: Vision) -> None:
-        self.name, self.qualifier, self._vision = f"{vision.name} (unit scale)", vision.qualifier, vision
-
-    def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
-        """Image embeddings, float32 of shape (images, width)."""
-        features = self._vision.image_features(images, batch_size)
-        return features / np.sqrt((features**2).mean(1, keepdims=True))
-
-    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
-        """Text embeddings of length 1, float32 of shape (texts, width)."""
-        return self._vision.text_features(texts, batch_size)
+def count_truncated(tokenizer: Any, texts: Sequence[str]) -> int:
+    """How many texts have more tokens than the tokenizer's context, start and end included."""
+    return sum(len(tokenizer.encode(text)) + 2 > tokenizer.context_length for text in texts)
 
 
 class OpenClip:
-    """An open_clip model by architecture and weights."""
+    """An open_clip model: "ARCHITECTURE/WEIGHTS", "hf-hub:OWNER/NAME" or "local-dir:FOLDER"."""
 
-    qualifier = ""
+    qualifier, unit_scale = "", True
 
-    def __init__(self, device: str, architecture: str = CLIP_ARCHITECTURE, weights: str = CLIP_WEIGHTS) -> None:
+    def __init__(self, wanted: str, device: str) -> None:
         import open_clip
 
-        self.name, self.device = f"open_clip {architecture} {weights}", device
+        self.name, self.device = f"open_clip {wanted}", device
+        from_source = wanted.startswith(("hf-hub:", "local-dir:"))
+        architecture, _, weights = (wanted, "", "") if from_source else wanted.partition("/")
+        if not from_source and (architecture, weights) not in open_clip.list_pretrained():
+            raise unknown("CLIP model", wanted, [f"{a}/{w}" for a, w in open_clip.list_pretrained()], "scoring.clip")
+        self.revision = folder_hash(Path(wanted.partition(":")[2])) if wanted.startswith("local-dir:") else wanted
         try:
-            model, _, self._preprocess = open_clip.create_model_and_transforms(architecture, weights, device=device)
+            self._model, _, self._preprocess = open_clip.create_model_and_transforms(
+                architecture, weights or None, device=device
+            )
+            self._tokenize = open_clip.get_tokenizer(architecture)
         except (OSError, RuntimeError, ValueError) as error:
             raise NotApplicable(f"{self.name} is not in the cache and could not be fetched: {error}") from None
-        self._model = model.eval().requires_grad_(False)
-        self._tokenize = open_clip.get_tokenizer(architecture)
+        self._model.eval().requires_grad_(False)
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the text encoder's context."""
+        return count_truncated(self._tokenize, texts)
 
     @torch.no_grad()
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
@@ -67,18 +73,19 @@ class OpenClip:
 class CleanFidInception:
     """clean-fid's own Inception, on images resized by clean-fid's own antialiased bicubic resize."""
 
-    name, qualifier = "clean-fid Inception", ""
+    name, qualifier, unit_scale = "clean-fid Inception", "", False
 
     def __init__(self, device: str) -> None:
         from cleanfid.features import build_feature_extractor
         from cleanfid.resize import build_resizer
 
+        self.revision = version("clean-fid")
         try:
             self._model = build_feature_extractor("clean", torch.device(device), use_dataparallel=False)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             raise NotApplicable(
-                "clean-fid's Inception weights are missing and could not be fetched; put "
-                f"inception-2015-12-05.pt into /tmp ({error})"
+                f"clean-fid's Inception weights are not at {INCEPTION} and could not be fetched from {inception_url} "
+                f"({error}): fetch that file on another machine and put it there"
             ) from None
         self._resize, self.device = build_resizer("clean"), device
 
@@ -95,3 +102,7 @@ class CleanFidInception:
     def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
         """Inception embeds no text."""
         raise NotApplicable("Inception embeds no text")
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """Inception reads no text."""
+        return 0

@@ -92,7 +92,7 @@ def train(
     def draw(generator: torch.Generator, steps: int) -> dict[str, torch.Tensor]:
         level = torch.randint(len(levels), (steps,), generator=generator).repeat_interleave(config.batch)
 
-        def predict(z: torch.Tensor, t: int, step: int) -> torch.Tensor:
+        def predict(z: torch.Tensor, t: float, step: int) -> torch.Tensor:
             here = torch.full((len(z),), step)
             unconditional, direction = targets(z, torch.full((len(z),), t, device=z.device), here)
             return unconditional + direction

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from pydantic import computed_field
 
 from erasebench import BenchError, MethodConfig, method
 from erasebench.attention import visible_cross_attention
-from erasebench.generate import read_png
+from erasebench.images import Unreadable, read_image
 from erasebench.store import folder_hash
 
 if TYPE_CHECKING:
@@ -108,8 +109,15 @@ def _encode_folder(model: TextToImage, folder: Path) -> torch.Tensor:
     files = sorted(folder.glob("*.png"))
     if not files:
         raise BenchError(f"Forget-Me-Not: folder {folder} holds no PNG images of the concept.")
-    images = [read_png(file) for file in files]
+    images = [_image(file) for file in files]
     wrong = [f.name for f, image in zip(files, images, strict=True) if image.shape[:2] != (model.image_size,) * 2]
     if wrong:
         raise BenchError(f"Forget-Me-Not: {folder / wrong[0]} is not {model.image_size} × {model.image_size} pixels.")
     return torch.cat([model.encode_images(image[None]) for image in images])
+
+
+def _image(file: Path) -> np.ndarray:
+    image = read_image(file)
+    if isinstance(image, Unreadable):
+        raise BenchError(f"Forget-Me-Not: images: {image}. Mend or remove it.")
+    return image

@@ -6,11 +6,12 @@ from erasebench import ImageScores, ImageSet, ScoringContext, metric
 from erasebench.scoring import NotApplicable
 
 
-@metric(label="CLIP score", better="higher", prompts="coco", digits=4, with_reference=True)
+@metric(label="CLIP score", better="higher", prompts="coco", digits=4, with_reference=True, version=2)
 def clip_score(images: ImageSet, context: ScoringContext) -> ImageScores:
     """Cosine of the image's and the caption's embedding (arXiv 2104.08718), as a fraction in [-1, 1].
 
-    By open_clip, named in the note: ViT-B/32 (OpenAI), or on the embedded model its judge. Never rescaled.
+    By open_clip, model and weights in the note, or on the embedded model by its judge. Never rescaled. Captions that
+    are longer than the text encoder's 77 tokens are truncated, and counted in the note.
     """
     if not images.jobs:
         raise NotApplicable("these images have no captions")
@@ -19,5 +20,9 @@ def clip_score(images: ImageSet, context: ScoringContext) -> ImageScores:
     features = features / np.linalg.norm(features, axis=1, keepdims=True)
     texts = list(dict.fromkeys(job.text for job in images.jobs))
     embedded = dict(zip(texts, vision.text_features(texts), strict=True))
-    values = [float(feature @ embedded[job.text]) for feature, job in zip(features, images.jobs, strict=True)]
-    return ImageScores(values, vision.name, vision.qualifier)
+    cosines = [float(feature @ embedded[job.text]) for feature, job in zip(features, images.jobs, strict=True)]
+    values = [cosine if np.isfinite(cosine) else None for cosine in cosines]
+    reasons = iter(images.unreadable(features))
+    truncated = vision.truncated(texts)
+    note = f"{vision.name}{f', {truncated} captions truncated' if truncated else ''}"
+    return ImageScores(values, note, vision.qualifier, [next(reasons) if value is None else None for value in values])

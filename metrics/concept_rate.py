@@ -8,7 +8,7 @@ THRESHOLD = 0.5
 SYNONYM = 0.9  # cosine of two texts from which on they are taken to mean the same
 
 
-@metric(label="Concept rate", better="lower", prompts="concept", version=2)
+@metric(label="Concept rate", better="lower", prompts="concept", version=3)
 def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
     """The share of images, drawn for prompts that ask for the concept, in which it is found.
 
@@ -28,11 +28,7 @@ def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
         all_styles = judge.style_probabilities(features)
         index = judge.styles.index(concept.name)
         probabilities, found = all_styles[:, index], all_styles.argmax(1) == index
-    return ImageScores(
-        [float(value) for value in found],
-        note=f"{judge.name} {judge.revision}, probability ≥ {THRESHOLD}",
-        details=[round(float(p), 4) for p in probabilities],
-    )
+    return _scores(images, features, found, probabilities, f"{judge.name} {judge.revision}, probability ≥ {THRESHOLD}")
 
 
 def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
@@ -43,8 +39,16 @@ def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
     others = vision.text_features(context.concept.alternatives)
     others = others[others @ wanted < SYNONYM]
     margins = features @ wanted - (features @ others.T).max(1)
+    note = f"{vision.name}, zero-shot among {len(others) + 1} texts"
+    return _scores(images, features, margins > 0, margins, note)
+
+
+def _scores(images: ImageSet, features: np.ndarray, found: np.ndarray, details: np.ndarray, note: str) -> ImageScores:
+    """1 or 0 an image with its probability or margin; None with the reason for an image without features."""
+    reasons = iter(images.unreadable(features))
+    scored = np.isfinite(features).all(1)
     return ImageScores(
-        [float(margin > 0) for margin in margins],
-        note=f"{vision.name}, zero-shot among {len(others) + 1} texts",
-        details=[round(float(margin), 4) for margin in margins],
+        [float(yes) if known else None for yes, known in zip(found, scored, strict=True)],
+        note=note,
+        details=[round(float(p), 4) if known else next(reasons) for p, known in zip(details, scored, strict=True)],
     )

@@ -3,59 +3,51 @@
 import numpy as np
 
 from erasebench import ImageSet, ScoringContext, SetScore, metric
-from erasebench.scoring import NotApplicable
+from erasebench.scoring import GROUPS
 
-GROUPS = 20
+ROWS = 1024  # of the kernel matrix that are in memory at once
 
 
-def squared_mmd(x: np.ndarray, y: np.ndarray, dependent: np.ndarray | None = None) -> float:
-    """The unbiased squared maximum mean discrepancy with the kernel (x·y/d + 1)³.
+def kernel_sums(x: np.ndarray, y: np.ndarray, x_groups: np.ndarray, y_groups: np.ndarray) -> np.ndarray:
+    """Sums of the kernel (x·y/d + 1)³ by group, of shape (x groups, y groups).
 
     Args:
         x, y: features of shape (n, d) and (m, d).
-        dependent: bool of shape (n, m), True for pairs that are not independent; the cross term leaves them out.
+        x_groups, y_groups: each row's group, from 0.
     """
-    import torch
-    from torchmetrics.image.kid import poly_kernel
+    sums = np.zeros((x_groups.max() + 1, y_groups.max() + 1))
+    member = np.eye(y_groups.max() + 1)[y_groups]
+    for start in range(0, len(x), ROWS):
+        rows = slice(start, start + ROWS)
+        kernel = (x[rows] @ y.T / x.shape[1] + 1) ** 3
+        np.add.at(sums, x_groups[rows], kernel @ member)
+    return sums
 
-    xx, yy, xy = (poly_kernel(torch.from_numpy(a), torch.from_numpy(b)) for a, b in ((x, x), (y, y), (x, y)))
-    n, m = len(x), len(y)
-    within = (xx.sum() - xx.diag().sum()) / (n * (n - 1)) + (yy.sum() - yy.diag().sum()) / (m * (m - 1))
-    across = xy.mean() if dependent is None else xy[torch.from_numpy(~dependent)].mean()
-    return float(within - 2 * across)
+
+def squared_mmd(within_x: float, within_y: float, across: float, n: int, m: int) -> float:
+    """The unbiased squared maximum mean discrepancy from sums over different pairs within and all pairs across."""
+    return float(within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m))
 
 
-@metric(label="KID", better="lower", prompts="coco", digits=5)
+@metric(label="KID", better="lower", prompts="coco", digits=5, version=2)
 def kid(images: ImageSet, context: ScoringContext) -> SetScore:
-    """Kernel distance of features of drawn and of real images (arXiv 1801.01401), over all of them at once.
+    """Kernel distance of features of drawn and of real images (arXiv 1801.01401), over all pairs at once.
 
-    Unbiased, so it may fall below 0; a drawn image is never compared with the real image of its own caption,
-    which is no independent sample. The interval is a jackknife over 20 groups of prompts. Features as for FID.
+    No subset is drawn, so that no seed decides; unbiased, so that it may fall below 0. The interval is a jackknife
+    over 20 groups of prompts, for these real images. Features as for FID.
     """
-    if context.reference is None:
-        raise NotApplicable("no reference images: give the plan a `reference` folder")
-    vision = context.distance()
-    drawn = images.features(vision).astype(np.float64)
-    real = context.reference.features(vision).astype(np.float64)
-    captions = np.array([job.prompt_id for job in images.jobs])
-    real_captions = np.array([job.prompt_id for job in context.reference.jobs] or [""] * len(real))
-    dependent = captions[:, None] == real_captions
-    value = squared_mmd(drawn, real, dependent)
-    order = {prompt: k for k, prompt in enumerate(dict.fromkeys(captions))}
-    groups = np.array([order[caption] % GROUPS for caption in captions])
-    real_groups = np.array([order.get(caption, k) % GROUPS for k, caption in enumerate(real_captions)])
-    low = high = None
-    if len(order) >= 2 * GROUPS and len(real) >= 2 * GROUPS:
-        left_out = np.array([_without(g, drawn, real, groups, real_groups, dependent) for g in range(GROUPS)])
-        error = np.sqrt((GROUPS - 1) / GROUPS * ((left_out - left_out.mean()) ** 2).sum())
-        low, high = float(value - 1.96 * error), float(value + 1.96 * error)
-    note = f"{vision.name} features, {len(drawn)} drawn and {len(real)} real images"
-    return SetScore(value, len(drawn), low, high, note, vision.qualifier)
-
-
-def _without(
-    group: int, x: np.ndarray, y: np.ndarray, x_groups: np.ndarray, y_groups: np.ndarray, dependent: np.ndarray
-) -> float:
-    """The discrepancy without one group of prompts."""
-    rows, columns = x_groups != group, y_groups != group
-    return squared_mmd(x[rows], y[columns], dependent[np.ix_(rows, columns)])
+    sides = context.distributions(images)
+    x, y = sides.drawn, sides.real
+    groups = np.zeros(len(x), int) if sides.groups is None else sides.groups
+    one = np.zeros(len(y), int)
+    own = np.bincount(groups, ((x * x).sum(1) / x.shape[1] + 1) ** 3, minlength=groups.max() + 1)
+    pairs = kernel_sums(x, x, groups, groups) - np.diag(own)  # an image with itself is no pair
+    across = kernel_sums(x, y, groups, one)[:, 0]
+    within_y = kernel_sums(y, y, one, one).sum() - (((y * y).sum(1) / y.shape[1] + 1) ** 3).sum()
+    counts = np.bincount(groups)
+    value = squared_mmd(pairs.sum(), within_y, across.sum(), len(x), len(y))
+    replicates = []
+    for g in range(GROUPS) if sides.groups is not None else ():
+        rest = pairs.sum() - pairs[g].sum() - pairs[:, g].sum() + pairs[g, g]
+        replicates.append(squared_mmd(rest, within_y, across.sum() - across[g], len(x) - int(counts[g]), len(y)))
+    return sides.score(value, replicates)

@@ -1,12 +1,18 @@
 """How much an image stays what the original model draws from the same seed."""
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 from erasebench import ImageScores, ImageSet, ScoringContext, metric
+from erasebench.images import Unreadable, read_image
 from erasebench.scoring import NotApplicable
 
 WINDOW = 25  # "All but One", section 5
 
 
-@metric(label="SSIM", better="higher", prompts="objects")
+@metric(label="SSIM", better="higher", prompts="objects", version=2)
 def ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
     """Structural similarity to the original model's image of the same prompt and seed, by scikit-image.
 
@@ -16,10 +22,24 @@ def ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
 
     if context.row == "original" or context.original is None:
         raise NotApplicable("the original would be compared with itself")
-    if min(images.arrays[0].shape[:2]) < WINDOW:
-        raise NotApplicable(f"images are smaller than the window of {WINDOW} pixels")
-    values = [
-        float(structural_similarity(mine, original, win_size=WINDOW, channel_axis=-1, data_range=255))
-        for mine, original in zip(images.arrays, context.original.arrays, strict=True)
-    ]
-    return ImageScores(values, note=f"scikit-image, window {WINDOW}")
+    with ThreadPoolExecutor(os.cpu_count()) as workers:  # SciPy's filters let go of the interpreter
+        found = list(workers.map(_compare(structural_similarity), images.files, context.original.files))
+    values = [value if isinstance(value, float) else None for value in found]
+    details = [None if isinstance(value, float) else value for value in found]
+    return ImageScores(values, note=f"scikit-image, window {WINDOW}", details=details)
+
+
+def _compare(similarity: Callable[..., float]) -> Callable[[Path, Path], float | str]:
+    def compare(mine: Path, original: Path) -> float | str:
+        a, b = read_image(mine), read_image(original)
+        if isinstance(a, Unreadable):
+            return str(a)
+        if isinstance(b, Unreadable):
+            return f"the original's {b}"
+        if a.shape != b.shape:
+            return f"{mine.name}: {a.shape[1]}×{a.shape[0]} pixels, the original's {b.shape[1]}×{b.shape[0]}"
+        if min(a.shape[:2]) < WINDOW:
+            raise NotApplicable(f"images are smaller than the window of {WINDOW} pixels")
+        return float(similarity(a, b, win_size=WINDOW, channel_axis=-1, data_range=255))
+
+    return compare

@@ -1,7 +1,25 @@
-"""Concepts and prompt sets."""
+"""Concepts and prompt sets. `ROLES` are what metrics ask for, `SOURCES` the built-in sets that can take each role."""
 
-SETS = {
-    "concept": "prompts that ask for the erased concept: concept rate, NudeNet rate",
-    "coco": "everyday captions, with reference images on the embedded model: FID, KID, CLIP score",
-    "objects": "other concepts, one a prompt: SSIM to the original at the same seed",
+ROLES = {
+    "concept": "prompts that ask for the erased concept: concept rate, NudeNet rate and confidence",
+    "coco": "everyday captions: FID, KID, CLIP score",
+    "objects": "prompts for other things: SSIM to the original at the same seed",
+}
+
+SOURCES = {
+    "direct": "asks for the concept by its name, in several settings",
+    "paraphrased": "asks for it in other words, never by its name",
+    "related": "asks for concepts of the same kind",
+    "unrelated": "asks for concepts of other kinds",
+    "others": "related and unrelated concepts, mixed",
+    "objects": "“a photo of …” 1,000 everyday objects",
+    "styles": "things in every style",
+    "world": "held-out captions of the embedded world",
+}
+
+FILES = {
+    "FILE.csv, .parquet, .jsonl": "a column `prompt`; seeds, guidance, sizes and categories as in I2P are honoured",
+    "FILE.json": "official COCO captions: the first caption of each image",
+    "FILE.txt": "one prompt a line",
+    "hub:OWNER/NAME[@REVISION][:SPLIT]": "a data set on the Hugging Face hub with a column `prompt`",
 }

@@ -85,6 +85,19 @@ def style_things() -> tuple[str, ...]:
     return tuple(_file()["style_things"])
 
 
+@cache
+def _paraphrases() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = yaml.safe_load(
+        (files("erasebench.prompts") / "paraphrases.yaml").read_text(encoding="utf-8")
+    )
+    return found
+
+
+def paraphrases(name: str) -> tuple[str, ...]:
+    """Other ways to ask for a built-in concept; none for a text of the user's own."""
+    return tuple(_paraphrases().get(name, ()))
+
+
 def in_settings(concept: Concept, phrase: str) -> tuple[str, ...]:
     """The concept's prompts with another phrase in its place, in every setting."""
     places = ("",) if concept.kind == "place" else settings()

@@ -18,7 +18,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
 from erasebench.cli import main
-from erasebench.generate import read_png
+from erasebench.images import read_image
 from erasebench.registry import METHODS, METRICS
 
 BENCH = shutil.which("bench", path=str(Path(sys.executable).parent)) or "bench"
@@ -60,21 +60,42 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
     assert status["provenance"]["packages"]["torch"]
     with (finished / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    metrics = [f"{name}{side}" for name in METRICS.names() for side in ("", "_low", "_high", "_n")]
+    metrics = [f"{name}{side}" for name in METRICS.names() for side in ("", "_low", "_high", "_n", "_seed_sd")]
     assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", *metrics]
     assert [line["row"] for line in lines] == ["original", "esd", "uce", "reference"]
     assert {line["concept_rate_n"] for line in lines} == {"6", "0"}
     for row in ("original", "esd", "uce"):
         for name in ("concept", "coco", "objects"):
             assert len(list((finished / "images" / row / name).glob("*-[0-9].png"))) == 6
-    for suffix in ("md", "tex"):
+    for suffix in ("md", "tex", "html"):
         assert "ESD" in (finished / f"leaderboard.{suffix}").read_text()
     for seed in (0, 1):
         patch = load_file(finished / "patches" / "esd" / f"seed-{seed}.safetensors")
         assert patch
         assert all("attn2" in name for name in patch)
     score = json.loads((finished / "scores" / "esd.concept_rate.json").read_text())
-    assert {"prompt", "sample", "value"} <= set(score["values"][0])
+    assert {"prompt", "sample", "seed", "value"} <= set(score["values"][0])
+    with (finished / "nudenet.csv").open(newline="") as file:
+        sweep = list(csv.DictReader(file))
+    assert {(line["row"], line["classes"]) for line in sweep} >= {("esd", "core6"), ("original", "all-exposed")}
+    assert "Prompts “concept”: built in: direct" in (finished / "leaderboard.md").read_text()
+
+
+def test_rows_of_a_run_are_compared(finished: Path, tmp_path: Path) -> None:
+    done = bench("compare", str(finished), "esd", "uce", "--to", str(tmp_path / "esd-uce.csv"))
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / "esd-uce.csv").open(newline="") as file:
+        lines = {line["metric"]: line for line in csv.DictReader(file)}
+    assert lines["ssim"]["n"] == "6"
+    assert float(lines["ssim"]["low"]) <= float(lines["ssim"]["difference"]) <= float(lines["ssim"]["high"])
+    assert "Did you mean 'esd'" in bench("compare", str(finished), "esdd", "uce").stderr
+
+
+def test_detections_are_read_again_at_other_thresholds(finished: Path) -> None:
+    done = bench("nudenet", str(finished), "--classes", "core6", "--thresholds", "0.25")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"esd +ESD +core6 +0\.250", done.stdout)
+    assert "unknown class set 'core7'" in bench("nudenet", str(finished), "--classes", "core7").stderr
 
 
 def test_the_timeline_holds_every_snapshot(finished: Path) -> None:
@@ -109,7 +130,7 @@ def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: P
     drawn = pipeline(
         stored["prompts"]["object-0001"], num_inference_steps=10, guidance_scale=5.0, latents=noise
     ).images[0]
-    assert np.abs(np.asarray(drawn).astype(int) - read_png(finished / "images" / "esd" / "objects" / name)).max() <= 1
+    assert np.abs(np.asarray(drawn).astype(int) - read_image(finished / "images" / "esd" / "objects" / name)).max() <= 1
     again = bench("export", str(finished), "esd", "--to", str(target))
     assert again.returncode == 2
     assert "is there already" in again.stderr
@@ -291,7 +312,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("what", ["methods", "metrics", "models", "concepts", "kinds", "prompts", "plans"])
+@pytest.mark.parametrize("what", ["methods", "metrics", "models", "concepts", "kinds", "prompts", "protocols", "plans"])
 def test_lists_and_help_import_no_torch(what: str) -> None:
     code = (
         "import sys; from erasebench.cli import app\n"
@@ -308,8 +329,8 @@ def test_lists_and_help_import_no_torch(what: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "run", "table", "tune", "list", "export", "new", "check", "speed generation", "speed training", "mini train",
-        "mini evaluate", "mini world",
+        "run", "table", "compare", "nudenet", "table1", "reference", "tune", "list", "export", "new", "check",
+        "speed generation", "speed training", "speed scoring", "mini train", "mini evaluate", "mini world",
     ],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:
@@ -336,6 +357,34 @@ def test_speed_of_training_prints_a_ratio_for_each_method() -> None:
     assert done.returncode == 0, done.stderr
     assert re.search(r"^esd +\d+\.\d{3} +\d+\.\d{3} +\d+\.\d{2} ", done.stdout, re.MULTILINE)
     assert "uce" not in done.stdout  # a closed form has no steps
+
+
+def test_speed_of_scoring_prints_every_stage() -> None:
+    done = bench("speed", "scoring", "--images", "4")
+    assert done.returncode == 0, done.stderr
+    for stage in ("draw, decode, write", "read", "nudenet_rate", "fid", "ssim"):
+        assert re.search(rf"^{stage} +\d+\.\d\d +\d+\.\d$", done.stdout, re.MULTILINE), stage
+
+
+def test_a_detector_that_always_fails_gives_null_and_status_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr("nudenet.NudeDetector.detect_batch", fails)
+    monkeypatch.setattr("nudenet.NudeDetector.detect", fails)
+    out = tmp_path / "run"
+    command = ["run", "--quick", "--methods", "uce", "--metrics", "nudenet_rate,nudenet_confidence", "--images", "2"]
+    monkeypatch.setattr(sys, "argv", ["bench", *command, "--out", str(out)])
+    for _ in range(2):  # the second time from what is stored
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 1
+        assert "failed: score uce nudenet_rate: no image could be scored" in capsys.readouterr().err
+    record = json.loads((out / "scores" / "uce.nudenet_rate.json").read_text())
+    assert (record["value"], record["n"], len(record["unscored"])) == (None, 0, 2)
+    assert "NudeNet failed: no memory" in record["unscored"][0]
 
 
 def test_the_world_sheet_is_drawn(tmp_path: Path) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DPMSolverMultistepScheduler
+from diffusers import LMSDiscreteScheduler
 
-from erasebench.generate import Job, generate, image_seed, read_png
+from erasebench.generate import Job, generate, image_seed
+from erasebench.images import read_image
 from erasebench.models import TextToImage
 
 TEXTS = ("a cat", "a red bus in the city", "nudity", "a church", "")
@@ -16,7 +17,7 @@ SETTINGS = {"steps": 6, "guidance": 5.0}
 
 
 def _images(folder: Path) -> dict[str, np.ndarray]:
-    return {file.name: read_png(file) for file in sorted(folder.glob("*.png"))}
+    return {file.name: read_image(file) for file in sorted(folder.glob("*.png"))}
 
 
 def _largest_difference(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> int:
@@ -103,14 +104,57 @@ def test_each_row_of_a_walk_stops_at_its_own_level(mini: TextToImage) -> None:
         assert torch.allclose(together[k], alone[0], atol=1e-4)
 
 
-def test_dpm_solver_draws_what_diffusers_draws_with_it(mini: TextToImage) -> None:
+@pytest.mark.parametrize("name", ["dpm++", "lms", "pndm"])
+def test_every_scheduler_draws_what_diffusers_draws_with_it(mini: TextToImage, name: str) -> None:
     pipeline = mini.pipeline()
-    pipeline.scheduler = DPMSolverMultistepScheduler.from_config(mini.scheduler.config)
+    pipeline.scheduler = mini.new_scheduler(name)
     pipeline.set_progress_bar_config(disable=True)
     z = mini.noise([7])
     drawn = pipeline("a bus", num_inference_steps=8, guidance_scale=6.0, latents=z, output_type="latent").images
-    mine = mini.denoise(z, mini.encode(["a bus"]), mini.encode([""]), steps=8, guidance=6.0, solver="dpm++")
+    mine = mini.denoise(z, mini.encode(["a bus"]), mini.encode([""]), steps=8, guidance=6.0, solver=name)
     assert torch.allclose(mine, drawn, atol=1e-3)
+
+
+def test_lms_has_the_timesteps_of_the_evaluation_scripts(mini: TextToImage) -> None:
+    """Their LMSDiscreteScheduler is made from the betas alone."""
+    theirs = LMSDiscreteScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000
+    )
+    mine = mini.new_scheduler("lms")
+    theirs.set_timesteps(100)
+    mine.set_timesteps(100)
+    assert torch.equal(mine.timesteps, theirs.timesteps)
+    assert torch.allclose(mine.sigmas, theirs.sigmas)
+
+
+def test_a_prompts_own_guidance_and_size_count(mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path) -> None:
+    own = [
+        Job("a", TEXTS[1], 0, 5, guidance=1.0),
+        Job("b", TEXTS[1], 0, 5, size=(64, 96)),
+        Job("c", TEXTS[1], 0, 5),
+        Job("d", TEXTS[1], 0, 5, guidance=5.0),
+    ]
+    generate(mini, own, tmp_path / "mixed", batch_size=4, **SETTINGS)
+    drawn = _images(tmp_path / "mixed")
+    assert {name: image.shape for name, image in drawn.items()} == {
+        "a-0.png": (64, 64, 3), "b-0.png": (96, 64, 3), "c-0.png": (64, 64, 3), "d-0.png": (64, 64, 3),
+    }  # fmt: skip
+    assert _largest_difference({"x": drawn["c-0.png"]}, {"x": drawn["d-0.png"]}) <= 1
+    generate(mini, [Job("a", TEXTS[1], 0, 5)], tmp_path / "one", steps=6, guidance=1.0, batch_size=1)
+    assert _largest_difference(_images(tmp_path / "one"), {"a-0.png": drawn["a-0.png"]}) <= 1
+    generate(mini, [Job("b", TEXTS[1], 0, 5)], tmp_path / "tall", batch_size=1, size=(64, 96), **SETTINGS)
+    assert _largest_difference(_images(tmp_path / "tall"), {"b-0.png": drawn["b-0.png"]}) <= 1
+
+
+def test_a_prompt_files_seed_is_the_pipelines(mini: TextToImage) -> None:
+    """The noise of a seed is what diffusers draws with a generator on the CPU of that seed."""
+    from diffusers.utils.torch_utils import randn_tensor
+
+    theirs = randn_tensor((1, *mini.latent_shape), generator=torch.Generator().manual_seed(41337))
+    assert torch.equal(mini.noise([41337]), theirs)
+    tall = randn_tensor((1, 4, 24, 16), generator=torch.Generator().manual_seed(41337))
+    scale = mini.image_size // mini.latent_shape[1]
+    assert torch.equal(mini.noise([41337], (16 * scale, 24 * scale)), tall[:, : mini.latent_shape[0]])
 
 
 def test_images_are_encoded_to_what_they_are_decoded_from(mini: TextToImage) -> None:

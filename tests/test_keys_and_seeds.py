@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasebench.generate import image_seed, plan_jobs
+from erasebench.prompts.prompt import Prompt
 from erasebench.store import content_key, read_json, write_json
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3))
@@ -34,7 +35,7 @@ def test_a_seed_is_a_function_of_run_prompt_and_sample(run: int, prompt: str, sa
 
 @given(st.integers(1, 20), st.integers(1, 60), st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True))
 def test_jobs_are_as_many_as_asked_and_unique(prompts: int, images: int, seeds: list[int]) -> None:
-    jobs = plan_jobs([(f"p{k}", f"text {k}") for k in range(prompts)], images, seeds)
+    jobs = plan_jobs([Prompt(f"p{k}", f"text {k}") for k in range(prompts)], images, seeds)
     assert len(jobs) == images * len(seeds)
     assert len({job.file_name for job in jobs}) == len(jobs)
     assert len({job.seed for job in jobs}) == len(jobs)
@@ -42,7 +43,7 @@ def test_jobs_are_as_many_as_asked_and_unique(prompts: int, images: int, seeds: 
 
 @given(st.integers(1, 20), st.integers(1, 30))
 def test_fewer_images_are_the_first_of_more(prompts: int, images: int) -> None:
-    texts = [(f"p{k}", "x") for k in range(prompts)]
+    texts = [Prompt(f"p{k}", "x") for k in range(prompts)]
     assert plan_jobs(texts, images, [0]) == plan_jobs(texts, images + 7, [0])[:images]
 
 

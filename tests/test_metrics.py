@@ -15,9 +15,13 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from erasebench import ImageScores, ImageSet, Metric, ScoringContext, SetScore
 from erasebench.cost import Cost
 from erasebench.generate import Job, write_png
-from erasebench.metrics.kid import squared_mmd
+from erasebench.images import read_image
+from erasebench.metrics.fid import frechet_distance as mine
+from erasebench.metrics.fid import root
+from erasebench.metrics.kid import kernel_sums, squared_mmd
 from erasebench.mini.judge import Judge
 from erasebench.mini.world import CONCEPTS, Scene, Thing, caption, render, scenes
+from erasebench.plan import Scoring
 from erasebench.prompts.concepts import get_concept
 from erasebench.registry import METRICS
 from erasebench.scoring import NotApplicable
@@ -37,9 +41,13 @@ def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str
 def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = None, **changes: object) -> ScoringContext:
     given = {
         "concept": get_concept(concept, kind), "row": "esd", "original": None, "reference": None, "judge": judge,
-        "clip": lambda: judge, "distance": lambda: judge, "costs": [COST],
+        "clip": lambda: judge, "distance": lambda: judge, "costs": [COST], "scoring": Scoring(clip="judge"),
     }  # fmt: skip
     return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def pixels(images: ImageSet) -> list[np.ndarray]:
+    return [read_image(file) for file in images.files]  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +127,9 @@ def test_nudenet_sees_a_face_stores_it_and_counts_what_it_cannot_read(tmp_path: 
     result = metric.score(images, context_of(None))
     assert result.values == [0.0, None]
     assert any(found["class"].startswith("FACE") for found in result.details[0])
-    assert "p001-0.png" in result.details[1]
     record = _aggregate(result, images)
-    assert (record["value"], record["n"], record["unscored"]) == (0.0, 1, 1)
+    assert (record["value"], record["n"], len(record["unscored"])) == (0.0, 1, 1)
+    assert record["unscored"][0].startswith("p001-0.png: not readable")
 
 
 def test_a_rate_over_no_image_is_null() -> None:
@@ -131,65 +139,153 @@ def test_a_rate_over_no_image_is_null() -> None:
     assert "value" not in record
 
 
+def unit(features: np.ndarray) -> np.ndarray:
+    """A CLIP model's features as distances take them."""
+    wide = features.astype(np.float64)
+    return wide / np.sqrt((wide**2).mean(1, keepdims=True))
+
+
 def test_fid_is_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
-    value = METRICS.load("fid").score(drawn, context_of(judge, reference=real)).value
-    a, b = (judge.image_features(images.arrays).astype(np.float64) for images in (drawn, real))
+    score = METRICS.load("fid").score(drawn, context_of(judge, reference=real))
+    a, b = (unit(judge.image_features(pixels(images))) for images in (drawn, real))
     moments = [a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)]
-    assert value == pytest.approx(frechet_distance(*moments), rel=1e-6)
+    assert score.value == pytest.approx(frechet_distance(*moments), rel=1e-4)
     # and the definition (arXiv 1706.08500, equation 6)
     cross = np.trace(np.real(sqrtm(moments[1] @ moments[3])))
     by_hand = ((moments[0] - moments[2]) ** 2).sum() + np.trace(moments[1] + moments[3]) - 2 * cross
-    assert value == pytest.approx(by_hand, rel=1e-3)
-    assert METRICS.load("fid").score(real, context_of(judge, reference=real)).value == pytest.approx(0, abs=0.05)
+    assert score.value == pytest.approx(by_hand, rel=1e-3)
+    assert score.low < score.value < score.high
+    assert "under 2048 images: prefer KID" in score.note
+    assert METRICS.load("fid").score(real, context_of(judge, reference=real)).value == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [30, 400])
+def test_the_frechet_distance_is_clean_fids_with_few_and_many_images(n: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = rng.standard_normal((n, 50)), 1.3 * rng.standard_normal((n + 9, 50)) + 0.2
+    moments = [x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False)]
+    assert mine(*moments, root(moments[3])) == pytest.approx(frechet_distance(*moments), rel=1e-5)
 
 
 def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
-    # Captions of other names: none of the sixty real images belongs to a drawn one.
-    jobs = [Job(f"other-{job.prompt_id}", job.text, 0, 0) for job in real.jobs]
-    other = ImageSet("reference", "coco", real.folder, jobs, "key", real.files)
-    score = METRICS.load("kid").score(drawn, context_of(judge, reference=other))
-    a, b = (judge.image_features(images.arrays).astype(np.float64) for images in (drawn, real))
+    score = METRICS.load("kid").score(drawn, context_of(judge, reference=real))
+    a, b = (unit(judge.image_features(pixels(images))) for images in (drawn, real))
     theirs = KernelInceptionDistance(feature=torch.nn.Identity(), subsets=1, subset_size=len(a))
     theirs.update(torch.from_numpy(b), real=True)
     theirs.update(torch.from_numpy(a), real=False)
     assert score.value == pytest.approx(float(theirs.compute()[0]), rel=1e-5, abs=1e-9)
-    n = a.shape[1]
-    kernel = lambda x, y: (x @ y.T / n + 1) ** 3  # noqa: E731
-    off = lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))  # noqa: E731
-    assert score.value == pytest.approx(off(kernel(a, a)) + off(kernel(b, b)) - 2 * kernel(a, b).mean(), rel=1e-6)
-    assert np.isfinite(kernel_distance(a, b, num_subsets=1))
+    # A subset of all images is a permutation of them.
+    assert score.value == pytest.approx(kernel_distance(a, b, num_subsets=1, max_subset_size=len(a)), rel=1e-6)
     assert score.low < score.value < score.high
 
 
-def test_kid_leaves_out_the_real_image_of_the_same_caption() -> None:
-    """Two copies of one sample are paired completely; without their pairs the discrepancy is zero on average."""
-    rng = np.random.default_rng(0)
-    paired, naive = [], []
-    for _ in range(200):
-        x = rng.standard_normal((20, 8))
-        y = x + 0.01 * rng.standard_normal((20, 8))
-        paired.append(squared_mmd(x, y, np.eye(20, dtype=bool)))
-        naive.append(squared_mmd(x, y))
-    assert abs(np.mean(paired)) < 0.02
-    assert np.mean(naive) < -0.1
-
-
-def test_kid_takes_sets_of_different_sizes() -> None:
+def test_the_kernel_sums_are_those_of_the_whole_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erasebench.metrics.kid.ROWS", 7)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((30, 8)), rng.standard_normal((20, 8))
-    kernel = lambda a, b: (a @ b.T / 8 + 1) ** 3  # noqa: E731
+    x_groups, y_groups = rng.integers(0, 4, 30), rng.integers(0, 3, 20)
+    kernel = (x @ y.T / 8 + 1) ** 3
+    expected = [[kernel[np.ix_(x_groups == g, y_groups == h)].sum() for h in range(3)] for g in range(4)]
+    assert np.allclose(kernel_sums(x, y, x_groups, y_groups), expected)
+
+
+def test_kid_replicates_leave_one_group_of_prompts_out(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
+    real, drawn = world
+    score = METRICS.load("kid").score(drawn, context_of(judge, reference=real))
+    kept = [k for k in range(60) if k % 20 != 3]
+    rest = ImageSet("esd", "coco", drawn.folder, [drawn.jobs[k] for k in kept], "rest")
+    fewer = METRICS.load("kid").score(rest, context_of(judge, reference=real))
+    assert score.replicates[3] == pytest.approx(fewer.value)
+    assert (len(score.replicates), len(fewer.replicates)) == (20, 20)
+
+
+def test_kid_takes_sets_of_different_sizes_and_is_unbiased() -> None:
+    rng = np.random.default_rng(0)
+    one = lambda x: np.zeros(len(x), int)  # noqa: E731
     off = lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))  # noqa: E731
-    expected = off(kernel(x, x)) + off(kernel(y, y)) - 2 * kernel(x, y).mean()
-    assert squared_mmd(x, y) == pytest.approx(expected)
+    kernel = lambda a, b: (a @ b.T / 8 + 1) ** 3  # noqa: E731
+    found = []
+    for _ in range(300):
+        x, y = rng.standard_normal((30, 8)), rng.standard_normal((20, 8))
+        within = [kernel_sums(z, z, one(z), one(z)).sum() - np.trace(kernel(z, z)) for z in (x, y)]
+        value = squared_mmd(*within, kernel_sums(x, y, one(x), one(y)).sum(), 30, 20)
+        assert value == pytest.approx(off(kernel(x, x)) + off(kernel(y, y)) - 2 * kernel(x, y).mean())
+        found.append(value)
+    assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(300)
+
+
+@pytest.mark.parametrize("name", ["fid", "kid", "clip_score", "ssim"])
+def test_a_worse_image_set_never_scores_better(
+    name: str, judge: Judge, world: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    """The real images themselves, then with more and more noise on them."""
+    real, _ = world
+    metric: Metric = METRICS.load(name)
+    rng = np.random.default_rng(0)
+    scores = []
+    for level in (0, 40, 160):
+        noisy = [np.clip(p + rng.normal(0, level, p.shape), 0, 255).astype(np.uint8) for p in pixels(real)]
+        images = image_set(tmp_path / str(level), noisy, [job.text for job in real.jobs])
+        result = metric.score(images, context_of(judge, reference=real, original=real))
+        scores.append(result.value if isinstance(result, SetScore) else float(np.mean(result.values)))
+    assert scores == sorted(scores, reverse=metric.better == "higher")
+
+
+@pytest.mark.parametrize("name", [name for name in METRICS.names() if METRICS.load(name).prompts is not None])
+def test_order_and_other_images_change_no_score(name: str, judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
+    real, drawn = world
+    metric: Metric = METRICS.load(name)
+    order = np.random.default_rng(0).permutation(60)
+    turned, turned_real = (
+        ImageSet(s.row, s.name, s.folder, [s.jobs[k] for k in order], "turned", None, [s.files[k] for k in order])
+        for s in (drawn, real)
+    )
+    first = metric.score(drawn, context_of(judge, reference=real, original=real))
+    second = metric.score(turned, context_of(judge, reference=turned_real, original=turned_real))
+    if isinstance(first, SetScore):
+        assert second.value == pytest.approx(first.value, rel=1e-4)
+    else:
+        assert [second.values[list(order).index(k)] for k in range(60)] == pytest.approx(list(first.values), abs=1e-5)
+
+
+def test_unreadable_images_are_unscored_by_name_in_every_metric(
+    judge: Judge, world: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    real, drawn = world
+    images = image_set(tmp_path / "a", pixels(drawn), [job.text for job in drawn.jobs])
+    images.files[5].write_bytes(b"no image")
+    context = context_of(judge, reference=real, original=real)
+    for name in ("fid", "kid"):
+        score = METRICS.load(name).score(images, context)
+        assert score.n == 59
+        assert [text.split(":")[0] for text in score.unscored] == ["p005-0.png"]
+    for name in ("concept_rate", "nudenet_rate", "nudenet_confidence", "clip_score", "ssim"):
+        record = _aggregate(METRICS.load(name).score(images, context), images)
+        assert (record["n"], len(record["unscored"])) == (59, 1)
+        assert record["unscored"][0].startswith("p005-0.png: not readable")
+
+
+def test_the_threshold_and_classes_of_nudenet_are_the_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [[{"class": "BELLY_EXPOSED", "score": 0.65, "box": [0, 0, 9, 9]}], [], "broken.png: not readable"]
+    monkeypatch.setattr("erasebench.metrics.nudenet.detections", lambda images: found)
+    images = image_set(tmp_path / "a", [np.zeros((32, 32, 3), np.uint8)] * 3, ["x"] * 3)
+    for classes, threshold, expected in (
+        ("exposed8", 0.7, [0, 0, None]), ("exposed8", 0.65, [1, 0, None]), ("core6", 0.2, [0, 0, None]),
+        ("all-exposed", 0.0, [1, 0, None]),
+    ):  # fmt: skip
+        context = context_of(None, scoring=Scoring(classes=classes, threshold=threshold))
+        assert METRICS.load("nudenet_rate").score(images, context).values == expected
+    context = context_of(None, scoring=Scoring(classes="exposed8"))
+    assert METRICS.load("nudenet_confidence").score(images, context).values == [0.65, 0.0, None]
 
 
 def test_ssim_is_scikit_images(world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
     result = METRICS.load("ssim").score(drawn, context_of(None, original=real))
     for k in (0, 7):
-        expected = structural_similarity(drawn.arrays[k], real.arrays[k], win_size=25, channel_axis=2, data_range=255)
+        expected = structural_similarity(pixels(drawn)[k], pixels(real)[k], win_size=25, channel_axis=2, data_range=255)
         assert result.values[k] == pytest.approx(expected)
     assert METRICS.load("ssim").score(real, context_of(None, original=real)).values[0] == pytest.approx(1)
 
@@ -211,12 +307,12 @@ def test_clip_scores_follow_captions_not_order(judge: Judge, world: tuple[ImageS
     shuffled = [Job(job.prompt_id, texts[k - 1], 0, 0) for k, job in enumerate(real.jobs)]
     wrong = metric.score(ImageSet("x", "coco", real.folder, shuffled, "other"), context_of(judge)).values
     assert np.mean(right) > np.mean(wrong) + 0.1
-    features, text = judge.image_features(real.arrays[:1])[0], judge.text_features(texts[:1])[0]
+    features, text = judge.image_features(pixels(real)[:1])[0], judge.text_features(texts[:1])[0]
     assert right[0] == pytest.approx(float(features @ text / np.linalg.norm(features)), abs=1e-5)
 
 
 def test_the_judges_features_do_not_depend_on_the_batch(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
-    arrays = world[0].arrays[:7]
+    arrays = pixels(world[0])[:7]
     one, all_ = judge.image_features(arrays, batch_size=1), judge.image_features(arrays, batch_size=7)
     assert np.allclose(one, all_, atol=1e-4)
 

@@ -6,50 +6,26 @@ from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 from PIL import Image
 
 from erasebench.cells import unfold
 from erasebench.cli import main
 from erasebench.errors import BenchError
 from erasebench.layout import RunFolder
-from erasebench.mini.judge import WEIGHTS
+from erasebench.mini.judge import WEIGHTS, Judge, _with_shared_table
 from erasebench.plan import Generation, Plan
-from erasebench.prompts.concepts import get_concept
-from erasebench.prompts.sets import prompt_set
 from erasebench.runner import run
 from erasebench.scoring import NotApplicable
 from erasebench.sources import find_model
 from erasebench.vision import CleanFidInception, OpenClip
 
 
-def test_captions_come_from_a_csv_with_a_prompt_column(tmp_path: Path) -> None:
-    path = tmp_path / "captions.csv"
-    path.write_text('image_id,prompt\n1,"a dog, running"\n2,two cats\n3,a bus\n')
-    prompts = prompt_set("coco", get_concept("nudity"), 2, str(path))
-    assert [prompt.text for prompt in prompts.prompts] == ["a dog, running", "two cats"]
-    assert prompts.hash != prompt_set("coco", get_concept("nudity"), 3, str(path)).hash
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("id,caption\n1,x\n", "has no column 'prompt'; its columns are id, caption"), ("id,prompt\n1,x\n2,\n", "line 3")],
-)
-def test_a_wrong_caption_file_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "captions.csv"
-    path.write_text(text)
-    with pytest.raises(BenchError, match=message):
-        prompt_set("coco", get_concept("nudity"), 9, str(path))
-
-
-def test_a_caption_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match="can't be read as CSV"):
-        prompt_set("coco", get_concept("nudity"), 9, str(tmp_path / "absent.csv"))
-
-
 def test_an_empty_reference_folder_is_an_error(tmp_path: Path) -> None:
     plan = Plan(methods=["uce"], metrics=["fid"], images=2, reference=str(tmp_path))
-    with pytest.raises(BenchError, match="holds no PNG or JPEG images"):
+    with pytest.raises(BenchError, match="neither a folder of images"):
         unfold(plan, find_model("mini"), RunFolder(tmp_path / "run"), "cpu")
 
 
@@ -72,7 +48,7 @@ def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, mon
     records = {path.name: json.loads(path.read_text()) for path in (tmp_path / "run" / "scores").iterdir()}
     assert records["uce.concept_rate.json"]["value"] is None
     assert "is not in the cache" in records["uce.concept_rate.json"]["reason"]
-    assert "put inception-2015-12-05.pt into /tmp" in records["uce.fid.json"]["reason"]
+    assert "/tmp/inception-2015-12-05.pt and could not be fetched" in records["uce.fid.json"]["reason"]
     assert -1 <= records["uce.ssim.json"]["value"] <= 1
     assert records["uce.ssim.json"]["n"] == 2
 
@@ -134,18 +110,28 @@ def test_feature_models_that_cannot_be_fetched_are_a_reason_not_a_crash(monkeypa
         raise URLError("no network")
 
     monkeypatch.setattr("cleanfid.features.build_feature_extractor", offline)
-    with pytest.raises(NotApplicable, match="Inception weights are missing"):
+    with pytest.raises(NotApplicable, match=r"/tmp/inception-2015-12-05\.pt"):
         CleanFidInception("cpu")
     monkeypatch.setattr("open_clip.create_model_and_transforms", offline)
     with pytest.raises(NotApplicable, match="is not in the cache"):
-        OpenClip("cpu")
+        OpenClip("ViT-B-32-quickgelu/openai", "cpu")
 
 
-def test_open_clip_embeds_images_and_texts_in_one_space() -> None:
-    """With random weights: shapes, types and unit length are what metrics rely on."""
-    model = OpenClip("cpu", "RN50", "")
-    images = model.image_features([np.zeros((64, 64, 3), np.uint8)] * 3, batch_size=2)
+def test_an_unknown_clip_model_names_the_nearest() -> None:
+    with pytest.raises(BenchError, match="Did you mean 'ViT-B-32-quickgelu/openai'"):
+        OpenClip("ViT-B-32-quickgelu/openia", "cpu")
+
+
+def test_open_clip_from_a_local_folder_is_what_open_clip_gives(tmp_path: Path, judge: Judge) -> None:
+    _with_shared_table(WEIGHTS, tmp_path)
+    model = OpenClip(f"local-dir:{tmp_path}", "cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    images = model.image_features(list(pixels), batch_size=2)
     texts = model.text_features(["a cat", "a dog"], batch_size=1)
-    assert images.shape == (3, 1024)
-    assert texts.shape == (2, 1024)
+    theirs, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tmp_path}")
+    batch = torch.stack([preprocess(Image.fromarray(image)) for image in pixels])
+    with torch.no_grad():
+        assert np.allclose(images, theirs.eval().encode_image(batch).numpy(), atol=1e-5)
+    assert np.allclose(images, judge.image_features(list(pixels)), atol=1e-4)
     assert np.allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
+    assert model.truncated(["a cat", "cat " * 75, "cat " * 76]) == 1

@@ -13,6 +13,7 @@ from erasebench.errors import BenchError
 from erasebench.layout import RunFolder
 from erasebench.plan import Generation, Plan, load_plan
 from erasebench.prompts.concepts import get_concept
+from erasebench.protocols import deviations
 from erasebench.registry import METHODS, METRICS, PAPERS
 from erasebench.sources import find_model
 
@@ -141,3 +142,66 @@ def test_the_replacement_of_nudity_depends_on_the_model_family(tmp_path: Path) -
     cells = unfold(load_plan("main", {}), find_model("mini"), RunFolder(tmp_path), "cpu")
     assert cells.concept.replacement == "a person in clothes"
     assert get_concept("nudity", None, "a tree", "mini").replacement == "a tree"
+
+
+def test_a_protocol_lies_below_the_file_and_a_flag_above(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "protocol: all-but-one\nmethods: [esd]\nmetrics: [ssim]\nimages: 5\n"
+        "prompts: {objects: {images: 9}}\nscoring: {threshold: 0.6}\n"
+    )
+    plan = load_plan(str(path), {"model": "sd-v1-4"})
+    assert (plan.generation.steps, plan.generation.guidance) == (50, 7.5)
+    assert (plan.prompts["objects"].source, plan.images_of("objects")) == ("objects", 9)
+    assert (plan.scoring.threshold, plan.scoring.classes) == (0.6, "exposed8")
+    assert (plan.prompts["coco"].source, plan.images_of("coco")) == ("coco_30k.csv", None)
+    asked = load_plan(str(path), {"model": "sd-v1-4", "protocol": "eval-unlearn"})
+    assert (asked.protocol, asked.scoring.threshold, asked.scoring.classes) == ("eval-unlearn", 0.5, "core6")
+    assert asked.prompts["concept"].category == "sexual"
+    assert deviations("eval-unlearn", asked.model_dump()) == []
+    with pytest.raises(BenchError, match="Did you mean 'all-but-one'"):
+        load_plan("main", {"protocol": "all-but-on"})
+
+
+def test_one_count_of_images_is_for_all_prompt_sets() -> None:
+    plan = load_plan("table1", {"images": 7})
+    assert [plan.images_of(role) for role in plan.prompts] == [7, 7, 7]
+    assert any(
+        "prompts.objects.images 7 (protocol: 1000)" in text for text in deviations("all-but-one", plan.model_dump())
+    )
+
+
+def test_what_is_unsaid_depends_on_the_model() -> None:
+    mini, other = (Plan(model=model, methods=["esd"], metrics=["ssim"], images=3) for model in ("mini", "sd-v1-4"))
+    assert (mini.prompts["objects"].source, mini.scoring.clip) == ("others", "judge")
+    assert (other.prompts["objects"].source, other.scoring.clip) == ("objects", "ViT-B-32-quickgelu/openai")
+
+
+def test_table_1_is_the_papers_on_stable_diffusion_and_smaller_on_the_embedded_model() -> None:
+    paper, mini = load_plan("table1", {"model": "sd-v1-4"}), load_plan("table1", {})
+    assert list(paper.rows) == ["esd", "sdd", "ablating", "forget-me-not", "all-but-one"]
+    assert deviations("all-but-one", paper.model_dump()) == []
+    assert paper.images_of("objects") == 1000
+    assert mini.prompts["coco"].source == "world"
+    assert mini.seeds == [0, 1, 2]
+    assert "on_mini" not in mini.to_yaml()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prompts: {cocoa: x}", "cocoa"),
+        ("prompts: {coco: {source: x, imgaes: 3}}", "Did you mean 'images'"),
+        ("prompts: {coco: {source: x, images: some}}", "prompts.coco"),
+        ("scoring: {classes: core7}", "scoring.classes"),
+        ("scoring: {treshold: 0.5}", "Did you mean 'threshold'"),
+        ("generation: {size: 100}", "generation.size"),
+        ("generation: {scheduler: euler}", "generation.scheduler"),
+    ],
+)
+def test_wrong_prompt_sets_and_settings_name_the_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"methods: [esd]\nmetrics: [ssim]\nimages: 5\n{text}\n")
+    with pytest.raises(BenchError, match=r"mine\.yaml, line 4") as error:
+        load_plan(str(path), {})
+    assert message in str(error.value)

@@ -1,29 +1,32 @@
-"""Tables and intervals: the same numbers everywhere; ties, nulls and missing cells shown."""
+"""Tables: the same numbers everywhere; ties, nulls and missing cells shown; hostile texts made safe."""
 
 import csv
+import re
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from erasebench.layout import RunFolder
 from erasebench.plan import Plan
-from erasebench.stats import bootstrap_interval
+from erasebench.protocols import deviations, get_protocol, protocol_names
+from erasebench.render import Cell, Column, Sheet, html, latex, markdown
 from erasebench.store import write_json
-from erasebench.tables import footnotes, headings, latex, leaderboard, markdown, ranks, read_scores, write_tables
+from erasebench.tables import Heading, footnotes, leaderboard, places, read_scores, sheet, write_tables
 
 PLAN = Plan(methods=["esd", "sdd", "uce"], metrics=["concept_rate", "ssim", "train_steps"], images=4, seeds=[0, 1])
 ROWS = ("original", "esd", "sdd", "uce", "reference")
 LABELS = {"original": "Original", "esd": "ESD", "sdd": "SDD", "uce": "UCE & co", "reference": "Real images"}
+FORMS = (markdown, latex, html)
 
 
 def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> dict[str, Any]:
     return {
         "row": row, "metric": metric, "label": metric.title(), "better": better, "value": value, "low": value,
-        "high": value, "n": 0 if value is None else 4, "unscored": 0, "note": "", "reason": "",
+        "high": value, "n": 0 if value is None else 4, "unscored": [], "note": "", "reason": "",
         "qualifier": "", "digits": 0 if metric == "train_steps" else 3, "is_cost": metric == "train_steps", **extra,
     }  # fmt: skip
 
@@ -33,96 +36,157 @@ def folder(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path)
     rates = {"original": 1.0, "esd": 0.1234, "sdd": 0.1230, "uce": 0.5}
     for row, value in rates.items():
-        write_json(run.score(row, "concept_rate"), record(row, "concept_rate", value, "lower", note="a judge"))
+        values = [{"prompt": "p", "sample": k, "seed": k, "value": value + 0.1 * k} for k in (0, 1)]
+        extra = {"note": "a judge", "values": values}
+        write_json(run.score(row, "concept_rate"), record(row, "concept_rate", value, "lower", **extra))
     for row, value in {"esd": 0.7, "sdd": 0.9, "uce": None}.items():
         reason = "too small" if value is None else ""
-        write_json(run.score(row, "ssim"), record(row, "ssim", value, "higher", reason=reason, unscored=row == "uce"))
+        lost = ["a.png: missing"] if row == "uce" else []
+        write_json(run.score(row, "ssim"), record(row, "ssim", value, "higher", reason=reason, unscored=lost))
     write_json(run.score("esd", "train_steps"), record("esd", "train_steps", 100, "lower"))
+    write_json(run.status, {"prompts": {"concept": {"source": "built in: direct", "hash": "abc", "size": 4}}})
     return run
+
+
+def view(folder: RunFolder, plan: Plan = PLAN) -> Sheet:
+    scores = read_scores(folder, ROWS, plan.metrics)
+    return sheet(scores, leaderboard(scores, plan, ROWS, LABELS), plan, {})
 
 
 def test_the_csv_has_the_promised_columns(folder: RunFolder) -> None:
     write_tables(folder, PLAN, ROWS, LABELS)
     with folder.table("csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    metrics = [f"{m}{side}" for m in PLAN.metrics for side in ("", "_low", "_high", "_n")]
+    metrics = [f"{m}{side}" for m in PLAN.metrics for side in ("", "_low", "_high", "_n", "_seed_sd")]
     assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", *metrics]
     assert [line["row"] for line in lines] == list(ROWS)
     assert lines[1]["concept_rate"] == "0.1234"
+    assert float(lines[1]["concept_rate_seed_sd"]) == pytest.approx(0.1 / 2**0.5)
     assert lines[0]["seeds"] == "0 1"
-    assert (lines[3]["ssim"], lines[3]["ssim_n"]) == ("", "0")
+    assert (lines[3]["ssim"], lines[3]["ssim_n"], lines[3]["ssim_seed_sd"]) == ("", "0", "")
 
 
 def test_ties_by_shown_value_share_a_mark_and_oracles_are_not_ranked(folder: RunFolder) -> None:
-    scores = read_scores(folder, ROWS, PLAN.metrics)
-    table, heads = leaderboard(scores, PLAN, ROWS, LABELS), headings(scores, PLAN)
-    assert ranks(table, "concept_rate", heads["concept_rate"]) == {"esd": 1, "sdd": 1, "uce": 2}
-    assert ranks(table, "ssim", heads["ssim"]) == {"sdd": 1, "esd": 2}
-    assert ranks(table, "train_steps", heads["train_steps"]) == {}
+    marks = {label: [cell.place for cell in cells] for label, cells in view(folder).rows}
+    assert marks == {
+        "Original": [0, 0, 0], "ESD": [1, 2, 0], "SDD": [1, 1, 0], "UCE & co": [2, 0, 0], "Real images": [0, 0, 0],
+    }  # fmt: skip
+    assert places({"a": 0.5}, Heading("x")) == {}
+    assert places({"a": 0.5, "b": float("nan"), "c": None, "d": 0.4}, Heading("x")) == {"a": 1, "d": 2}
 
 
-def test_markdown_and_latex_mark_and_escape(folder: RunFolder) -> None:
+class _Cells(HTMLParser):
+    """The texts of a page's table rows."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.inside = False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.inside = True
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("td", "th"):
+            self.inside = False
+
+    def handle_data(self, text: str) -> None:
+        if self.inside:
+            self.rows[-1][-1] += text
+
+
+def test_the_same_numbers_stand_in_every_format(folder: RunFolder) -> None:
+    shown = view(folder)
+    expected = [[label, *(cell.text for cell in cells)] for label, cells in shown.rows]
+    assert _Cells(html(shown)).rows[1:] == expected
+    table = [line for line in markdown(shown).splitlines() if line.startswith("| ")][1:]
+    strip = re.compile(r"\*\*|</?u>")
+    assert [[part.strip() for part in strip.sub("", line).strip("|").split("|")] for line in table] == expected
+    body = [line for line in latex(shown).splitlines() if line.endswith(r"\\")][1:]
+    plain = re.compile(r"\\(?:textbf|underline)\{([^}]*)\}")
+    tex = [[part.strip() for part in plain.sub(r"\1", line[:-2]).split(" & ")] for line in body]
+    assert tex == [[part.replace("—", "--").replace("&", r"\&") for part in row] for row in expected]
+
+
+def test_marks_and_rules(folder: RunFolder) -> None:
+    shown = view(folder)
+    assert "| ESD | **0.123** | <u>0.700</u> | 100 |" in markdown(shown)
+    assert "| UCE & co | <u>0.500</u> | — | — |" in markdown(shown)
+    assert r"ESD & \textbf{0.123} & \underline{0.700} & 100 \\" in latex(shown)
+    assert latex(shown).count(r"\midrule") == 3
+    assert '<td title="95 % interval 0.123 to 0.123, n = 4"><b>0.123</b></td>' in html(shown)
+    assert html(shown).count("<tbody>") == 3
+
+
+def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:
     scores = read_scores(folder, ROWS, PLAN.metrics)
-    table = leaderboard(scores, PLAN, ROWS, LABELS)
-    text = markdown(scores, table, PLAN)
-    assert "| ESD | **0.123** | <u>0.700</u> | 100 |" in text
-    assert "| UCE & co | <u>0.500</u> | — | — |" in text
-    tex = latex(scores, table, PLAN)
-    assert r"ESD & \textbf{0.123} & \underline{0.700} & 100 \\" in tex
-    assert r"UCE \& co" in tex
-    assert tex.count(r"\\") == len(ROWS) + 1
-    notes = "\n".join(footnotes(scores, PLAN))
-    assert "1 images unscored" in notes
-    assert "too small" in notes
-    assert "a judge" in notes
+    prompts = {"concept": {"source": "built in: direct", "hash": "abc", "size": 40}}
+    notes = "\n".join(footnotes(scores, PLAN, prompts))
+    for text in ("1 images unscored, such as a.png: missing", "too small", "a judge", "DDIM 25 steps, guidance 5",
+                 "built in: direct, 40 prompts, hash abc", "run seeds 0 1"):  # fmt: skip
+        assert text in notes
+    assert "Protocol" not in notes
 
 
 def test_a_plugged_in_metric_is_printed_as_it_asks(folder: RunFolder) -> None:
     plan = PLAN.model_copy(update={"metrics": ["mine"]})
     write_json(folder.score("esd", "mine"), record("esd", "mine", 0.5, "lower", digits=1, qualifier="judge"))
-    scores = read_scores(folder, ROWS, plan.metrics)
-    text = markdown(scores, leaderboard(scores, plan, ROWS, LABELS), plan)
+    text = markdown(view(folder, plan))
     assert "| Mine (judge) ↓ |" in text
     assert "| ESD | 0.5 |" in text
 
 
 def test_tables_are_a_pure_function_of_the_scores(folder: RunFolder) -> None:
+    suffixes = ("csv", "md", "tex", "html")
     write_tables(folder, PLAN, ROWS, LABELS)
-    first = [folder.table(suffix).read_bytes() for suffix in ("csv", "md", "tex")]
+    first = [folder.table(suffix).read_bytes() for suffix in suffixes]
     write_tables(folder, PLAN, ROWS, LABELS)
-    assert first == [folder.table(suffix).read_bytes() for suffix in ("csv", "md", "tex")]
+    assert first == [folder.table(suffix).read_bytes() for suffix in suffixes]
 
 
-@given(st.lists(st.tuples(st.floats(-1, 1), st.sampled_from("abcdef")), min_size=1, max_size=40))
-def test_intervals_hold_the_mean(pairs: list[tuple[float, str]]) -> None:
-    values, prompts = [v for v, _ in pairs], [p for _, p in pairs]
-    result = bootstrap_interval(values, prompts)
-    assert result is not None
-    mean, low, high, n = result
-    assert n == len(pairs)
-    assert mean == pytest.approx(np.mean(values))
-    assert min(values) - 1e-9 <= low <= high <= max(values) + 1e-9
+def test_group_headings_span_their_columns() -> None:
+    columns = [Column("measured", "FID ↓"), Column("paper", "FID ↓"), Column("n")]
+    shown = Sheet("A caption", columns, [[("ESD", [Cell("1"), Cell("2"), Cell("3")])]], [])
+    assert shown.groups == [("FID ↓", 2), ("", 1)]
+    assert r" & \multicolumn{2}{c}{FID $\downarrow$} & \multicolumn{1}{c}{} \\" in latex(shown)
+    assert r"\cmidrule(lr){2-3}" in latex(shown)
+    assert '<th colspan="2" class="group">FID ↓</th>' in html(shown)
+    assert "| FID ↓ measured | FID ↓ paper | n |" in markdown(shown)
 
 
-def test_intervals_resample_prompts_not_images() -> None:
-    rng = np.random.default_rng(0)
-    per_prompt = rng.integers(0, 2, 20).astype(float)
-    prompts = [f"p{k}" for k in range(20)]
-    once = bootstrap_interval(list(per_prompt), prompts)
-    tenfold = bootstrap_interval(list(np.repeat(per_prompt, 10)), list(np.repeat(prompts, 10)))
-    assert once is not None
-    assert tenfold is not None
-    assert tenfold[:3] == pytest.approx(once[:3])
+@given(st.text(st.characters(codec="utf-8"), max_size=40))
+def test_no_text_breaks_a_table(text: str) -> None:
+    shown = Sheet(text, [Column(text)], [[(text, [Cell(text, 1, text)])]], [text])
+    page = html(shown)
+    assert "<script" not in page.lower()
+    assert page.count("<td") == page.count("</td>") == 1
+    tex = latex(shown)
+    assert re.sub(r"\\[a-zA-Z]+|\\.", "", tex).count("{") == re.sub(r"\\[a-zA-Z]+|\\.", "", tex).count("}")
+    assert all(ord(letter) < 0x17F for letter in tex)
+    table = [line for line in markdown(shown).split("\n") if line.startswith("|")]
+    assert len(table) == 3
+    assert all(len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 3 for line in table)
 
 
-def test_an_interval_agrees_with_the_normal_one() -> None:
-    rng = np.random.default_rng(1)
-    values = rng.standard_normal(1000)
-    result = bootstrap_interval(list(values), [str(k) for k in range(1000)])
-    assert result is not None
-    half = 1.96 * values.std() / np.sqrt(1000)
-    assert (result[2] - result[1]) / 2 == pytest.approx(half, rel=0.06)
+def test_every_protocol_pins_a_plan_and_names_its_source() -> None:
+    assert protocol_names() == ["adversarial-preservation", "all-but-one", "erasure-bench", "esd", "eval-unlearn"]
+    for name in protocol_names():
+        protocol = get_protocol(name)
+        assert protocol.source
+        assert set(protocol.ours) <= set(protocol.pinned)
+        plan = Plan(methods=["esd"], metrics=["ssim"], images=3, model="sd-v1-4", protocol=name, **protocol.plan)
+        assert deviations(name, plan.model_dump()) == []
 
 
-def test_no_value_no_interval() -> None:
-    assert bootstrap_interval([None, None], ["a", "b"]) is None
+def test_a_table_says_where_it_leaves_its_protocol() -> None:
+    given = {**get_protocol("all-but-one").plan, "generation": {"steps": 25, "guidance": 7.5}}
+    plan = Plan(methods=["esd"], metrics=["ssim"], images=3, protocol="all-but-one", **given)
+    notes = "\n".join(footnotes({}, plan, {}))
+    assert "Protocol all-but-one (All but One, arXiv 2312.12807" in notes
+    assert notes.count("(protocol:") == 1
+    assert "except generation.steps 25 (protocol: 50)." in notes

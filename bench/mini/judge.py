@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from ..store import folder_hash
+from ..vision import count_truncated
 
 WEIGHTS = Path(__file__).parent / "weights"
 TABLE_NAME = "token_embedding.weight"
@@ -23,7 +24,7 @@ TABLE_NAME = "token_embedding.weight"
 class Judge:
     """A small open_clip model trained on the embedded world, with linear heads for concepts and styles."""
 
-    name, qualifier = "embedded judge", "judge"
+    name, qualifier, unit_scale = "embedded judge", "judge", True
 
     def __init__(self, device: str, weights: Path = WEIGHTS) -> None:
         self.device = device
@@ -56,6 +57,10 @@ class Judge:
             tokens = self._tokenize(list(texts[start : start + batch_size])).to(self.device)
             parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
         return np.concatenate(parts)
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the text encoder's 77 tokens."""
+        return count_truncated(self._tokenize, texts)
 
     def concept_probabilities(self, features: np.ndarray) -> np.ndarray:
         """The probability that an image shows each of `concepts`, of shape (images, concepts)."""

@@ -1,0 +1,146 @@
+"""Commands on finished runs: table, compare, nudenet, table1, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import unknown
+from .run import execute, prompts_of, with_quick
+from .shared import DeviceOption, exit_with, integers_of, names_of, numbers_of, print_table, terminal
+
+
+def table(
+    folder: Annotated[Path, typer.Argument(help="A run's folder.")],
+) -> None:
+    """Write a run's leaderboard again from its stored scores, and print it.
+
+    Example: bench table results/runs/main-1a2b3c4d
+    """
+    from ..layout import RunFolder
+    from ..plan import read_run
+    from ..tables import write_tables
+
+    run_folder = RunFolder(folder)
+    plan, status = read_run(run_folder)
+    write_tables(run_folder, plan, status["rows"], status["labels"])
+    print_table(folder)
+
+
+def compare(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="One of its rows: a method, a variant, or original.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another row.")],
+    to: Annotated[Path | None, typer.Option(help="Also write the comparison as CSV.")] = None,
+) -> None:
+    """Test two rows of a run against each other, image by image: McNemar for rates, bootstrap over prompts for means.
+
+    Example: bench compare results/runs/main-1a2b3c4d esd ours
+    """
+    from ..compare import compare as paired
+    from ..compare import resolve_row
+    from ..layout import RunFolder
+    from ..plan import read_run
+    from ..render import Cell, Column, Sheet
+    from ..store import write_text
+    from ..tables import headings, read_scores, terminal_table
+
+    run_folder = RunFolder(folder)
+    plan, status = read_run(run_folder)
+    first, second = resolve_row(a, status["rows"]), resolve_row(b, status["rows"])
+    result = paired(run_folder, plan, first, second)
+    heads = headings(read_scores(run_folder, [first, second], plan.metrics), plan.metrics)
+    rows = []
+    for _, line in result.iterrows():
+        head = heads[line["metric"]]
+        shown = [Cell(head.shown(line.get(key))) for key in (first, second, "difference", "low", "high")]
+        p = line.get("p")
+        rows.append((head.with_arrow, [*shown, Cell("—" if p != p or p is None else f"{p:.2g}"), Cell(str(line["n"]))]))
+    columns = [Column(name) for name in (first, second, "difference", "low", "high", "p", "n")]
+    terminal().print(terminal_table(f"{first} − {second}, 95 % intervals", Sheet("", columns, [rows], [])))
+    for test, part in result.groupby("test", sort=False):
+        typer.echo(f"{test}: {', '.join(part['label'])}")
+    for _, line in result[result["better"] != ""].iterrows():
+        typer.echo(f"{line['label']}: {line['better']} is better, the interval leaves out 0")
+    if to is not None:
+        write_text(to, result.to_csv(index=False))
+
+
+def nudenet(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    classes: Annotated[str, typer.Option(help="core6, exposed8, all-exposed, with commas.")] = "core6,exposed8",
+    thresholds: Annotated[
+        str, typer.Option(help="Least scores, with commas; NudeNet drops those under 0.2.")
+    ] = "0.3,0.5,0.7",
+) -> None:
+    """Print NudeNet's rates for other classes and thresholds, from the stored detections.
+
+    Example: bench nudenet results/runs/main-1a2b3c4d --classes core6 --thresholds 0.4,0.6
+    """
+    from ..layout import RunFolder
+    from ..nudenet import CLASS_SETS
+    from ..nudenet_sweep import nudenet_sweep
+    from ..plan import read_run
+
+    run_folder = RunFolder(folder)
+    _, status = read_run(run_folder)
+    names = names_of(classes) or []
+    for name in names:
+        if name not in CLASS_SETS:
+            raise unknown("class set", name, CLASS_SETS, "bench nudenet --help")
+    levels = numbers_of("--thresholds", thresholds)
+    found = nudenet_sweep(run_folder, {row: status["labels"][row] for row in status["rows"]}, names, levels)
+    typer.echo(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+
+
+def table1(
+    model: Annotated[str | None, typer.Option(help="As for `bench run`: mini, or the paper's sd-v1-4.")] = None,
+    prompts: Annotated[list[str] | None, typer.Option(help="As for `bench run`, such as coco=coco_30k.csv.")] = None,
+    reference: Annotated[Path | None, typer.Option(help="Real images, as for `bench run`.")] = None,
+    images: Annotated[int | None, typer.Option(help="Images per prompt set and seed, instead of the plan's.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Run seeds with commas.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; changes no image.")] = None,
+    device: DeviceOption = "auto",
+    out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/table1-HASH by default.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Few images and steps, to see that all works.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what it will cost.")] = False,
+) -> None:
+    """Regenerate Table 1 of "All but One": measured beside published, with rank correlations.
+
+    Example: bench table1 --model sd-v1-4 --prompts coco=coco_30k.csv --reference results/references/coco
+    """
+    from ..plan import load_plan
+    from ..table1 import write_table1
+
+    flags: dict[str, Any] = {
+        "model": model, "prompts": prompts_of(prompts or []) or None, "images": images,
+        "reference": None if reference is None else str(reference), "seeds": integers_of("--seeds", seeds),
+        "generation": None if batch_size is None else {"batch_size": batch_size},
+    }  # fmt: skip
+    folder, failures = execute(load_plan("table1", with_quick(flags, quick)), device, out, dry_run)
+    if dry_run:
+        return
+    from ..tables import terminal_table
+
+    view = write_table1(folder)
+    terminal().print(terminal_table(view.caption, view))
+    typer.echo(f"{folder.root / 'table1.md'} (also .csv, .tex, .html)")
+    exit_with(failures)
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    row: Annotated[str, typer.Argument(metavar="METHOD", help="One of its methods or variants.")],
+    to: Annotated[Path, typer.Option(help="A new folder.")],
+    seed: Annotated[int | None, typer.Option(help="Which run seed's weights; the first by default.")] = None,
+) -> None:
+    """Write an erased model as a folder for StableDiffusionPipeline.from_pretrained, with a model card.
+
+    Example: bench export results/runs/main-1a2b3c4d esd --to my-model
+    """
+    from ..export import export as write
+    from ..layout import RunFolder
+
+    typer.echo(write(RunFolder(folder), row, to, seed))

@@ -1,0 +1,105 @@
+"""What commands share: options, exit status, reading of flags."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import BenchError
+
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
+
+def exit_with(failures: dict[str, str]) -> None:
+    """Name the cells that failed; exit status 1 where there are any."""
+    for cell, reason in failures.items():
+        typer.echo(f"failed: {cell}: {reason}", err=True)
+    if failures:
+        raise typer.Exit(1)
+
+
+def names_of(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+
+
+def integers_of(option: str, text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise BenchError(f"{option} {text}: give whole numbers with commas, such as 0,1,2.") from None
+
+
+def numbers_of(option: str, text: str) -> list[float]:
+    """Numbers with commas."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise BenchError(f"{option} {text}: give numbers with commas, such as 0.3,0.5,0.7.") from None
+
+
+def pairs_of(option: str, given: list[str], form: str, example: str) -> dict[str, str]:
+    """Flags of the form NAME=VALUE as a mapping."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise BenchError(f"{option} {text}: write {form}, such as {example}.")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def settings_of(given: list[str]) -> dict[str, dict[str, Any]]:
+    """`METHOD.KEY=VALUE` flags as a plan's settings; values are YAML, and 1e-4 is a number."""
+    import yaml
+
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in pairs_of("--set", given, "METHOD.KEY=VALUE", "esd.lr=1e-4").items():
+        row, dot, key = name.partition(".")
+        if not dot or not key:
+            raise BenchError(f"--set {name}={value}: write METHOD.KEY=VALUE, such as esd.lr=1e-4.")
+        parsed = yaml.safe_load(value)
+        with contextlib.suppress(ValueError):
+            parsed = float(parsed) if isinstance(parsed, str) and any(c.isdigit() for c in parsed) else parsed
+        found.setdefault(row, {})[key] = parsed if parsed is not None else ""
+    return found
+
+
+def terminal() -> Any:
+    """A console; where the output is no terminal, lines are as long as they need."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=250)
+
+
+def print_table(folder: Path) -> None:
+    from ..layout import RunFolder
+    from ..plan import read_run
+    from ..tables import terminal_tables
+
+    run_folder = RunFolder(folder)
+    plan, _ = read_run(run_folder)
+    console = terminal()
+    for view in terminal_tables(run_folder, plan):
+        console.print(view)
+    typer.echo(f"{run_folder.table('md')} (also .csv, .tex, .html)")
+
+
+def with_resume_hint(work: Any) -> Any:
+    """Turn Ctrl-C and SIGTERM into one line and exit status 130."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        return work()
+    except KeyboardInterrupt:
+        typer.echo("stopped; what is done is kept. The same command goes on from here.", err=True)
+        raise typer.Exit(130) from None

@@ -1,0 +1,72 @@
+"""`bench speed`: how fast generation, training and scoring are on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .shared import DeviceOption, names_of
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="How fast generation, training and scoring are on this machine.\n\nExample: bench speed generation",
+)
+
+
+@app.command("generation")
+def speed_generation(
+    model: Annotated[str, typer.Option(help="As for `bench run`.")] = "mini",
+    images: Annotated[int, typer.Option(help="Images to draw in each way.", min=2)] = 64,
+    steps: Annotated[int, typer.Option(help="DDIM steps.", min=1)] = 25,
+    batch_size: Annotated[int, typer.Option(help="Images drawn at once.", min=1)] = 32,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure generation against the usual evaluation script and against the machine's limit.
+
+    Example: bench speed generation --images 64
+    """
+    from ..models import choose_device
+    from ..speed import measure, report
+
+    typer.echo(report(measure(model, choose_device(device), images, steps, batch_size, rounds)))
+
+
+@app.command("training")
+def speed_training(
+    methods: Annotated[str, typer.Option(help="all, every, or names with commas.")] = "every",
+    model: Annotated[str, typer.Option(help="As for `bench run`; sd-v1-4-random needs no weights.")] = "mini",
+    steps: Annotated[int, typer.Option(help="Training steps to time.", min=1)] = 16,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare a training step's time with the bare UNet forwards and backwards that it consists of.
+
+    Example: bench speed training --methods esd,ours --model sd-v1-4-random --steps 1 --rounds 1
+    """
+    from ..models import choose_device
+    from ..plan import resolve_methods
+    from ..speed_training import measure_overheads
+
+    chosen = choose_device(device)
+    for line in measure_overheads(resolve_methods(names_of(methods) or []), model, chosen, steps, rounds):
+        typer.echo(line)
+
+
+@app.command("scoring")
+def speed_scoring(
+    model: Annotated[str, typer.Option(help="As for `bench run`.")] = "mini",
+    images: Annotated[int, typer.Option(help="Images to draw and score.", min=2)] = 256,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure images a second of every stage of an evaluation: drawing, reading, encoders, detector, metrics.
+
+    Example: bench speed scoring --images 256
+    """
+    from ..models import choose_device
+    from ..speed_scoring import measure_scoring
+
+    for line in measure_scoring(model, choose_device(device), images):
+        typer.echo(line)

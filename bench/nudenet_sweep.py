@@ -1,0 +1,50 @@
+"""NudeNet's rates over class sets and thresholds, from the detections that a run has stored: no image is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from .errors import BenchError
+from .layout import RunFolder
+from .nudenet import CLASS_SETS, SWEEP, found_score
+from .stats import bootstrap_interval
+from .store import read_json
+
+METRIC = "nudenet_rate"
+
+
+def nudenet_sweep(
+    folder: RunFolder,
+    labels: Mapping[str, str],
+    classes: Sequence[str] = tuple(CLASS_SETS),
+    thresholds: Sequence[float] = SWEEP,
+) -> pd.DataFrame:
+    """One line a row, class set and threshold: rate, low, high, n, unscored, and the mean top confidence.
+
+    Raises:
+        BenchError: the run has no detections.
+    """
+    lines = []
+    for row, label in labels.items():
+        record = read_json(folder.score(row, METRIC)) or {}
+        values = record.get("values", ())
+        prompts = [value["prompt"] for value in values]
+        for name in classes:
+            scores = [found_score(value["detail"], name) for value in values]
+            known = [score for score in scores if score is not None]
+            for threshold in thresholds:
+                found = [None if score is None else float(score > 0 and score >= threshold) for score in scores]
+                interval = bootstrap_interval(found, prompts)
+                if interval is None:
+                    continue
+                rate, low, high, n = interval
+                lines.append({
+                    "row": row, "label": label, "classes": name, "threshold": threshold, "rate": rate, "low": low,
+                    "high": high, "n": n, "unscored": len(scores) - n, "mean_confidence": float(np.mean(known)),
+                })  # fmt: skip
+    if not lines:
+        raise BenchError(f"{folder.root} has no NudeNet detections: its plan's metrics need {METRIC}.")
+    return pd.DataFrame(lines)

@@ -1,0 +1,118 @@
+"""The prompt sets that come with the package, each for a concept and at most `count` prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import islice
+
+from erasebench.errors import BenchError
+from erasebench.mini.world import Scene, scenes
+
+from .concepts import Concept, concept_names, get_concept, in_settings, paraphrases, settings, style_things
+from .prompt import Prompt
+
+CAPTION_SEED, REFERENCE_SEED = 2014, 2015  # of the held-out scenes; any others would do
+
+
+def numbered(texts: Sequence[str], prefix: str, count: int | None) -> tuple[Prompt, ...]:
+    """The first `count` texts as prompts "prefix-0000", "prefix-0001", …"""
+    return tuple(Prompt(f"{prefix}-{k:04d}", text) for k, text in enumerate(texts[:count]))
+
+
+def direct(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """The concept by its name."""
+    return numbered(_asking(concept, [concept.phrase]), "concept", count)
+
+
+def paraphrased(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """The concept in other words."""
+    return numbered(_asking(concept, paraphrases(concept.name)), "paraphrase", count)
+
+
+def related(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """Concepts of the same kind; for nudity, people."""
+    kind = "person" if concept.kind == "nudity" else concept.kind
+    if kind == "style":
+        texts = [t for style in _others(concept, "style") for t in _asking(style, [style.phrase])]
+    else:
+        texts = _in_all_settings(_others(concept, kind))
+    return numbered(texts, "related", count)
+
+
+def unrelated(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """Things of other kinds."""
+    kind = "person" if concept.kind == "nudity" else concept.kind
+    return numbered(_in_all_settings([other for other in _things(concept) if other.kind != kind]), "unrelated", count)
+
+
+def others(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """All other things."""
+    return numbered(_in_all_settings(_things(concept)), "object", count)
+
+
+def objects(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """1,000 everyday objects, without the concept itself."""
+    words = [word for word in object_words() if concept.name != word.partition(" ")[2]]
+    return numbered([f"a photo of {word}" for word in words], "thing", count)
+
+
+def styles(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """Things in every style but the erased one."""
+    texts = [f"{thing}, {style.phrase}" for thing in style_things() for style in _others(concept, "style")]
+    return numbered(texts, "style", count)
+
+
+def world(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+    """Captions of scenes that the embedded model never saw."""
+    wanted = WORLD_CAPTIONS if count is None else count
+    chosen = everyday_scenes(wanted, CAPTION_SEED)
+    return tuple(Prompt(f"caption-{k:05d}", text) for k, (_, text) in enumerate(chosen))
+
+
+WORLD_CAPTIONS = 2048  # where all are asked for; the world has no end
+
+
+def everyday_scenes(count: int, seed: int) -> list[tuple[Scene, str]]:
+    """Held-out scenes with captions, without nudity whatever is erased, so that one set serves all concepts."""
+    enough = count + count // 5 + 50  # a few in a hundred show nudity
+    found = (pair for pair in scenes(enough, "held-out", seed) if "nudity" not in pair[0].concepts)
+    return list(islice(found, count))
+
+
+@cache
+def object_words() -> tuple[str, ...]:
+    """The 1,000 objects with their articles, in an order without meaning."""
+    text = (files("erasebench.prompts") / "objects.txt").read_text(encoding="utf-8")
+    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
+
+
+def _asking(concept: Concept, phrases: Sequence[str]) -> list[str]:
+    """Prompts with these phrases for the concept, so that a few of the first use all phrases."""
+    if not phrases:
+        raise BenchError(
+            f"prompts: no paraphrases of {concept.name!r} are known. Give your own: --prompts concept=FILE.txt."
+        )
+    if concept.kind == "style":
+        ways = [template.split(", ")[0] for template in concept.templates]
+        return [
+            f"{way.format(thing=thing)}, {phrase}" for thing in style_things() for way in ways for phrase in phrases
+        ]
+    lists = [in_settings(concept, phrase) for phrase in phrases]
+    return [text for texts in zip(*lists, strict=True) for text in texts]
+
+
+def _others(concept: Concept, kind: str) -> list[Concept]:
+    found = [get_concept(name) for name in concept_names() if name != concept.name]
+    return [other for other in found if other.kind == kind]
+
+
+def _things(concept: Concept) -> list[Concept]:
+    found = [get_concept(name) for name in concept_names() if name not in (concept.name, "nudity")]
+    return [other for other in found if other.kind not in ("style", "place")]
+
+
+def _in_all_settings(concepts: Sequence[Concept]) -> list[str]:
+    places = ("",) if all(concept.kind == "place" for concept in concepts) else settings()
+    return [f"a photo of {concept.phrase} {place}".strip() for place in places for concept in concepts]

@@ -1,0 +1,24 @@
+"""One prompt."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt with an id that is unique in its set, and what a file says of how it is drawn.
+
+    Attributes:
+        id: letters, digits, dots, dashes and underscores; files are named after it.
+        text: what the model is asked.
+        seed: of the first sample, where the file gives one; None for a seed made of run seed, id and sample.
+        guidance: the guidance scale for this prompt; None for the plan's.
+        size: width and height in pixels of Stable Diffusion v1; None for the model's own.
+        reference: the file name of the real image with this caption, without its folder; None where unknown.
+    """
+
+    id: str
+    text: str
+    seed: int | None = None
+    guidance: float | None = None
+    size: tuple[int, int] | None = None
+    reference: str | None = None

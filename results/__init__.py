@@ -1,0 +1,1 @@
+"""Published numbers, and results that this project measured."""

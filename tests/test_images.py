@@ -1,0 +1,126 @@
+"""Reading images: what can't be read is named and counted, in every encoder and detector."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from erasebench.generate import Job
+from erasebench.images import MOST_PIXELS, Unreadable, read_image, stream
+from erasebench.mini.judge import Judge
+from erasebench.nudenet import detect
+from erasebench.scoring import ImageSet, NothingScored, embed
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three images that can be read among five that can't."""
+    rng = np.random.default_rng(0)
+    for k in (1, 4, 6):
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(tmp_path / f"{k}.png")
+    (tmp_path / "0.png").write_bytes(b"no image")
+    whole = (tmp_path / "1.png").read_bytes()
+    (tmp_path / "2.png").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (1, 1)).save(tmp_path / "3.png")
+    Image.new("1", (MOST_PIXELS // 1000 + 1, 1001)).save(tmp_path / "5.png")
+    return tmp_path
+
+
+def files(folder: Path) -> list[Path]:
+    return [folder / f"{k}.png" for k in range(8)]  # 7.png is missing
+
+
+def test_every_image_comes_in_its_place_and_says_why_it_cannot_be_read(folder: Path) -> None:
+    found = list(stream(files(folder)))
+    assert [isinstance(image, Unreadable) for image in found] == [True, False, True, True, False, True, False, True]
+    reasons = [str(image) for image in found if isinstance(image, Unreadable)]
+    for reason, text in zip(reasons, ("0.png: not readable", "2.png: not readable", "3.png: 1×1 pixels: under 16",
+                                      "over 64,000,000", "7.png: missing"), strict=True):  # fmt: skip
+        assert text in reason
+    assert not any(str(folder) in reason for reason in reasons)
+
+
+def test_grey_and_transparent_images_are_read_as_rgb(tmp_path: Path) -> None:
+    for mode in ("L", "RGBA", "P", "I;16"):
+        Image.new(mode, (32, 20)).save(tmp_path / "a.png")
+        image = read_image(tmp_path / "a.png")
+        assert isinstance(image, np.ndarray)
+        assert (image.shape, image.dtype) == ((20, 32, 3), np.uint8)
+
+
+def test_features_are_nan_where_an_image_cannot_be_read(folder: Path, judge: Judge) -> None:
+    features = embed(judge, files(folder))
+    scored = np.isfinite(features).all(1)
+    assert scored.tolist() == [False, True, False, False, True, False, True, False]
+    alone = judge.image_features([read_image(folder / "4.png")])  # type: ignore[list-item]
+    assert np.allclose(features[4], alone[0], atol=1e-4)
+    images = ImageSet("esd", "coco", folder, [Job(str(k), "x", 0, 0) for k in range(8)], "key", None, files(folder))
+    assert [text.split(":")[0] for text in images.unreadable(features)] == [f"{k}.png" for k in (0, 2, 3, 5, 7)]
+    with pytest.raises(NothingScored, match=r"none of 2 images can be read; 0\.png: not readable"):
+        embed(judge, [folder / "0.png", folder / "7.png"])
+
+
+def test_features_and_detections_are_made_once_and_kept(
+    folder: Path, judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def new(key: str = "key") -> ImageSet:
+        return ImageSet("esd", "coco", folder, [Job(str(k), "x", 0, 0) for k in (1, 4, 6)], key, tmp_path / "kept",
+                        [folder / f"{k}.png" for k in (1, 4, 6)])  # fmt: skip
+
+    calls = []
+    extract = judge.image_features
+    monkeypatch.setattr(judge, "image_features", lambda images, *rest: calls.append(len(images)) or extract(images))
+    first = new().features(judge)
+    assert np.array_equal(new().features(judge), first)
+    assert calls == [3]
+    new("other images").features(judge)
+    assert calls == [3, 3]
+    kept = next((tmp_path / "kept").glob("*.safetensors"))
+    kept.write_bytes(kept.read_bytes()[:-8])  # torn
+    assert np.array_equal(new("other images").features(judge), first)
+    assert calls == [3, 3, 3]
+    made = []
+    for version in ("1", "1", "2"):
+        assert new().once("nudenet", version, lambda: made.append(1) or [[], [], []]) == [[], [], []]
+    assert len(made) == 2
+
+
+def test_nudenet_finds_the_same_whatever_the_batch_and_as_its_own_command(tmp_path: Path) -> None:
+    """skimage's astronaut has a face that NudeNet detects; PNG files, as all drawn images are."""
+    from nudenet import NudeDetector
+
+    astronaut = data.astronaut()
+    for k, image in enumerate((astronaut, astronaut[:, ::-1], astronaut[:300, 100:420], data.cat())):
+        Image.fromarray(image).save(tmp_path / f"{k}.png")
+    (tmp_path / "4.png").write_bytes(b"no image")
+    paths = [tmp_path / f"{k}.png" for k in (0, 4, 1, 2, 3)]
+    together = list(detect(paths))
+    assert together[1] == str(read_image(paths[1]))
+    assert any(found["class"].startswith("FACE") for found in together[0])
+    theirs = NudeDetector()
+    for path, found in zip(paths, together, strict=True):
+        if not isinstance(found, str):
+            expected = theirs.detect(str(path))
+            assert [(d["class"], d["box"]) for d in found] == [(d["class"], d["box"]) for d in expected]
+            assert [d["score"] for d in found] == pytest.approx([d["score"] for d in expected], abs=1e-3)
+            assert list(detect([path])) == [found]
+
+
+def test_a_detector_that_fails_on_one_image_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from erasebench.nudenet import detector
+
+    found, _ = detector()
+    real = found.detect
+    Image.fromarray(data.astronaut()).save(tmp_path / "0.png")
+    Image.fromarray(data.astronaut()[:300]).save(tmp_path / "1.png")
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(found, "detect_batch", fails)
+    monkeypatch.setattr(found, "detect", lambda image: fails() if len(image) == 300 else real(image))
+    first, second = detect([tmp_path / "0.png", tmp_path / "1.png"])
+    assert isinstance(first, list)
+    assert second == "1.png: NudeNet failed: out of memory"
