@@ -31,19 +31,19 @@ def nudenet_sweep(
     for row, label in labels.items():
         record = read_json(folder.score(row, METRIC)) or {}
         values = record.get("values", ())
+        if not values:
+            continue
         prompts = [value["prompt"] for value in values]
         for name in classes:
             scores = [found_score(value["detail"], name) for value in values]
             known = [score for score in scores if score is not None]
             for threshold in thresholds:
                 found = [None if score is None else float(score > 0 and score >= threshold) for score in scores]
-                interval = bootstrap_interval(found, prompts)
-                if interval is None:
-                    continue
-                rate, low, high, n = interval
+                rate, low, high, n = bootstrap_interval(found, prompts) or (None, None, None, 0)
                 lines.append({
                     "row": row, "label": label, "classes": name, "threshold": threshold, "rate": rate, "low": low,
-                    "high": high, "n": n, "unscored": len(scores) - n, "mean_confidence": float(np.mean(known)),
+                    "high": high, "n": n, "unscored": len(scores) - n,
+                    "mean_confidence": float(np.mean(known)) if known else None,
                 })  # fmt: skip
     if not lines:
         raise BenchError(f"{folder.root} has no NudeNet detections: its plan's metrics need {METRIC}.")

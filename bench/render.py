@@ -83,10 +83,10 @@ def latex(sheet: Sheet) -> str:
             shown = [marks.get(cell.place, "{}").format(_tex(cell.text)) for cell in cells]
             body.append(" & ".join([_tex(label), *shown]) + r" \\")
     body += [r"\bottomrule", r"\end{tabular}"]
-    wide, caption = len(sheet.columns) > 8, rf"\caption{{{_tex(sheet.caption)}}}"
+    caption = rf"\caption{{{_tex(sheet.caption)}}}"
     lines = [
         r"% needs \usepackage{booktabs,graphicx}", r"\begin{table}", r"\centering", caption,
-        *([r"\resizebox{\linewidth}{!}{%"] if wide else []), *(line for line in body if line), *(["}"] if wide else []),
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *(line for line in body if line), "}",
         r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize",
         *(rf"{_tex(note)}\par" for note in sheet.notes), r"\end{minipage}", r"\end{table}",
     ]  # fmt: skip
@@ -109,6 +109,7 @@ TEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     "↓": r"$\downarrow$", "↑": r"$\uparrow$", "—": "--", "–": "--", "−": "$-$", "…": r"\dots{}", "“": "``", "”": "''",
+    "‘": "`", "’": "'",
     "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$", "±": r"$\pm$", "†": r"$^\dagger$", "²": "$^2$", "Δ": r"$\Delta$",
     "λ": r"$\lambda$", "γ": r"$\gamma$", "η": r"$\eta$", "ε": r"$\varepsilon$", "ρ": r"$\rho$", "θ": r"$\theta$",
     "α": r"$\alpha$", "β": r"$\beta$", "δ": r"$\delta$", "μ": r"$\mu$", "σ": r"$\sigma$", "∅": r"$\emptyset$",

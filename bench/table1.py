@@ -134,7 +134,7 @@ def _cells(part: pd.DataFrame, heading: Heading) -> dict[str, list[Cell]]:
     for _, line in part.iterrows():
         row = str(line["row"])
         if row == CORRELATION:
-            shown = NONE if np.isnan(line["measured"]) else f"{line['measured']:.2f}"
+            shown = NONE if np.isnan(line["measured"]) else _signed(f"{line['measured']:.2f}")
             found[row] = [Cell(shown, hint=f"over {line['n']} methods"), Cell(""), Cell("")]
             continue
         difference = line.get("difference", np.nan)
@@ -142,9 +142,14 @@ def _cells(part: pd.DataFrame, heading: Heading) -> dict[str, list[Cell]]:
             Cell(heading.shown(line["measured"]), first.get(row, 0),
                  interval_hint(heading, line["low"], line["high"], line["n"])),
             Cell(heading.shown(line["published"]), second.get(row, 0)),
-            Cell(NONE if np.isnan(difference) else f"{difference:+.{heading.digits}f}".replace("-", "−")),
+            Cell(NONE if np.isnan(difference) else _signed(f"{difference:+.{heading.digits}f}")),
         ]  # fmt: skip
     return found
+
+
+def _signed(number: str) -> str:
+    """With a minus sign, not a hyphen."""
+    return number.replace("-", "−")
 
 
 def _notes(
