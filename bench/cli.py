@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import develop, lists, mini, reference, results, run, speed
+from .commands import develop, lists, mini, reference, results, run, spectrum, speed
 from .errors import BenchError
 
 app = typer.Typer(
@@ -22,8 +22,8 @@ app = typer.Typer(
     "Example: bench run --methods all --concept nudity",
 )
 for command in (
-    run.run, results.table, results.compare, results.nudenet, results.table1, results.export, reference.reference,
-    lists.list_, develop.tune, develop.new, develop.check,
+    run.run, results.table, results.compare, results.nudenet, results.table1, spectrum.spectrum, results.export,
+    reference.reference, lists.list_, develop.tune, develop.new, develop.check,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(speed.app, name="speed")

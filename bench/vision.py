@@ -13,7 +13,7 @@ from cleanfid.downloads_helper import inception_url
 from PIL import Image
 
 from .errors import unknown
-from .scoring import NotApplicable
+from .scoring import NotApplicable, Vision
 from .store import folder_hash
 
 INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
@@ -68,6 +68,15 @@ class OpenClip:
             tokens = self._tokenize(list(texts[start : start + batch_size])).to(self.device)
             parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
         return np.concatenate(parts)
+
+
+def clip_of(wanted: str, device: str) -> Vision:
+    """The CLIP model of a plan: the embedded model's judge, or an open_clip model."""
+    if wanted != "judge":
+        return OpenClip(wanted, device)
+    from .mini.judge import Judge
+
+    return Judge(device)
 
 
 class CleanFidInception:

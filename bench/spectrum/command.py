@@ -1,0 +1,125 @@
+"""A spectrum of a finished run: which models, which concepts, and the files that it writes."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from erasebench.prompts.concepts import Concept, concept_names, get_concept
+
+from ..errors import BenchError
+from ..layout import RunFolder
+from ..models import TextToImage, resolve_precision
+from ..patch import load_patch
+from ..plan import Plan, read_run
+from ..progress import StageBar
+from ..sources import find_model
+from ..store import read_json, write_atomically, write_json, write_text
+from ..vision import clip_of
+from .images import image_space
+from .picture import write_bars, write_picture
+from .scan import Erased, scan
+from .summary import NEUTRAL, concept_table, correlations, named_table, summary
+from .vocabulary import Vocabulary, read_vocabulary
+
+
+def run_spectrum(
+    folder: RunFolder, methods: list[str], vocabulary: str, draws: int, limit: int | None, seed: int, batch_size: int,
+    device: str, csv: bool,
+) -> list[Path]:  # fmt: skip
+    """Scan a vocabulary for rows of a finished run and write tables, summaries and a picture into RUN/spectrum.
+
+    Returns the files written. `seed` is the run seed whose weights are taken and that fixes the draws.
+
+    Raises:
+        BenchError: the run lacks a row or its weights, or the vocabulary can't be read.
+    """
+    plan, status, model, erased = _open(folder, methods, seed, device)
+    words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
+    named, kinds = named_concepts(get_concept(plan.concept, plan.kind, plan.replacement, model.family))
+    model.set_precision(resolve_precision("auto" if device == "cpu" else "bf16", device))
+    cache, total = folder.root / "spectrum" / "blocks", (len(words) + len(named)) * draws * (1 + len(erased))
+    with StageBar("spectrum", total, "predictions") as bar:
+        first = scan(model, erased, named, cache, draws, seed, batch_size, bar.reach)
+        done = len(named) * draws * (1 + len(erased))
+        spectrum = scan(
+            model, erased, words, cache, draws, seed, batch_size, lambda count, text: bar.reach(done + count, text)
+        )
+    target = folder.root / "spectrum"
+    files = []
+    tables, places = {}, {}
+    prompt = first.embeddings[named.texts.index(plan.concept)]
+    for one in erased:
+        tables[one.name] = concept_table(spectrum, one.name)
+        places[one.name] = named_table(spectrum, first, one.name, kinds)
+        files.append(_write_parquet(target / f"{one.name}.parquet", tables[one.name]))
+        if csv:
+            write_text(target / f"{one.name}.csv", tables[one.name].to_csv(index=False))
+            files.append(target / f"{one.name}.csv")
+        told = {
+            "method": one.name, "concept": plan.concept, "vocabulary": words.name, "remark": words.remark,
+            "draws": draws, "seed": seed, **summary(spectrum, first, one.name, kinds, prompt),
+        }  # fmt: skip
+        write_json(target / f"{one.name}.json", told)
+        files.append(target / f"{one.name}.json")
+    names = [one.name for one in erased]
+    write_text(target / "correlations.csv", correlations(spectrum, names).to_csv(index=False))
+    write_picture(target / "spectrum.png", tables, places, status["labels"])
+    return [*files, target / "correlations.csv", target / "spectrum.png"]
+
+
+def run_image_spectrum(
+    folder: RunFolder, methods: list[str], vocabulary: str, draws: int, limit: int | None, seed: int, batch_size: int,
+    device: str,
+) -> list[Path]:  # fmt: skip
+    """The second reading, in image space: a CSV and a bar chart a method; files as `run_spectrum`."""
+    plan, status, model, erased = _open(folder, methods, seed, device)
+    words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
+    settings = plan.generation.model_copy(update={"batch_size": batch_size})
+    model.set_precision(resolve_precision(settings.precision, device))
+    vision = clip_of(plan.scoring.clip, device)
+    target, files = folder.root / "spectrum", []
+    with StageBar("spectrum", len(words) * draws * 2 * len(erased), "images") as bar:
+        for one in erased:
+            table = image_space(model, one, words, target, draws, seed, settings, vision, bar.advance)
+            write_text(target / f"{one.name}.images.csv", table.to_csv(index=False))
+            write_bars(
+                target / f"{one.name}.images.png", table, f"{status['labels'][one.name]}: images of the same seed"
+            )
+            files += [target / f"{one.name}.images.csv", target / f"{one.name}.images.png"]
+    return files
+
+
+def named_concepts(concept: Concept) -> tuple[Vocabulary, dict[str, str]]:
+    """The erased concept, the neutral prompts and all concepts of the concept file, with what each is to the erased."""
+    near = "person" if concept.kind == "nudity" else concept.kind
+    kinds = {concept.name: "erased"} | dict.fromkeys(NEUTRAL, "neutral")
+    for name in concept_names():
+        kinds.setdefault(name, "related" if get_concept(name).kind == near else "unrelated")
+    texts = tuple(kinds)
+    return Vocabulary("named", texts, tuple(range(len(texts))), tuple(text.isalpha() for text in texts)), kinds
+
+
+def _open(
+    folder: RunFolder, methods: list[str], seed: int, device: str
+) -> tuple[Plan, dict[str, dict[str, str]], TextToImage, list[Erased]]:
+    from ..compare import resolve_row
+
+    plan, status = read_run(folder)
+    rows = list(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in methods or plan.rows))
+    if seed not in plan.seeds:
+        raise BenchError(f"--seed {seed}: the run has the seeds {', '.join(map(str, plan.seeds))}.")
+    erased = []
+    for row in rows:
+        facts = read_json(folder.erasure(row, seed))
+        if facts is None or not folder.patch(row, seed).exists():
+            raise BenchError(f"{folder.root} has no weights of {row}, seed {seed}: finish the run first.")
+        erased.append(Erased(row, facts["key"], partial(load_patch, folder.patch(row, seed))))
+    return plan, status, find_model(plan.model).load(device), erased
+
+
+def _write_parquet(path: Path, table: pd.DataFrame) -> Path:
+    write_atomically(path, lambda temporary: table.to_parquet(temporary, index=False))
+    return path

@@ -1,0 +1,75 @@
+"""The UNet's prediction of one latent for many texts: what comes before the first text is computed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+
+DOWN, UP = {"DownBlock2D", "CrossAttnDownBlock2D"}, {"UpBlock2D", "CrossAttnUpBlock2D"}
+
+
+def can_share(unet: UNet2DConditionModel) -> bool:
+    """Whether the UNet has Stable Diffusion v1's form, which `predict_for_texts` spells out."""
+    config = unet.config
+    return (
+        set(config.down_block_types) <= DOWN
+        and set(config.up_block_types) <= UP
+        and config.mid_block_type == "UNetMidBlock2DCrossAttn"
+        and config.class_embed_type is None
+        and config.addition_embed_type is None
+        and config.encoder_hid_dim_type is None
+        and config.time_cond_proj_dim is None
+        and not config.center_input_sample
+    )
+
+
+def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, contexts: torch.Tensor) -> torch.Tensor:
+    """ε(z, t, c) for every row c of `contexts`, equal to the UNet's own forward on z repeated.
+
+    Args:
+        unet: of Stable Diffusion v1's form.
+        z: one latent, (1, channels, height, width).
+        t: its timestep.
+        contexts: text embeddings, (texts, tokens, width).
+
+    Returns:
+        (texts, channels, height, width) in the UNet's dtype.
+    """
+    if not can_share(unet):
+        repeated = z.to(unet.dtype).expand(len(contexts), -1, -1, -1)
+        return unet(repeated, t, contexts.to(unet.dtype)).sample
+    text = contexts.to(unet.dtype)
+    time = unet.time_embedding(unet.time_proj(torch.tensor([t], device=z.device)).to(unet.dtype))
+
+    def full(x: torch.Tensor) -> torch.Tensor:
+        return x if len(x) == len(text) else x.expand(len(text), -1, -1, -1)
+
+    def attend(attention: Any, x: torch.Tensor) -> torch.Tensor:
+        return attention(full(x).contiguous(), encoder_hidden_states=text, return_dict=False)[0]
+
+    x = unet.conv_in(z.to(unet.dtype))
+    skips = [x]
+    for block in unet.down_blocks:
+        for resnet, attention in zip(block.resnets, _attentions(block), strict=True):
+            x = resnet(x, time)
+            x = x if attention is None else attend(attention, x)
+            skips.append(x)
+        for downsampler in block.downsamplers or ():
+            x = downsampler(x)
+            skips.append(x)
+    x = unet.mid_block.resnets[0](full(x), time)
+    for attention, resnet in zip(unet.mid_block.attentions, unet.mid_block.resnets[1:], strict=True):
+        x = resnet(attend(attention, x), time)
+    for block in unet.up_blocks:
+        for resnet, attention in zip(block.resnets, _attentions(block), strict=True):
+            x = resnet(torch.cat([x, full(skips.pop())], 1), time)
+            x = x if attention is None else attend(attention, x)
+        for upsampler in block.upsamplers or ():
+            x = upsampler(x)
+    return unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
+
+
+def _attentions(block: Any) -> list[Any]:
+    return list(getattr(block, "attentions", None) or [None] * len(block.resnets))

@@ -1,0 +1,74 @@
+"""The spectrum's second reading: images of the same seed by both models, compared in CLIP space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import BenchError
+from ..generate import generate, plan_jobs
+from ..models import TextToImage
+from ..patch import attached
+from ..plan import Generation
+from ..scoring import Vision, embed
+from ..stats import bootstrap_interval
+from ..store import content_key, read_json, write_json
+from .scan import Erased
+from .vocabulary import Vocabulary
+
+MOST = 500  # concepts: images are dear
+
+
+def image_space(
+    model: TextToImage, erased: Erased, vocabulary: Vocabulary, folder: Path, samples: int, seed: int,
+    settings: Generation, vision: Vision, done: Callable[[int], None],
+) -> pd.DataFrame:  # fmt: skip
+    """One line a concept: the mean cosine of the two models' images with its interval over samples, n and rank.
+
+    Both models draw `samples` images of every concept from the same seeds; what is drawn already is kept.
+
+    Raises:
+        BenchError: there are more than MOST concepts.
+    """
+    from erasebench.prompts.prompt import Prompt
+
+    if len(vocabulary) > MOST:
+        raise BenchError(
+            f"--space image draws {samples} images a concept with every model: at most {MOST} concepts, not "
+            f"{len(vocabulary)}. Give --limit or a file."
+        )
+    prompts = [Prompt(f"concept-{k:04d}", text) for k, text in enumerate(vocabulary.texts)]
+    jobs = plan_jobs(prompts, len(prompts) * samples, [seed])
+    features = []
+    for name, key, patch in (("original", "original", dict), (erased.name, erased.key, erased.patch)):
+        place = folder / "images" / name
+        drawn = content_key(
+            model=model.revision, erased=key, texts=vocabulary.texts, samples=samples, seed=seed,
+            settings=settings.model_dump(exclude={"batch_size"}),
+        )  # fmt: skip
+        if (read_json(place / "key.json") or {}).get("key") != drawn:
+            for file in place.glob("*.png"):
+                file.unlink()
+            write_json(place / "key.json", {"key": drawn})
+        with attached(model.unet, patch()):
+            generate(
+                model, jobs, place, steps=settings.steps, guidance=settings.guidance, batch_size=settings.batch_size,
+                scheduler=settings.scheduler, done=done,
+            )  # fmt: skip
+        found = embed(vision, [place / job.file_name for job in jobs])
+        features.append(found / np.linalg.norm(found, axis=1, keepdims=True))
+    cosines = (features[0] * features[1]).sum(1)
+    lines = []
+    for k, text in enumerate(vocabulary.texts):
+        own = cosines[k :: len(prompts)]
+        interval = bootstrap_interval(
+            [float(v) if np.isfinite(v) else None for v in own], [str(j) for j in range(len(own))]
+        )
+        score, low, high, n = interval or (None, None, None, 0)
+        lines.append({"concept": text, "token_id": vocabulary.ids[k], "score": score, "low": low, "high": high, "n": n})
+    table = pd.DataFrame(lines)
+    table["rank"] = table["score"].rank(method="min")
+    return table

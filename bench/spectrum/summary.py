@@ -1,0 +1,95 @@
+"""What a spectrum says: tables by concept, named and neutral concepts' ranks, correlations between methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import spearmanr
+
+from .scan import Spectrum, scores_of
+
+NEUTRAL = ("", "a photo")
+QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
+EXTREMES = 30
+
+
+def concept_table(spectrum: Spectrum, name: str) -> pd.DataFrame:
+    """One line a concept: concept, token_id, is_word, score, standard_error and rank (1: the most affected)."""
+    scores, errors = scores_of({name: spectrum.differences[name]})[name]
+    words = spectrum.vocabulary
+    table = pd.DataFrame({
+        "concept": words.texts, "token_id": words.ids, "is_word": words.is_word, "score": scores,
+        "standard_error": errors,
+    })  # fmt: skip
+    table["rank"] = table["score"].rank(method="min").astype(int)
+    return table
+
+
+def named_table(spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[str, str]) -> pd.DataFrame:
+    """Concepts outside the vocabulary placed in it: concept, kind, score, standard_error, rank and percentile.
+
+    A percentile of 0 means more affected than every word of the vocabulary, 100 less than every one.
+    """
+    words = np.sort(scores_of({name: spectrum.differences[name]})[name][0])
+    scores, errors = scores_of({name: named.differences[name]})[name]
+    below = np.searchsorted(words, scores)
+    table = pd.DataFrame({
+        "concept": named.vocabulary.texts, "kind": [kinds[text] for text in named.vocabulary.texts], "score": scores,
+        "standard_error": errors, "rank": below + 1, "percentile": 100 * below / len(words),
+    })  # fmt: skip
+    return table.sort_values("score", kind="stable", ignore_index=True)
+
+
+def summary(
+    spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[str, str], erased: np.ndarray
+) -> dict[str, Any]:
+    """Quantiles, extremes, named and neutral concepts, and Spearman's ρ with text similarity to the erased concept.
+
+    Args:
+        spectrum: of the vocabulary.
+        named: of the run's own concepts and the neutral prompts.
+        name: the erased model.
+        kinds: of the named concepts: related, unrelated, erased or neutral.
+        erased: the erased concept's pooled text embedding, (width,).
+    """
+    table = concept_table(spectrum, name)
+    ordered = table.sort_values("score", kind="stable")
+    words = ordered[ordered["is_word"]] if ordered["is_word"].any() else ordered
+    similarity = cosine(spectrum.embeddings, erased)
+    extremes = {
+        side: [{"concept": text, "score": score} for text, score in zip(part["concept"], part["score"], strict=True)]
+        for side, part in (("most_affected", words.head(EXTREMES)), ("least_affected", words.tail(EXTREMES)[::-1]))
+    }
+    places = named_table(spectrum, named, name, kinds)
+    by_kind = places.groupby("kind")["percentile"].median()
+    return {
+        "concepts": len(table),
+        "words": int(table["is_word"].sum()),
+        "quantiles": {str(q): float(np.quantile(table["score"], q)) for q in QUANTILES},
+        **extremes,
+        "named": places.to_dict("records"),
+        "median_percentile_by_kind": {str(kind): float(value) for kind, value in by_kind.items()},
+        "correlation_with_text_similarity": correlation(-table["score"].to_numpy(), similarity),
+    }
+
+
+def cosine(embeddings: np.ndarray, one: np.ndarray) -> np.ndarray:
+    """Cosine of each row with a vector."""
+    return (embeddings @ one) / (np.linalg.norm(embeddings, axis=1) * np.linalg.norm(one))
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float | None:
+    """Spearman's ρ; None for fewer than three values or a constant side."""
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(spearmanr(first, second).statistic)
+
+
+def correlations(spectrum: Spectrum, names: Sequence[str]) -> pd.DataFrame:
+    """Spearman's ρ between the erased models' scores over the vocabulary, a row and a column for each."""
+    scores = {name: values for name, (values, _) in scores_of(spectrum.differences).items()}
+    lines = [{"row": a, **{b: 1.0 if a == b else correlation(scores[a], scores[b]) for b in names}} for a in names]
+    return pd.DataFrame(lines)

@@ -1,0 +1,141 @@
+"""The concepts of a spectrum: CLIP's vocabulary, its whole words, or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import BenchError
+from ..store import content_key
+
+END_OF_WORD = "</w>"
+COLUMNS = ("concept", "word", "prompt")
+BUILT_IN = {
+    "clip": "all entries of the CLIP tokenizer but the two specials",
+    "words": "those of them that are whole alphabetic words",
+}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Concepts in a fixed order.
+
+    Attributes:
+        name: clip, words, or the file's name.
+        texts: what is given to the text encoder.
+        ids: token ids, or in a file the lines.
+        is_word: whether an entry is a whole alphabetic word that the tokenizer reads back as itself.
+        remark: what was left out or cut, "" for nothing.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    ids: tuple[int, ...]
+    is_word: tuple[bool, ...]
+    remark: str = ""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def first(self, limit: int | None) -> Vocabulary:
+        """The first entries."""
+        return Vocabulary(self.name, self.texts[:limit], self.ids[:limit], self.is_word[:limit], self.remark)
+
+    def only(self, kept: Sequence[int], name: str) -> Vocabulary:
+        """These entries, under another name."""
+        texts, ids = tuple(self.texts[k] for k in kept), tuple(self.ids[k] for k in kept)
+        return Vocabulary(name, texts, ids, tuple(self.is_word[k] for k in kept), self.remark)
+
+    @cached_property
+    def key(self) -> str:
+        return content_key(texts=self.texts)
+
+
+def read_vocabulary(source: str, tokenizer: Any) -> Vocabulary:
+    """A vocabulary by name or file: text with one concept a line, or a CSV with a column concept, word or prompt.
+
+    Raises:
+        BenchError: the file is missing, of another kind, or empty.
+    """
+    if source in BUILT_IN:
+        whole = clip_vocabulary(tokenizer)
+        if source == "clip":
+            return whole
+        return whole.only([k for k, word in enumerate(whole.is_word) if word], "words")
+    path = Path(source)
+    if not path.is_file():
+        raise BenchError(f"--vocabulary {source}: give {', '.join(BUILT_IN)}, or a file that exists.")
+    return _file_vocabulary(path, tokenizer)
+
+
+def clip_vocabulary(tokenizer: Any) -> Vocabulary:
+    """Every entry of the tokenizer without its specials, by id, with the end-of-word mark stripped and bytes decoded.
+
+    A piece of a letter of several bytes decodes to U+FFFD and is no word.
+    """
+    specials = set(tokenizer.all_special_ids)
+    entries = sorted((id_, token) for token, id_ in tokenizer.get_vocab().items() if id_ not in specials)
+    byte_of = _bytes_by_letter()
+    texts = [
+        bytes(byte_of[letter] for letter in token.removesuffix(END_OF_WORD)).decode("utf-8", errors="replace")
+        for _, token in entries
+    ]
+    read_back = tokenizer(texts, truncation=True).input_ids
+    is_word = [
+        token.endswith(END_OF_WORD) and text.isalpha() and back[1:-1] == [id_]
+        for (id_, token), text, back in zip(entries, texts, read_back, strict=True)
+    ]
+    return Vocabulary("clip", tuple(texts), tuple(id_ for id_, _ in entries), tuple(is_word))
+
+
+def _bytes_by_letter() -> dict[str, int]:
+    """The byte that each letter of a byte-level token stands for (GPT-2's table, which CLIP uses)."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + k): byte for k, byte in enumerate(others)}
+
+
+def _file_vocabulary(path: Path, tokenizer: Any) -> Vocabulary:
+    lines = _csv_lines(path) if path.suffix.lower() == ".csv" else _text_lines(path)
+    first: dict[str, int] = {}
+    for number, text in lines:
+        first.setdefault(text, number)
+    if not first:
+        raise BenchError(f"--vocabulary {path}: the file holds no concept.")
+    texts = tuple(first)
+    counts = [len(ids) for ids in tokenizer(list(texts)).input_ids]
+    long = [text for text, count in zip(texts, counts, strict=True) if count > tokenizer.model_max_length]
+    remarks = []
+    if twice := len(lines) - len(first):
+        remarks.append(f"{twice} entries stand there twice and are taken once")
+    if long:
+        shown = long[0][:40]
+        remarks.append(f"{len(long)} entries are longer than {tokenizer.model_max_length} tokens and are cut: {shown}…")
+    is_word = tuple(text.isalpha() for text in texts)
+    return Vocabulary(path.name, texts, tuple(first.values()), is_word, "; ".join(remarks))
+
+
+def _text_lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BenchError(f"--vocabulary {path} is no UTF-8 text: {error}") from None
+    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+
+
+def _csv_lines(path: Path) -> list[tuple[int, str]]:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise BenchError(f"--vocabulary {path} can't be read as CSV: {error}") from None
+    column = next((name for name in COLUMNS if name in table), None)
+    if column is None:
+        raise BenchError(
+            f"--vocabulary {path} has none of the columns {', '.join(COLUMNS)}; it has {', '.join(map(str, table))}."
+        )
+    return [(k + 2, text.strip()) for k, text in enumerate(table[column]) if text.strip()]
