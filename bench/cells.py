@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from erasebench.prompts.concepts import Concept, get_concept
 from erasebench.prompts.sets import PromptSet, prompt_set, world_reference
 
 from .errors import BenchError
-from .generate import FILE_SIZE, Job, plan_jobs
+from .generate import Job, plan_jobs
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .methodology import ErasureTask, Method
 from .plan import Plan
@@ -19,9 +20,11 @@ from .registry import METHODS, METRICS
 from .scoring import ImageSet, Metric
 from .sources import ModelSource
 from .stages import SCORE_VERSION, Erasure, generation_key
-from .store import content_key
+from .store import content_key, folder_hash
 from .tables import TABLE_VERSION
 
+SCORING_PACKAGES = ("nudenet", "clean-fid", "open_clip_torch", "scikit-image")
+LOCAL = "local-dir:"
 FOLLOWED = ("concept_rate", "nudenet_rate", "ssim")  # metrics of the timeline
 
 
@@ -39,6 +42,7 @@ class Cells:
         rows: original, methods and variants, reference.
         timeline: snapshots' rows, as (row, step).
         labels: how tables name the rows.
+        versions: of the packages and weights that scores depend on.
         fingerprint: a hash of everything that the tables depend on.
     """
 
@@ -51,6 +55,7 @@ class Cells:
     rows: tuple[str, ...]
     timeline: dict[str, tuple[str, int]]
     labels: dict[str, str]
+    versions: dict[str, str]
     fingerprint: str
 
 
@@ -66,14 +71,13 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     erasures = _erasures(plan, concept, model.family)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
     sets = {name: _prompts(plan, name, concept) for name in needed}
-    native = 64 if model.family == "mini" else FILE_SIZE
     images: dict[tuple[str, str], ImageSet] = {}
 
     def plan_images(row: str, names: Iterable[str], patches: list[str]) -> None:
         for name in names:
             prompts = sets[name]
             count = plan.images_of(name)
-            jobs = plan_jobs(prompts.prompts, count, plan.seeds, native)
+            jobs = plan_jobs(prompts.prompts, count, plan.seeds, model.image_size)
             key = generation_key(patches, model.revision, prompts.hash, count, plan, device)
             images[row, name] = ImageSet(row, name, folder.images(row, name), jobs, key, folder.features(row, name))
 
@@ -97,14 +101,18 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         images[REFERENCE, "coco"] = reference
     labels = {ORIGINAL: "Original", REFERENCE: "Real images"} | {erasure.row: erasure.label for erasure in erasures}
     rows = (ORIGINAL, *plan.rows, *([REFERENCE] if (REFERENCE, "coco") in images else []))
+    versions = {name: version(name) for name in SCORING_PACKAGES}
+    if plan.scoring.clip.startswith(LOCAL):
+        versions["clip"] = folder_hash(Path(plan.scoring.clip.removeprefix(LOCAL)))
     fingerprint = content_key(
         plan=plan.key,
         images=[(row, name, image_set.key) for (row, name), image_set in images.items()],
         erasures=[erasure.key(model.revision, device) for erasure in erasures],
         metrics=[(name, metric.version) for name, metric in metrics.items()],
         stages=(SCORE_VERSION, TABLE_VERSION),
+        versions=versions,
     )
-    return Cells(concept, erasures, sets, images, metrics, followed, rows, timeline, labels, fingerprint)
+    return Cells(concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, fingerprint)
 
 
 def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:

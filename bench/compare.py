@@ -52,7 +52,11 @@ def compare(folder: RunFolder, plan: Plan, a: str, b: str) -> pd.DataFrame:
             "better": "",
         }
         if difference is None:
-            line |= {"difference": mine["value"] - theirs["value"], "n": mine["n"], "test": "none: too few prompts"}
+            line |= {
+                "difference": mine["value"] - theirs["value"],
+                "n": mine["n"],
+                "test": "none: too few prompts in common",
+            }
         else:
             line |= {
                 "difference": difference.value, "low": difference.low, "high": difference.high, "p": difference.p,

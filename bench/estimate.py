@@ -32,19 +32,19 @@ COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
 
 
 def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
-    """Lines: cells, images, UNet forwards, disk and time; what the folder holds already is left out."""
+    """Lines: cells, images, UNet forwards, disk and time; erasures and images that are there already are left out."""
     source = find_model(plan.model)
     cells = unfold(plan, source, folder, device)
     erasures = [e for e in cells.erasures if (read_json(folder.erasure(e.row, e.task.seed)) or {}).get("key")
                 != e.key(source.revision, device)]  # fmt: skip
-    images = _missing(cells)
+    images = _missing(cells, folder)
     training = _training(erasures)
-    size = plan.generation.size or (64 if source.family == "mini" else 512)
+    size = plan.generation.size or source.image_size
     per_image = plan.generation.steps * (1 if plan.generation.guidance == 1 else 2)
     scores = len(cells.rows) * len(cells.metrics)
     lines = [
         f"{folder.root}",
-        f"cells: {len(erasures)} erasures, {len(cells.images)} image sets, {scores} scores",
+        f"cells: {len(erasures)} erasures, {len(cells.images)} image sets, {scores} scores in all",
         f"images to draw: {images:,}; there already: {_drawn(cells) - images:,}",
         f"UNet forwards: {images * per_image:,} to draw, {training.forwards:,} without and "
         f"{training.forwards_with_gradient:,} with gradient to erase",
@@ -87,7 +87,7 @@ def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:
     found = {name: _timed(work, share, model.device) / TRAINING_BATCH
              for name, work in (("forward", forward), ("gradient", gradient))}  # fmt: skip
     model.set_precision(resolve_precision(plan.generation.precision, model.device))
-    noise = model.noise(list(range(batch)))
+    noise = model.noise(list(range(batch)), (size, size))
     context, empty = model.encode(["a photo"]), model.encode([""])
     drawn = plan.generation
 
@@ -100,7 +100,7 @@ def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:
 
 
 def _scoring(size: int, share: float) -> float:
-    """Seconds an image for NudeNet, the slowest of the detectors and encoders on a CPU."""
+    """Seconds an image for reading and NudeNet; a plan's other encoders take about as long each."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{k}.png" for k in range(SCORED)]
         for k, file in enumerate(files):
@@ -142,10 +142,11 @@ def _drawn(cells: Cells) -> int:
     return sum(len(s.jobs) for (row, _), s in cells.images.items() if row not in (REFERENCE,) and s.row == row)
 
 
-def _missing(cells: Cells) -> int:
-    """Images that are not there yet."""
+def _missing(cells: Cells, folder: RunFolder) -> int:
+    """Images that are not there yet, or belong to other weights or settings."""
     sets = [s for (row, _), s in cells.images.items() if row != REFERENCE and s.row == row]
-    return sum(1 for s in sets for file in s.files if not file.exists())
+    whole = {s.key for s in sets if (read_json(folder.images_key(s.row, s.name)) or {}).get("key") == s.key}
+    return sum(1 for s in sets for file in s.files if s.key not in whole or not file.exists())
 
 
 def _minutes(seconds: float) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .models import TextToImage
 
 WRITERS = 2
+MOST_TEXTS = 1024  # whose embeddings are kept
 FILE_SIZE = 512  # pixels: the model that prompt files give sizes for
 
 
@@ -68,7 +69,6 @@ def plan_jobs(
             first = prompt.seed is not None and index == k == 0
             seed = prompt.seed if first and prompt.seed is not None else image_seed(run_seed, prompt.id, k)
             size = None if prompt.size is None else (_scaled(prompt.size[0], native), _scaled(prompt.size[1], native))
-            size = None if size == (native, native) else size
             jobs.append(Job(prompt.id, prompt.text, index * samples + k, seed, run_seed, prompt.guidance, size))
     return jobs
 
@@ -102,17 +102,20 @@ def generate(
     done(len(jobs) - len(missing))
     if not missing:
         return 0
-    texts = list(dict.fromkeys(job.text for job in missing))
-    row_of = {text: row for row, text in enumerate(texts)}
-    embeddings = torch.cat([model.encode(texts[k : k + batch_size]) for k in range(0, len(texts), batch_size)])
+    embeddings: dict[str, torch.Tensor] = {}
     empty = model.encode([""])
     with ThreadPoolExecutor(WRITERS) as writers:
         pending: deque[Future[None]] = deque()
         for batch in _batches(missing, batch_size):
             own = batch[0]
+            texts = list(dict.fromkeys(job.text for job in batch))
+            if new := [text for text in texts if text not in embeddings]:
+                if len(embeddings) > MOST_TEXTS:  # 30,000 captions would fill the memory
+                    embeddings = {text: embeddings[text] for text in texts if text in embeddings}
+                embeddings |= dict(zip(new, model.encode(new), strict=True))
             latents = model.denoise(
                 model.noise([job.seed for job in batch], own.size or size),
-                embeddings[[row_of[job.text] for job in batch]],
+                torch.stack([embeddings[job.text] for job in batch]),
                 empty,
                 steps=steps,
                 guidance=guidance if own.guidance is None else own.guidance,

@@ -16,6 +16,11 @@ from .store import read_json
 METRIC = "nudenet_rate"
 
 
+def has_detections(folder: RunFolder, row: str) -> bool:
+    """Whether a row's NudeNet rate was scored, if only to find every image unreadable."""
+    return bool((read_json(folder.score(row, METRIC)) or {}).get("values"))
+
+
 def nudenet_sweep(
     folder: RunFolder,
     labels: Mapping[str, str],
@@ -46,5 +51,5 @@ def nudenet_sweep(
                     "mean_confidence": float(np.mean(known)) if known else None,
                 })  # fmt: skip
     if not lines:
-        raise BenchError(f"{folder.root} has no NudeNet detections: its plan's metrics need {METRIC}.")
+        raise BenchError(f"{folder.root} has no NudeNet detections for these rows, classes and thresholds.")
     return pd.DataFrame(lines)

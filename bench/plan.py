@@ -199,7 +199,10 @@ def read_run(folder: RunFolder) -> tuple[Plan, dict[str, Any]]:
         raise BenchError(
             f"{folder.root} is no run's folder: it holds no run.json and plan.yaml. `bench run` makes one."
         )
-    return Plan(**yaml.safe_load(folder.plan.read_text(encoding="utf-8"))), status
+    try:
+        return Plan(**yaml.safe_load(folder.plan.read_text(encoding="utf-8"))), status
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise BenchError(f"{folder.plan} can't be read: {error}.") from None
 
 
 def plan_names() -> list[str]:
@@ -247,7 +250,7 @@ def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 
     A protocol that is asked for by a flag stands above the file: who asks for it wants its settings.
     """
-    file = {key: value for key, value in content.items() if key != ON_MINI}
+    file = {str(key): value for key, value in content.items() if key != ON_MINI}
     own, named = content.get("protocol"), flags.get("protocol")
     layers = [file]
     if own is not None and named is None:
@@ -255,14 +258,23 @@ def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     if named is not None:
         layers.append(get_protocol(named).plan)
     if family_of(str(flags.get("model", content.get("model", "mini")))) == "mini":
-        layers.append(content.get(ON_MINI) or {})
+        smaller = content.get(ON_MINI) or {}
+        if not isinstance(smaller, dict):
+            raise BenchError(f"{ON_MINI}: a mapping with a plan's keys, not {smaller!r}.")
+        layers.append(smaller)
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = _merged(merged, _spelled_out(layer))
     if "images" in flags:  # one count for all prompt sets
         prompts = merged.get("prompts", {})
         if isinstance(prompts, dict):
-            merged["prompts"] = {role: {**given, "images": None} for role, given in prompts.items()}
+            merged["prompts"] = {
+                role: {**given, "images": None} if isinstance(given, dict) else given for role, given in prompts.items()
+            }
+    for role, given in flags.get("prompts", {}).items():  # another source has other categories
+        own = merged.get("prompts", {}).get(role, {})
+        if isinstance(own, dict) and own.get("source") != given["source"]:
+            own.pop("category", None)
     return _merged(merged, _spelled_out(flags))
 
 

@@ -14,7 +14,7 @@ from .errors import BenchError
 from .generate import Job
 from .images import Unreadable, image_files, read_image
 from .layout import REFERENCE
-from .scoring import ImageSet, NotApplicable, Vision
+from .scoring import ImageSet, NotScored, Vision
 from .store import content_key, file_hash, folder_hash, read_json, write_json
 
 INDEX = "reference.json"
@@ -84,27 +84,34 @@ def extract_all(folder: Path, visions: Sequence[Any]) -> list[str]:
             vision = load()
             images, width = extract(folder, vision)
             lines.append(f"{vision.name}: {images} images × {width} features")
-        except NotApplicable as reason:
+        except NotScored as reason:
             lines.append(f"left out: {reason}")
     return lines
 
 
 def _pair(prompts: Sequence[Prompt], root: Path) -> tuple[list[tuple[Prompt, Path]], list[str], list[str]]:
-    """Captions with their files; names of missing and of unreadable files."""
-    by_name, by_id = {}, {}
+    """Captions with their files; names of missing and of unreadable files.
+
+    A file name is looked up below the folder as it stands, or without folders where that is unique; an id as the last
+    number in a file's name, as in COCO_val2014_000000203564.jpg.
+    """
+    by_name: dict[str, list[Path]] = {}
+    by_id: dict[int, list[Path]] = {}
     for path in image_files(root):
-        by_name[path.name] = path
+        for name in {path.name, path.relative_to(root).as_posix()}:
+            by_name.setdefault(name, []).append(path)
         if digits := re.findall(r"\d+", path.stem):
-            by_id[int(digits[-1])] = path  # COCO_val2014_000000203564.jpg, 000000203564.jpg
+            by_id.setdefault(int(digits[-1]), []).append(path)
     paired, missing, unreadable = [], [], []
     for prompt in prompts:
         name = str(prompt.reference)
-        digits = re.findall(r"\d+", Path(name).stem)
-        found = by_name.get(name) or (by_id.get(int(digits[-1])) if digits else None)
-        if found is None:
+        found = by_id.get(int(name), []) if name.isdigit() else by_name.get(name, [])
+        if len(found) > 1:
+            raise BenchError(f"--images {root}: both {found[0]} and {found[1]} could be the image {name}. Remove one.")
+        if not found:
             missing.append(name)
-        elif isinstance(image := read_image(found), Unreadable):
+        elif isinstance(image := read_image(found[0]), Unreadable):
             unreadable.append(str(image))
         else:
-            paired.append((prompt, found))
+            paired.append((prompt, found[0]))
     return paired, missing, unreadable

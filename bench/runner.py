@@ -15,8 +15,7 @@ from filelock import FileLock, Timeout
 
 from .errors import BenchError, ModelUnavailable
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
-from .nudenet_sweep import METRIC as NUDENET
-from .nudenet_sweep import nudenet_sweep
+from .nudenet_sweep import has_detections, nudenet_sweep
 from .pictures import write_overview
 from .plan import Plan
 from .sources import find_model
@@ -101,9 +100,11 @@ class _Run:
 
     def __init__(self, plan: Plan, source: ModelSource, folder: RunFolder, device: str, precision: str) -> None:
         from .cells import unfold
+        from .vision import check_clip
 
         self.plan, self.source, self.folder, self.device = plan, source, folder, device
         self.cells: Cells = unfold(plan, source, folder, device)
+        check_clip(plan.scoring.clip)
         self.precision = precision
         self.failures: dict[str, str] = {}
         self._model: TextToImage | None = None
@@ -117,21 +118,24 @@ class _Run:
             self._erase()
             self._generate()
             self._score()
+            self._write_tables()
         except KeyboardInterrupt:
             self._write_status("interrupted")
             raise
         except BaseException:
             self._write_status("failed")
             raise
+        self._write_status("failed" if self.failures else "complete")
+        return self.failures
+
+    def _write_tables(self) -> None:
         write_tables(self.folder, self.plan, self.cells.rows, self.cells.labels)
-        if NUDENET in self.cells.metrics:
-            rows = {row: self.cells.labels[row] for row in self.cells.rows}
-            write_text(self.folder.root / "nudenet.csv", nudenet_sweep(self.folder, rows).to_csv(index=False))
+        detected = {row: self.cells.labels[row] for row in self.cells.rows if has_detections(self.folder, row)}
+        if detected:
+            write_text(self.folder.root / "nudenet.csv", nudenet_sweep(self.folder, detected).to_csv(index=False))
         write_overview(self.folder, self.cells.images, self.cells.labels)
         if self.cells.timeline:
             write_timeline(self.folder, self.cells.timeline, self.cells.followed, self.cells.labels)
-        self._write_status("failed" if self.failures else "complete")
-        return self.failures
 
     def _is_complete(self) -> bool:
         status = read_json(self.folder.status) or {}
@@ -150,10 +154,7 @@ class _Run:
             "changed": now,
             "model": self.source.revision,
             "precision": self.precision,
-            "prompts": {
-                name: {"source": s.source, "hash": s.hash, "size": len(s.prompts)}
-                for name, s in self.cells.prompt_sets.items()
-            },
+            "prompts": {name: s.described() for name, s in self.cells.prompt_sets.items()},
             "rows": list(self.cells.rows),
             "timeline": {snapshot: list(place) for snapshot, place in self.cells.timeline.items()},
             "labels": self.cells.labels,
@@ -240,17 +241,24 @@ class _Run:
 
         cells = [(row, name, metric) for row in self.cells.rows for name, metric in self.cells.metrics.items()]
         cells += [(row, name, metric) for row in self.cells.timeline for name, metric in self.cells.followed.items()]
+        for row, name, _ in cells:
+            if not self._healthy(row):
+                self.folder.score(row, name).unlink(missing_ok=True)  # of earlier weights or images
         cells = [cell for cell in cells if self._healthy(cell[0])]
+        before = ORIGINAL
         with StageBar("score", len(cells), "scores") as bar:
             for row, name, metric in cells:
                 bar.say(f"{row}: {metric.label}")
+                if row != before and before != ORIGINAL:
+                    for name_of_set in self.cells.prompt_sets:
+                        if (before, name_of_set) in self.cells.images:
+                            self.cells.images[before, name_of_set].forget()
+                before = row
                 images = self.cells.images.get((row, metric.prompts or ""))
                 try:
                     record = score(self.folder, name, metric, self._context(row, metric.prompts), images)
-                    if record["value"] is None and record["unscored"]:
-                        self._failed(
-                            f"score {row} {name}", BenchError(f"no image could be scored: {record['unscored'][0]}")
-                        )
+                    if record["failure"]:
+                        self._failed(f"score {row} {name}", BenchError(record["failure"]))
                 except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)
                     self._failed(f"score {row} {name}", error)
                 bar.advance(1)
@@ -273,6 +281,7 @@ class _Run:
             distance=self._distance,
             costs=costs,
             scoring=self.plan.scoring,
+            versions=self.cells.versions,
         )
 
     @cache  # noqa: B019  (one run an object)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -27,8 +27,11 @@ class NotApplicable(Exception):
     """This metric has no value for this row; the message says why."""
 
 
-class NothingScored(NotApplicable):
-    """There are images, but not one of them can be scored: a failure, where NotApplicable is none."""
+class NotScored(Exception):
+    """This metric should have a value but has none: no image can be read, or a model's weights are missing.
+
+    Unlike NotApplicable a failure: it is recorded, and the same command tries again.
+    """
 
 
 @dataclass(frozen=True)
@@ -118,21 +121,24 @@ class ImageSet:
             found = None if path is None else load_array(path, key)
             if found is None:
                 found = embed(vision, self.files)
-                if path is not None:
+                if path is not None and np.isfinite(found).all():  # an unreadable image may be mended
                     save_array(path, found, key)
             self._seen[key] = found
         features: np.ndarray = self._seen[key]
         return features
 
     def once(self, name: str, version: str, compute: Callable[[], list[Any]]) -> list[Any]:
-        """A list of one JSON value an image, such as detections, computed once for a version and kept."""
+        """A list of one JSON value an image, such as detections, computed once for a version.
+
+        It is kept unless one of them is a text, which says why an image has none.
+        """
         key = content_key(images=self.key, what=name, version=version)
         if key not in self._seen:
             path = None if self.kept is None else self.kept / f"{name}.json"
             stored = None if path is None else read_json(path)
             if stored is None or stored.get("key") != key:
                 stored = {"key": key, "values": compute()}
-                if path is not None:
+                if path is not None and not any(isinstance(value, str) for value in stored["values"]):
                     write_json(path, stored)
             self._seen[key] = stored["values"]
         values: list[Any] = self._seen[key]
@@ -140,8 +146,17 @@ class ImageSet:
 
     def unreadable(self, features: np.ndarray) -> list[str]:
         """The files without features, each with the reason."""
-        lost = np.flatnonzero(~np.isfinite(features).all(1))
-        return [str(read_image(self.files[k])) for k in lost]
+        lost, files = np.flatnonzero(~np.isfinite(features).all(1)), self.files
+        found = [read_image(files[k]) for k in lost]
+        return [
+            str(image) if isinstance(image, Unreadable) else f"{files[k].name}: not readable a moment ago"
+            for k, image in zip(lost, found, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Let go of what is kept in files."""
+        if self.kept is not None:
+            self._seen.clear()
 
 
 CHUNK = 256  # images that are in memory at once
@@ -151,7 +166,7 @@ def embed(vision: Vision, files: Sequence[Path]) -> np.ndarray:
     """Features of image files, of shape (files, width); a row of NaN for a file that can't be read.
 
     Raises:
-        NothingScored: not one of them can be read.
+        NotScored: not one of them can be read.
     """
     parts: list[tuple[int, np.ndarray]] = []
     images = stream(files)
@@ -163,7 +178,7 @@ def embed(vision: Vision, files: Sequence[Path]) -> np.ndarray:
             features = vision.image_features([image for _, image in batch])
             parts += zip((k for k, _ in batch), features, strict=True)
     if not parts:
-        raise NothingScored(f"none of {len(files)} images can be read; {read_image(files[0])}")
+        raise NotScored(f"none of {len(files)} images can be read; {read_image(files[0])}")
     found = np.full((len(files), len(parts[0][1])), np.nan, np.float32)
     for k, features in parts:
         found[k] = features
@@ -181,11 +196,15 @@ GROUPS = 20  # of prompts, for the jackknife
 class Distributions:
     """Features of drawn and of real images, float64 of shape (images, width), for distances between the two.
 
-    `groups` has a number from 0 to GROUPS − 1 for each drawn image, by its prompt; None under 2 · GROUPS prompts.
+    `prompts` and `subjects` number the drawn images by prompt and the real ones by file: images of one prompt are no
+    independent pair. `groups` has a number from 0 to GROUPS − 1 for each drawn image, by its prompt; None under
+    2 · GROUPS prompts.
     """
 
     drawn: np.ndarray
     real: np.ndarray
+    prompts: np.ndarray
+    subjects: np.ndarray
     groups: np.ndarray | None
     note: str
     qualifier: str
@@ -215,6 +234,7 @@ class ScoringContext:
         distance: the features for FID and KID.
         costs: one training cost for each seed; empty for rows that train nothing.
         scoring: the plan's detector classes and thresholds.
+        versions: of the packages and weights that scores depend on.
     """
 
     concept: Concept
@@ -226,6 +246,7 @@ class ScoringContext:
     distance: Callable[[], Vision]
     costs: Sequence[dict[str, Any]]
     scoring: Scoring
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def distributions(self, images: ImageSet) -> Distributions:
         """Features of these images and of the real ones.
@@ -242,10 +263,12 @@ class ScoringContext:
         if min(scored.sum(), scored_real.sum()) < 2:
             raise NotApplicable("fewer than two images on a side")
         order = {prompt: k for k, prompt in enumerate(dict.fromkeys(job.prompt_id for job in images.jobs))}
-        groups = np.array([order[job.prompt_id] % GROUPS for job in images.jobs])[scored]
+        prompts = np.array([order[job.prompt_id] for job in images.jobs])[scored]
+        subjects = np.unique([str(file) for file in self.reference.files], return_inverse=True)[1][scored_real]
+        groups = prompts % GROUPS if len(order) >= 2 * GROUPS else None
         x, y = (_scaled(side, vision) for side in (drawn[scored], real[scored_real]))
         note = f"{vision.name} features, {len(x)} drawn and {len(y)} real images"
-        return Distributions(x, y, groups if len(order) >= 2 * GROUPS else None, note, vision.qualifier, unscored)
+        return Distributions(x, y, prompts, subjects, groups, note, vision.qualifier, unscored)
 
 
 def _scaled(features: np.ndarray, vision: Vision) -> np.ndarray:

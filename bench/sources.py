@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .catalog import HUB_MODELS, MODELS, RANDOM_MODEL
 from .errors import BenchError, unknown
-from .store import folder_hash
+from .store import folder_hash, read_json
 
 if TYPE_CHECKING:
     from .models import TextToImage
@@ -34,6 +34,15 @@ class ModelSource:
     source: str
     hub_revision: str | None
     revision: str
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of its images in pixels; for a model that lies on the hub, Stable Diffusion v1's 512."""
+        folder = Path(self.source)
+        unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
+        if unet is None or vae is None:
+            return 512
+        return int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
 
     def load(self, device: str) -> TextToImage:
         """Read the weights in float32."""

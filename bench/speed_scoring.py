@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from erasebench.prompts.concepts import get_concept
 from .generate import Job, generate, image_seed
 from .images import stream
 from .models import TextToImage
+from .nudenet import detector
 from .plan import Plan
 from .registry import METRICS
-from .scoring import ImageSet, Metric, NotApplicable, ScoringContext, Vision
+from .scoring import ImageSet, Metric, NotApplicable, NotScored, ScoringContext, Vision
 from .sources import find_model
 
 SETTINGS = {"steps": 25, "guidance": 5.0, "batch_size": 32}
@@ -31,6 +33,7 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
     """
     model = find_model(model_name).load(device)
     clip, distance, judge = _encoders(model_name, device)
+    detector()  # loading is no part of a stage
     yield f"{model_name} on {device}, {images} images of {model.image_size} pixels, {SETTINGS['steps']} steps"
     yield f"{'stage':<34}{'seconds':>9}{'images a second':>17}"
     with tempfile.TemporaryDirectory() as folder:
@@ -52,14 +55,14 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
                 yield from _features(real, distance, "real images' features", images)
             try:
                 yield _line(name, images, _scoring(metric, drawn, context))
-            except NotApplicable as reason:
+            except (NotApplicable, NotScored) as reason:
                 yield f"{name:<34}  {reason}"
 
 
 def _features(images: ImageSet, vision: Callable[[], Vision], name: str, count: int) -> Iterator[str]:
     try:
         vision()
-    except NotApplicable:
+    except NotScored:
         return
     yield _line(name, count, lambda: images.features(vision()))
 
@@ -90,4 +93,4 @@ def _encoders(model_name: str, device: str) -> tuple[Callable[[], Vision], Calla
     from .plan import DEFAULT_CLIP
     from .vision import CleanFidInception, OpenClip
 
-    return (lambda: OpenClip(DEFAULT_CLIP["sd"], device)), (lambda: CleanFidInception(device)), None
+    return cache(lambda: OpenClip(DEFAULT_CLIP["sd"], device)), cache(lambda: CleanFidInception(device)), None

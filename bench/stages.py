@@ -16,7 +16,7 @@ from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
 from .patch import Patch, attached, changed, check, difference, load_patch, save_patch, snapshot
 from .plan import Generation, Plan
-from .scoring import ImageScores, ImageSet, Metric, NotApplicable, NothingScored, ScoringContext, SetScore
+from .scoring import ImageScores, ImageSet, Metric, NotApplicable, NotScored, ScoringContext, SetScore
 from .stats import bootstrap_interval
 from .store import content_key, read_json, write_json
 from .training import Report, Trainer, Workspace
@@ -183,20 +183,25 @@ def score_key(name: str, metric: Metric, row: str, context: ScoringContext, imag
         judge=context.judge.revision if context.judge else None,
         costs=context.costs,
         scoring=context.scoring.model_dump(),
+        versions=dict(context.versions),
     )
 
 
 def score(
     folder: RunFolder, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None
 ) -> dict[str, Any]:
-    """The record of one score: computed and stored, or the one that was there already."""
+    """The record of one score: computed and stored, or the one that was there already.
+
+    A record with a `failure` has no key, so that it is tried again.
+    """
     path = folder.score(context.row, name)
     key = score_key(name, metric, context.row, context, images)
     stored = read_json(path)
     if stored is not None and stored.get("key") == key:
         return stored
+    path.unlink(missing_ok=True)  # if this raises, no table may show the older one
     record: dict[str, Any] = {
-        "key": key, "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
+        "key": key, "failure": "", "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
         "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": [],
         "digits": metric.digits, "is_cost": metric.prompts is None, "note": "", "qualifier": "", "reason": "",
     }  # fmt: skip
@@ -206,7 +211,8 @@ def score(
         result = metric.score(images, context)
     except NotApplicable as reason:
         record["reason"] = str(reason)
-        record["unscored"] = [str(reason)] if isinstance(reason, NothingScored) else []
+    except NotScored as reason:
+        record |= {"key": "", "failure": str(reason), "reason": str(reason)}
     else:
         record |= {"note": result.note, "qualifier": result.qualifier}
         if isinstance(result, SetScore):
@@ -234,6 +240,7 @@ def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
     record: dict[str, Any] = {"values": rows, "unscored": unscored}
     interval = bootstrap_interval(result.values, [job.prompt_id for job in images.jobs])
     if interval is None:
-        return record | {"reason": "no image could be scored"}
+        reason = f"no image could be scored: {unscored[0]}" if unscored else "there is no image"
+        return record | {"key": "", "reason": reason, "failure": reason}
     value, low, high, n = interval
     return record | {"value": value, "low": low, "high": high, "n": n}

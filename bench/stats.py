@@ -9,6 +9,7 @@ from scipy.stats import t as student
 
 RESAMPLES = 10_000
 CHUNK = 500  # resamples in memory at once
+LEAST_PROMPTS = 5  # for a paired test: fewer say nothing of other prompts
 
 
 def _by_prompt(values: np.ndarray, prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -72,12 +73,14 @@ class Difference:
     test: str
 
 
-def paired_difference(a: Sequence[float], b: Sequence[float], prompts: Sequence[str]) -> Difference:
-    """The mean of a − b over pairs, with a bootstrap over prompts.
+def paired_difference(a: Sequence[float], b: Sequence[float], prompts: Sequence[str]) -> Difference | None:
+    """The mean of a − b over pairs, with a bootstrap over prompts; None under LEAST_PROMPTS prompts.
 
     Its p is McNemar's exact one where all values are 0 or 1 and each prompt has one pair, because that test takes
     pairs as independent; otherwise the bootstrap's: twice the smaller share of resampled means beyond 0.
     """
+    if len(set(prompts)) < LEAST_PROMPTS:
+        return None
     mine, theirs = np.asarray(a, float), np.asarray(b, float)
     differences = mine - theirs
     means = resampled_means(list(differences), prompts)

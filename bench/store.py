@@ -57,7 +57,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The stored object, or None where there is none or it is torn."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -27,7 +27,7 @@ from .tables import (
     read_scores,
 )  # fmt: skip
 
-PUBLISHED = "all-but-one"
+PUBLISHED, PAPERS_MODEL = "all-but-one", "sd-v1-4"
 CORRELATION = "rank correlation"  # the last row
 NOT_COMPARABLE = "†"
 LEAST_ROWS = 3  # for a rank correlation
@@ -104,7 +104,8 @@ def table1_sheet(
     for key, column in published.columns.items():
         metric = column.measured_by(plan.family)
         mine = headings(scores, [metric])[metric]
-        another = metric != column.metric or "(" in mine.label  # another metric, or by another model than usual
+        # Another metric, by other features than usual, or of another model: no number to set beside the paper's.
+        another = metric != column.metric or "(" in mine.label or plan.model != PAPERS_MODEL
         name = mine.label.replace(column.heading.label, "").strip(" ()") or "measured"
         group = f"{column.heading.label} {ARROWS[column.heading.better]}"
         columns += [
@@ -120,7 +121,7 @@ def table1_sheet(
     sections = [[(str(labels[row]), cells[row]) for row in part if row in cells] for part in parts]
     caption = f"Table 1 of “All but One”, measured on {plan.model} beside published"
     flagged = any(NOT_COMPARABLE in column.label for column in columns)
-    notes = _notes(scores, plan, published, prompts, flagged)
+    notes = _notes(scores, plan, published, prompts, flagged, len(methods))
     return Sheet(caption, columns, [part for part in sections if part], notes)
 
 
@@ -153,12 +154,17 @@ def _signed(number: str) -> str:
 
 
 def _notes(
-    scores: Scores, plan: Plan, published: PublishedTable, prompts: Mapping[str, Mapping[str, Any]], flagged: bool
+    scores: Scores,
+    plan: Plan,
+    published: PublishedTable,
+    prompts: Mapping[str, Mapping[str, Any]],
+    flagged: bool,
+    methods: int,
 ) -> list[str]:
     lines = [
         f"Published: {published.source}.",
         "Original (SD v1.4 in the paper) and Real images (COCO in the paper) are not ranked. Rank correlation: "
-        "Spearman's ρ of measured and published over the methods.",
+        f"Spearman's ρ of measured and published over the {methods} methods.",
     ]
     if flagged:
         lines.append(

@@ -116,7 +116,13 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
             + (f", except {'; '.join(differs)}." if differs else ", as it stands.")
         )
     for role, used in prompts.items():
-        lines.append(f"Prompts “{role}”: {used['source']}, {used['size']} prompts, hash {used['hash']}.")
+        own = [
+            f"{used[f'own_{what}']} with their own {what}"
+            for what in ("seed", "guidance", "size")
+            if used[f"own_{what}"]
+        ]
+        text = ", ".join([f"{used['source']}", f"{used['size']} prompts", *own, f"hash {used['hash']}"])
+        lines.append(f"Prompts “{role}”: {text}.")
     for name, heading in headings(scores, plan.metrics).items():
         if not heading.is_cost:
             lines.append(_metric_note(scores, name, heading))
@@ -128,6 +134,8 @@ def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
     counts = sorted({record["n"] for row, record in records.items() if record["n"] and row != REFERENCE})
     shown = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
     parts = [shown]
+    if (real := records.get(REFERENCE, {})).get("n"):
+        parts[0] += f", {real['n']} real images"
     if unscored := [text for record in records.values() for text in record["unscored"]]:
         parts.append(f"{len(unscored)} images unscored, such as {unscored[0]}")
     parts += dict.fromkeys(r["note"] for row, r in records.items() if r["note"] and row != REFERENCE)

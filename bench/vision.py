@@ -12,8 +12,8 @@ import torch
 from cleanfid.downloads_helper import inception_url
 from PIL import Image
 
-from .errors import unknown
-from .scoring import NotApplicable, Vision
+from .errors import BenchError, unknown
+from .scoring import NotApplicable, NotScored, Vision
 from .store import folder_hash
 
 INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
@@ -21,7 +21,27 @@ INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
 
 def count_truncated(tokenizer: Any, texts: Sequence[str]) -> int:
     """How many texts have more tokens than the tokenizer's context, start and end included."""
-    return sum(len(tokenizer.encode(text)) + 2 > tokenizer.context_length for text in texts)
+    if hasattr(tokenizer, "encode"):  # CLIP's own; the others wrap one of transformers
+        counts = [len(tokenizer.encode(text)) + 2 for text in texts]
+    else:
+        counts = [len(ids) for ids in tokenizer.tokenizer(list(texts)).input_ids]
+    return sum(count > tokenizer.context_length for count in counts)
+
+
+def check_clip(wanted: str) -> None:
+    """Raise unless a plan's CLIP model can exist: known architecture and weights, or a folder that is there."""
+    import open_clip
+
+    kind, _, place = wanted.partition(":")
+    if wanted == "judge" or kind == "hf-hub":
+        return
+    if kind == "local-dir":
+        if not (Path(place) / "open_clip_config.json").exists():
+            raise BenchError(f"scoring.clip: {place} holds no open_clip_config.json.")
+        return
+    known = [f"{architecture}/{weights}" for architecture, weights in open_clip.list_pretrained()]
+    if wanted not in known:
+        raise unknown("CLIP model", wanted, known, "python -c 'import open_clip; print(open_clip.list_pretrained())'")
 
 
 class OpenClip:
@@ -33,10 +53,9 @@ class OpenClip:
         import open_clip
 
         self.name, self.device = f"open_clip {wanted}", device
+        check_clip(wanted)
         from_source = wanted.startswith(("hf-hub:", "local-dir:"))
         architecture, _, weights = (wanted, "", "") if from_source else wanted.partition("/")
-        if not from_source and (architecture, weights) not in open_clip.list_pretrained():
-            raise unknown("CLIP model", wanted, [f"{a}/{w}" for a, w in open_clip.list_pretrained()], "scoring.clip")
         self.revision = folder_hash(Path(wanted.partition(":")[2])) if wanted.startswith("local-dir:") else wanted
         try:
             self._model, _, self._preprocess = open_clip.create_model_and_transforms(
@@ -44,7 +63,7 @@ class OpenClip:
             )
             self._tokenize = open_clip.get_tokenizer(architecture)
         except (OSError, RuntimeError, ValueError) as error:
-            raise NotApplicable(f"{self.name} is not in the cache and could not be fetched: {error}") from None
+            raise NotScored(f"{self.name} is not in the cache and could not be fetched: {error}") from None
         self._model.eval().requires_grad_(False)
 
     def truncated(self, texts: Sequence[str]) -> int:
@@ -92,8 +111,8 @@ class CleanFidInception:
         try:
             self._model = build_feature_extractor("clean", torch.device(device), use_dataparallel=False)
         except (OSError, RuntimeError) as error:
-            raise NotApplicable(
-                f"clean-fid's Inception weights are not at {INCEPTION} and could not be fetched from {inception_url} "
+            raise NotScored(
+                f"clean-fid's Inception weights can't be read from {INCEPTION}, nor fetched from {inception_url} "
                 f"({error}): fetch that file on another machine and put it there"
             ) from None
         self._resize, self.device = build_resizer("clean"), device

@@ -20,7 +20,8 @@ def frechet_distance(
     """‖μ − μ_r‖² + Tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½) (arXiv 1706.08500, equation 6), given Σ_r^½."""
     values = np.linalg.eigvalsh(real_root @ covariance @ real_root)
     cross = np.sqrt(np.clip(values, 0, None)).sum()
-    return float(((mean - real_mean) ** 2).sum() + np.trace(covariance) + np.trace(real_covariance) - 2 * cross)
+    value = ((mean - real_mean) ** 2).sum() + np.trace(covariance) + np.trace(real_covariance) - 2 * cross
+    return max(0.0, float(value))  # rounding may leave a little less than 0
 
 
 @metric(label="FID", better="lower", prompts="coco", digits=2, version=2)

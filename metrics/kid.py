@@ -3,7 +3,7 @@
 import numpy as np
 
 from erasebench import ImageSet, ScoringContext, SetScore, metric
-from erasebench.scoring import GROUPS
+from erasebench.scoring import GROUPS, NotApplicable
 
 ROWS = 1024  # of the kernel matrix that are in memory at once
 
@@ -24,30 +24,50 @@ def kernel_sums(x: np.ndarray, y: np.ndarray, x_groups: np.ndarray, y_groups: np
     return sums
 
 
-def squared_mmd(within_x: float, within_y: float, across: float, n: int, m: int) -> float:
-    """The unbiased squared maximum mean discrepancy from sums over different pairs within and all pairs across."""
-    return float(within_x / (n * (n - 1)) + within_y / (m * (m - 1)) - 2 * across / (n * m))
+def squared_mmd(
+    within_x: float, pairs_x: float, within_y: float, pairs_y: float, across: float, pairs_across: float
+) -> float:
+    """The unbiased squared maximum mean discrepancy from kernel sums and the numbers of their pairs."""
+    return float(within_x / pairs_x + within_y / pairs_y - 2 * across / pairs_across)
 
 
-@metric(label="KID", better="lower", prompts="coco", digits=5, version=2)
+def dependent_sums(x: np.ndarray, subjects: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel sums and numbers of pairs of one subject, an image with itself among them, by group: (groups,) each."""
+    sums, counts = np.zeros(groups.max() + 1), np.zeros(groups.max() + 1)
+    for subject in np.unique(subjects):
+        same = np.flatnonzero(subjects == subject)
+        group = groups[same[0]]
+        sums[group] += ((x[same] @ x[same].T / x.shape[1] + 1) ** 3).sum()
+        counts[group] += len(same) ** 2
+    return sums, counts
+
+
+@metric(label="KID", better="lower", prompts="coco", digits=5, version=3)
 def kid(images: ImageSet, context: ScoringContext) -> SetScore:
     """Kernel distance of features of drawn and of real images (arXiv 1801.01401), over all pairs at once.
 
-    No subset is drawn, so that no seed decides; unbiased, so that it may fall below 0. The interval is a jackknife
-    over 20 groups of prompts, for these real images. Features as for FID.
+    No subset is drawn, so that no seed decides; unbiased, so that it may fall below 0: pairs of images of one prompt,
+    which are not independent, are left out. The interval is a jackknife over 20 groups of prompts, for these real
+    images. Features as for FID.
     """
     sides = context.distributions(images)
     x, y = sides.drawn, sides.real
     groups = np.zeros(len(x), int) if sides.groups is None else sides.groups
     one = np.zeros(len(y), int)
-    own = np.bincount(groups, ((x * x).sum(1) / x.shape[1] + 1) ** 3, minlength=groups.max() + 1)
-    pairs = kernel_sums(x, x, groups, groups) - np.diag(own)  # an image with itself is no pair
+    sizes = np.bincount(groups, minlength=groups.max() + 1)
+    own, own_pairs = dependent_sums(x, sides.prompts, groups)
+    sums = kernel_sums(x, x, groups, groups) - np.diag(own)
+    pairs = np.outer(sizes, sizes) - np.diag(own_pairs)
+    real_own, real_own_pairs = dependent_sums(y, sides.subjects, one)
+    real_sum, real_pairs = kernel_sums(y, y, one, one).sum() - real_own.sum(), len(y) ** 2 - real_own_pairs.sum()
     across = kernel_sums(x, y, groups, one)[:, 0]
-    within_y = kernel_sums(y, y, one, one).sum() - (((y * y).sum(1) / y.shape[1] + 1) ** 3).sum()
-    counts = np.bincount(groups)
-    value = squared_mmd(pairs.sum(), within_y, across.sum(), len(x), len(y))
-    replicates = []
-    for g in range(GROUPS) if sides.groups is not None else ():
-        rest = pairs.sum() - pairs[g].sum() - pairs[:, g].sum() + pairs[g, g]
-        replicates.append(squared_mmd(rest, within_y, across.sum() - across[g], len(x) - int(counts[g]), len(y)))
-    return sides.score(value, replicates)
+    if pairs.sum() == 0 or real_pairs == 0:
+        raise NotApplicable("all images of a side are of one prompt")
+
+    def without(g: int | None) -> float:
+        kept = np.arange(len(sizes)) != g
+        inside = np.ix_(kept, kept)
+        own_side = sums[inside].sum(), pairs[inside].sum()
+        return squared_mmd(*own_side, real_sum, real_pairs, across[kept].sum(), sizes[kept].sum() * len(y))
+
+    return sides.score(without(None), [without(g) for g in range(GROUPS)] if sides.groups is not None else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import re
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ SEEDS = ("evaluation_seed", "sd_seed", "seed")
 GUIDANCES = ("sd_guidance_scale", "guidance")
 WIDTHS, HEIGHTS = ("sd_image_width", "width"), ("sd_image_height", "height")
 CATEGORIES = ("categories", "category")
+FILE_NAME = "file_name"
 MAX_SIDE = 4096
 
 
@@ -50,9 +52,10 @@ def read_prompts(source: str, count: int | None, category: str | None = None) ->
         raise BenchError(f"prompts: {source} is none of {', '.join(SUFFIXES)}; convert it to CSV.")
     if rows and TEXT not in rows[0]:
         raise BenchError(f"prompts: {source} has no column {TEXT!r}; its columns are {', '.join(map(str, rows[0]))}.")
+    rows = [{"record": k, **row} for k, row in enumerate(rows, 1)]
     if category is not None:
         rows = _of_category(rows, category, source)
-    prompts = [_prompt(row, k, f"prompts: {source}, {_place(row, k, path)}") for k, row in enumerate(rows[:count])]
+    prompts = [_prompt(row, k, f"prompts: {source}, {_place(row, path)}") for k, row in enumerate(rows[:count])]
     names = [prompt.id for prompt in prompts]
     if len(set(names)) < len(names):  # several captions of an image: their order tells them apart
         prompts = [Prompt(**{**vars(p), "id": f"{p.id}-{k}"}) for k, p in enumerate(prompts)]
@@ -74,10 +77,11 @@ def _table(path: Path) -> list[dict[str, Any]]:
     kind = TABLES[path.suffix.lower()]
     options: dict[str, Any] = {}
     if kind == "csv":  # all cells are texts: a prompt may be the word "null" or "12", and ids may begin with zeros
-        columns = next(csv.reader(_text(path).splitlines()[:1]), [])
+        header = next(csv.reader(_text(path).splitlines()[:1]), [])
+        columns = [name or f"Unnamed: {k}" for k, name in enumerate(header)]  # as pandas calls an index without a name
         options = {"keep_default_na": False, "features": Features({name: Value("string") for name in columns})}
     try:
-        return list(load_dataset(kind, data_files=str(path), split="train", **options))
+        return list(load_dataset(kind, data_files=glob.escape(str(path)), split="train", **options))
     except (ValueError, OSError, DatasetGenerationError) as error:
         reason = error.__cause__ or error
         raise BenchError(f"prompts: {path} can't be read as {kind}: {reason}") from None
@@ -91,12 +95,18 @@ def _hub(source: str) -> list[dict[str, Any]]:
         raise BenchError(f"prompts: {source}: write hub:OWNER/NAME, hub:OWNER/NAME@REVISION or …:SPLIT.")
     name, revision, split = match.groups()
     try:
-        return list(load_dataset(name, revision=revision, split=split or "train"))
-    except (ValueError, OSError) as error:
+        table = load_dataset(name, revision=revision, split=split or "train")
+    except (ConnectionError, OSError) as error:
         raise BenchError(
             f"prompts: the data set {name} is not in the local cache and could not be fetched ({error}). "
             "Download its CSV or Parquet file and give that."
         ) from None
+    except (ValueError, RuntimeError) as error:
+        raise BenchError(f"prompts: the data set {name} can't be read: {error}") from None
+    known = {TEXT, *IDS, *SEEDS, *GUIDANCES, *WIDTHS, *HEIGHTS, *CATEGORIES, FILE_NAME}
+    if TEXT not in table.column_names:
+        raise BenchError(f"prompts: {source} has no column {TEXT!r}; its columns are {', '.join(table.column_names)}.")
+    return list(table.select_columns([column for column in table.column_names if column in known]))
 
 
 def _coco(path: Path) -> list[dict[str, Any]]:
@@ -113,7 +123,7 @@ def _coco(path: Path) -> list[dict[str, Any]]:
             f"prompts: {path} is not COCO's captions JSON ({error!r}); it needs `images` with `id` and `file_name`, "
             "and `annotations` with `id`, `image_id` and `caption`."
         ) from None
-    return [{TEXT: first[id_], "image_id": f"{id_:012d}", "file_name": name} for id_, name in found]
+    return [{TEXT: first[id_], "image_id": str(id_).zfill(12), FILE_NAME: name} for id_, name in found]
 
 
 def _of_category(rows: list[dict[str, Any]], category: str, source: str) -> list[dict[str, Any]]:
@@ -128,13 +138,11 @@ def _of_category(rows: list[dict[str, Any]], category: str, source: str) -> list
     return found
 
 
-def _place(row: Mapping[str, Any], k: int, path: Path) -> str:
+def _place(row: Mapping[str, Any], path: Path) -> str:
     """Where a row stands, for errors: a text file's line, a CSV's record after its header, or its number."""
-    return (
-        f"line {row['line']}"
-        if "line" in row
-        else f"record {k + 1}{' after the header' if path.suffix == '.csv' else ''}"
-    )
+    if "line" in row:
+        return f"line {row['line']}"
+    return f"record {row['record']}{' after the header' if path.suffix == '.csv' else ''}"
 
 
 def _value(row: Mapping[str, Any], columns: tuple[str, ...]) -> Any:
@@ -151,7 +159,8 @@ def _number(row: Mapping[str, Any], columns: tuple[str, ...], where: str, low: f
     except (TypeError, ValueError):
         number = float("nan")
     if not low <= number <= high:
-        raise BenchError(f"{where}: {value!r} is no {columns[0]} from {low:g} to {high:g}.")
+        column = next(name for name in columns if row.get(name) not in (None, ""))
+        raise BenchError(f"{where}: {column} {value!r} is no number from {low:g} to {high:g}.")
     return number
 
 
@@ -172,12 +181,27 @@ def _prompt(row: Mapping[str, Any], k: int, where: str) -> Prompt:
     size = None if width is None or height is None else (int(width), int(height))
     if size is not None and (size[0] % 8 or size[1] % 8):
         raise BenchError(f"{where}: the size {size[0]}×{size[1]} is no multiple of 8.")
-    seed_value = _value(row, SEEDS)
     return Prompt(
         f"prompt-{name}",
         text.strip(),
-        None if seed is None else int(float(seed_value)) if "." in str(seed_value) else int(seed_value),
+        None if seed is None else _whole(_value(row, SEEDS)),
         _number(row, GUIDANCES, where, 0, 100),
         size,
-        row.get("file_name") or (f"{name}.jpg" if row.get("image_id") else None),
+        _reference(row),
     )
+
+
+def _whole(value: Any) -> int:
+    """A whole number as files write it: 41337, "41337", "41337.0" or "1e5"; exact where it is written out."""
+    try:
+        return int(value)
+    except ValueError:
+        return int(float(value))
+
+
+def _reference(row: Mapping[str, Any]) -> str | None:
+    """The file name of a caption's real image, or its COCO id as twelve digits; None where the file names neither."""
+    if row.get(FILE_NAME):
+        return str(row[FILE_NAME])
+    id_ = row.get("image_id")
+    return None if id_ in (None, "") else str(id_).zfill(12)

@@ -13,7 +13,7 @@ class Prompt:
         seed: of the first sample, where the file gives one; None for a seed made of run seed, id and sample.
         guidance: the guidance scale for this prompt; None for the plan's.
         size: width and height in pixels of Stable Diffusion v1; None for the model's own.
-        reference: the file name of the real image with this caption, without its folder; None where unknown.
+        reference: the file name of the real image with this caption, or its COCO id; None where unknown.
     """
 
     id: str

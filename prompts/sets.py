@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 from erasebench.errors import BenchError, unknown
 from erasebench.mini.world import Scene
@@ -40,6 +41,13 @@ class PromptSet:
     def hash(self) -> str:
         """A hash over ids, texts, seeds, guidance and sizes: all that images depend on."""
         return content_key(prompts=[(p.id, p.text, p.seed, p.guidance, p.size) for p in self.prompts])
+
+    def described(self) -> dict[str, Any]:
+        """What run.json and footnotes say of it: source, hash, size, and how many prompts bring their own settings."""
+        described: dict[str, Any] = {"source": self.source, "hash": self.hash, "size": len(self.prompts)}
+        for what in ("seed", "guidance", "size"):
+            described[f"own_{what}"] = sum(getattr(prompt, what) is not None for prompt in self.prompts)
+        return described
 
 
 def prompt_set(name: str, source: str, concept: Concept, count: int | None, category: str | None = None) -> PromptSet:

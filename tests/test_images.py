@@ -11,7 +11,7 @@ from erasebench.generate import Job
 from erasebench.images import MOST_PIXELS, Unreadable, read_image, stream
 from erasebench.mini.judge import Judge
 from erasebench.nudenet import detect
-from erasebench.scoring import ImageSet, NothingScored, embed
+from erasebench.scoring import ImageSet, NotScored, embed
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_features_are_nan_where_an_image_cannot_be_read(folder: Path, judge: Jud
     assert np.allclose(features[4], alone[0], atol=1e-4)
     images = ImageSet("esd", "coco", folder, [Job(str(k), "x", 0, 0) for k in range(8)], "key", None, files(folder))
     assert [text.split(":")[0] for text in images.unreadable(features)] == [f"{k}.png" for k in (0, 2, 3, 5, 7)]
-    with pytest.raises(NothingScored, match=r"none of 2 images can be read; 0\.png: not readable"):
+    with pytest.raises(NotScored, match=r"none of 2 images can be read; 0\.png: not readable"):
         embed(judge, [folder / "0.png", folder / "7.png"])
 
 
@@ -77,10 +77,15 @@ def test_features_and_detections_are_made_once_and_kept(
     assert calls == [3]
     new("other images").features(judge)
     assert calls == [3, 3]
+    broken = ImageSet("esd", "coco", folder, [Job("0", "x", 0, 0), Job("1", "x", 0, 0)], "broken", tmp_path / "broken",
+                      [folder / "0.png", folder / "1.png"])  # fmt: skip
+    broken.features(judge)
+    broken.once("nudenet", "1", lambda: ["0.png: not readable", []])
+    assert not (tmp_path / "broken").exists()  # what is mended later is looked at again
     kept = next((tmp_path / "kept").glob("*.safetensors"))
     kept.write_bytes(kept.read_bytes()[:-8])  # torn
     assert np.array_equal(new("other images").features(judge), first)
-    assert calls == [3, 3, 3]
+    assert calls == [3, 3, 1, 3]
     made = []
     for version in ("1", "1", "2"):
         assert new().once("nudenet", version, lambda: made.append(1) or [[], [], []]) == [[], [], []]

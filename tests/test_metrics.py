@@ -18,7 +18,7 @@ from erasebench.generate import Job, write_png
 from erasebench.images import read_image
 from erasebench.metrics.fid import frechet_distance as mine
 from erasebench.metrics.fid import root
-from erasebench.metrics.kid import kernel_sums, squared_mmd
+from erasebench.metrics.kid import kernel_sums
 from erasebench.mini.judge import Judge
 from erasebench.mini.world import CONCEPTS, Scene, Thing, caption, render, scenes
 from erasebench.plan import Scoring
@@ -135,7 +135,7 @@ def test_nudenet_sees_a_face_stores_it_and_counts_what_it_cannot_read(tmp_path: 
 def test_a_rate_over_no_image_is_null() -> None:
     images = ImageSet("esd", "concept", Path(), [Job("p", "x", 0, 0)], "key")
     record = _aggregate(ImageScores([None]), images)
-    assert record["reason"] == "no image could be scored"
+    assert record["failure"] == record["reason"] == "no image could be scored: p-0.png"
     assert "value" not in record
 
 
@@ -201,19 +201,53 @@ def test_kid_replicates_leave_one_group_of_prompts_out(judge: Judge, world: tupl
     assert (len(score.replicates), len(fewer.replicates)) == (20, 20)
 
 
-def test_kid_takes_sets_of_different_sizes_and_is_unbiased() -> None:
-    rng = np.random.default_rng(0)
-    one = lambda x: np.zeros(len(x), int)  # noqa: E731
-    off = lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))  # noqa: E731
-    kernel = lambda a, b: (a @ b.T / 8 + 1) ** 3  # noqa: E731
-    found = []
+class _Features:
+    """A vision whose images are known by their files."""
+
+    name, revision, qualifier, unit_scale = "known", "1", "", False
+
+
+def known(features: np.ndarray, prompts: list[str], row: str = "esd") -> ImageSet:
+    """An image set without files whose features are given."""
+    jobs = [Job(prompt, prompt, k, 0) for k, prompt in enumerate(prompts)]
+    images = ImageSet(row, "coco", Path(row), jobs, f"{row} {features.sum()}")
+    images.features = lambda vision: features  # type: ignore[method-assign]
+    return images
+
+
+def test_kid_is_unbiased_with_several_images_of_a_prompt() -> None:
+    """Drawn and real images from one distribution, drawn ones in threes that resemble each other: 0 on average."""
+    rng, found, naive = np.random.default_rng(0), [], []
     for _ in range(300):
-        x, y = rng.standard_normal((30, 8)), rng.standard_normal((20, 8))
-        within = [kernel_sums(z, z, one(z), one(z)).sum() - np.trace(kernel(z, z)) for z in (x, y)]
-        value = squared_mmd(*within, kernel_sums(x, y, one(x), one(y)).sum(), 30, 20)
-        assert value == pytest.approx(off(kernel(x, x)) + off(kernel(y, y)) - 2 * kernel(x, y).mean())
-        found.append(value)
+        x = (rng.standard_normal((12, 1, 8)) + 0.1 * rng.standard_normal((12, 3, 8))).reshape(36, 8) / 1.01**0.5
+        y = rng.standard_normal((20, 8))
+        sides = known(x, [f"p{k // 3}" for k in range(36)]), known(y, [f"r{k}" for k in range(20)], "reference")
+        context = context_of(None, reference=sides[1], distance=_Features)
+        found.append(METRICS.load("kid").score(sides[0], context).value)
+        apart = known(x, [f"p{k}" for k in range(36)])
+        naive.append(METRICS.load("kid").score(apart, context).value)
     assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(300)
+    assert np.mean(naive) > 8 * np.std(naive) / np.sqrt(300)
+
+
+def test_kid_takes_sets_of_different_sizes() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((30, 8)), rng.standard_normal((20, 8))
+    kernel = lambda a, b: (a @ b.T / 8 + 1) ** 3  # noqa: E731
+    off = lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))  # noqa: E731
+    sides = known(x, [f"p{k}" for k in range(30)]), known(y, [f"r{k}" for k in range(20)], "reference")
+    value = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=_Features)).value
+    assert value == pytest.approx(off(kernel(x, x)) + off(kernel(y, y)) - 2 * kernel(x, y).mean())
+
+
+def test_kid_lives_through_a_group_without_readable_images() -> None:
+    rng = np.random.default_rng(0)
+    x, prompts = rng.standard_normal((40, 8)).astype(np.float32), [f"p{k}" for k in range(40)]
+    x[[19, 39]] = np.nan  # group 19
+    sides = known(x, prompts), known(rng.standard_normal((20, 8)), [f"r{k}" for k in range(20)], "reference")
+    score = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=_Features))
+    assert (score.n, len(score.replicates)) == (38, 20)
+    assert np.isfinite(score.replicates).all()
 
 
 @pytest.mark.parametrize("name", ["fid", "kid", "clip_score", "ssim"])

@@ -18,7 +18,7 @@ from erasebench.layout import RunFolder
 from erasebench.mini.judge import WEIGHTS, Judge, _with_shared_table
 from erasebench.plan import Generation, Plan
 from erasebench.runner import run
-from erasebench.scoring import NotApplicable
+from erasebench.scoring import NotScored
 from erasebench.sources import find_model
 from erasebench.vision import CleanFidInception, OpenClip
 
@@ -44,11 +44,12 @@ def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, mon
         metrics=["concept_rate", "fid", "ssim", "train_steps"], images=2, generation=Generation(steps=3),
     )  # fmt: skip
     folder = RunFolder(tmp_path / "run")
-    assert run(plan, folder, "cpu") == {}
+    failures = run(plan, folder, "cpu")
+    assert set(failures) == {f"score {row} {name}" for row in ("original", "uce") for name in ("concept_rate", "fid")}
     records = {path.name: json.loads(path.read_text()) for path in (tmp_path / "run" / "scores").iterdir()}
     assert records["uce.concept_rate.json"]["value"] is None
     assert "is not in the cache" in records["uce.concept_rate.json"]["reason"]
-    assert "/tmp/inception-2015-12-05.pt and could not be fetched" in records["uce.fid.json"]["reason"]
+    assert "can't be read from /tmp/inception-2015-12-05.pt" in records["uce.fid.json"]["reason"]
     assert -1 <= records["uce.ssim.json"]["value"] <= 1
     assert records["uce.ssim.json"]["n"] == 2
 
@@ -110,10 +111,10 @@ def test_feature_models_that_cannot_be_fetched_are_a_reason_not_a_crash(monkeypa
         raise URLError("no network")
 
     monkeypatch.setattr("cleanfid.features.build_feature_extractor", offline)
-    with pytest.raises(NotApplicable, match=r"/tmp/inception-2015-12-05\.pt"):
+    with pytest.raises(NotScored, match=r"/tmp/inception-2015-12-05\.pt"):
         CleanFidInception("cpu")
     monkeypatch.setattr("open_clip.create_model_and_transforms", offline)
-    with pytest.raises(NotApplicable, match="is not in the cache"):
+    with pytest.raises(NotScored, match="is not in the cache"):
         OpenClip("ViT-B-32-quickgelu/openai", "cpu")
 
 

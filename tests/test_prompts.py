@@ -99,7 +99,7 @@ def test_jobs_honour_what_a_prompt_says(i2p: str) -> None:
     assert [job.seed for job in jobs[:3]] == [1234567890123, 2, 3]
     assert jobs[3].seed == image_seed(7, "prompt-0", 1)
     assert jobs[4].seed == image_seed(8, "prompt-0", 0)
-    assert [(job.guidance, job.size) for job in jobs[:3]] == [(7.5, (512, 768)), (9.0, None), (None, None)]
+    assert [(job.guidance, job.size) for job in jobs[:3]] == [(7.5, (512, 768)), (9.0, (512, 512)), (None, None)]
     assert [job.run_seed for job in jobs] == [7] * 4 + [8] * 4
     assert plan_jobs(prompts, None, [0], native=64)[0].size == (64, 96)
     assert len(plan_jobs(prompts, None, [0])) == 3
@@ -118,9 +118,7 @@ def test_the_hash_covers_everything_that_images_depend_on(i2p: str) -> None:
 def test_coco_captions_as_csv_and_as_the_official_json(tmp_path: Path) -> None:
     path = tmp_path / "coco.csv"
     path.write_text("image_id,source,prompt,evaluation_seed\n000000203564,coco-30k,A bicycle.,41337\n")
-    assert read_prompts(str(path), 5) == (
-        Prompt("prompt-000000203564", "A bicycle.", 41337, reference="000000203564.jpg"),
-    )
+    assert read_prompts(str(path), 5) == (Prompt("prompt-000000203564", "A bicycle.", 41337, reference="000000203564"),)
     content = {
         "images": [{"id": 9, "file_name": "COCO_val2014_000000000009.jpg"}, {"id": 4, "file_name": "four.jpg"}],
         "annotations": [
@@ -154,11 +152,11 @@ def test_text_parquet_and_json_lines(tmp_path: Path) -> None:
     [
         ("a.csv", "id,caption\n1,x\n", "has no column 'prompt'; its columns are id, caption"),
         ("a.csv", "id,prompt\n1,x\n2,\n", "record 2 after the header: the prompt is empty"),
-        ("a.csv", "prompt,seed\nx,one\n", "'one' is no evaluation_seed"),
+        ("a.csv", "prompt,seed\nx,one\n", "seed 'one' is no number"),
         ("a.csv", "prompt,seed\nx,1.5\n", "the seed 1.5 is no whole number"),
-        ("a.csv", "prompt,seed\nx,-3\n", "'-3' is no evaluation_seed"),
-        ("a.csv", "prompt,guidance\nx,1e9\n", "'1e9' is no sd_guidance_scale from 0 to 100"),
-        ("a.csv", "prompt,width,height\nx,100000,512\n", "'100000' is no sd_image_width from 64 to 4096"),
+        ("a.csv", "prompt,seed\nx,-3\n", "seed '-3' is no number"),
+        ("a.csv", "prompt,guidance\nx,1e9\n", "guidance '1e9' is no number from 0 to 100"),
+        ("a.csv", "prompt,width,height\nx,100000,512\n", "width '100000' is no number from 64 to 4096"),
         ("a.csv", "prompt,width,height\nx,513,512\n", "513×512 is no multiple of 8"),
         ("a.csv", "prompt,case_number\nx,../../etc\n", "the id '../../etc' is not made of"),
         ("a.json", "[1, 2", "is not COCO's captions JSON"),
@@ -188,6 +186,19 @@ def test_sources_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("caf\xe9".encode("latin-1"))
     with pytest.raises(BenchError, match="can't be read as UTF-8"):
         prompt_set("concept", str(tmp_path / "latin.txt"), concept, 9)
+
+
+def test_an_index_without_a_name_odd_paths_and_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "mine [1].csv"
+    path.write_text(",prompt,seed\n0,12,1e5\n1,a cat,9007199254740993\n")
+    assert [(p.text, p.seed) for p in read_prompts(str(path), None)] == [("12", 100_000), ("a cat", 9007199254740993)]
+
+
+def test_errors_name_the_files_record_whatever_the_category(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("prompt,categories,seed\nx,violence,1\ny,sexual,two\n")
+    with pytest.raises(BenchError, match="record 2 after the header"):
+        read_prompts(str(path), None, "sexual")
 
 
 def test_two_captions_of_one_image_have_two_ids(tmp_path: Path) -> None:

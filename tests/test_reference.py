@@ -15,7 +15,7 @@ from erasebench.mini.judge import Judge
 from erasebench.mini.world import render, scenes
 from erasebench.reference import extract_all, open_reference, prepare_reference
 from erasebench.registry import METRICS
-from erasebench.scoring import NotApplicable
+from erasebench.scoring import NotScored
 from erasebench.vision import CleanFidInception
 
 
@@ -39,7 +39,7 @@ def coco(tmp_path: Path) -> tuple[Path, str]:
 def test_captions_find_their_images(coco: tuple[Path, str], tmp_path: Path, judge: Judge) -> None:
     images, captions = coco
     index = prepare_reference(images, captions, None, tmp_path / "reference")
-    assert index["missing"] == ["000000000001.jpg"]
+    assert index["missing"] == ["000000000001"]
     assert [text.split(":")[0] for text in index["unreadable"]] == ["COCO_val2014_000000000002.jpg"]
     reference = open_reference(tmp_path / "reference")
     assert [path.name for path in reference.files] == [f"COCO_val2014_{900 - k:012d}.jpg" for k in range(6)]
@@ -55,7 +55,7 @@ def test_features_are_kept_and_need_no_images_again(coco: tuple[Path, str], tmp_
     prepare_reference(images, captions, 4, folder)
 
     def absent() -> None:
-        raise NotApplicable("no weights")
+        raise NotScored("no weights")
 
     lines = extract_all(folder, [lambda: judge, absent])
     assert lines == ["embedded judge: 4 images × 128 features", "left out: no weights"]
@@ -78,6 +78,24 @@ def test_wrong_references_say_what_to_do(coco: tuple[Path, str], tmp_path: Path)
         prepare_reference(tmp_path / "empty", captions, None, tmp_path / "r")
     with pytest.raises(BenchError, match="neither a folder of images nor one made by"):
         open_reference(tmp_path / "empty")
+
+
+def test_images_are_never_guessed(tmp_path: Path) -> None:
+    """Another number in the table, another folder, another prefix: missing or an error, not the wrong image."""
+    images = tmp_path / "images"
+    for name in ("a/1.png", "b/1.png", "b/dog_2.png", "139.png", "COCO_203564.png"):
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32)).save(images / name)
+
+    def paired(text: str) -> tuple[list[str], list[str]]:
+        (tmp_path / "captions.csv").write_text(text)
+        index = prepare_reference(images, str(tmp_path / "captions.csv"), None, tmp_path / "reference")
+        return [entry["file"] for entry in index["captions"]], index["missing"]
+
+    assert paired("case_number,image_id,prompt\n139,000000203564,x\n") == (["COCO_203564.png"], [])
+    assert paired("file_name,prompt\na/1.png,x\nb/1.png,y\ncat_2.png,z\n") == (["a/1.png", "b/1.png"], ["cat_2.png"])
+    with pytest.raises(BenchError, match=r"1\.png and .*1\.png could be the image"):
+        paired("file_name,prompt\n1.png,x\n")
 
 
 class _Layers(torch.nn.Module):

@@ -83,6 +83,7 @@ def test_mcnemar_is_the_exact_binomial_test() -> None:
     a = [1.0] * 12 + [0.0] * 3 + [1.0] * 5
     b = [0.0] * 12 + [1.0] * 3 + [1.0] * 5
     found = paired_difference(a, b, [str(k) for k in range(20)])
+    assert found is not None
     assert found.test == "McNemar, exact"
     assert found.p == pytest.approx(binomtest(12, 15).pvalue)
     assert (found.value, found.n) == (pytest.approx(9 / 20), 20)
@@ -108,6 +109,10 @@ def test_paired_tests_seldom_see_what_is_not_there() -> None:
         a, b = rng.standard_normal((2, 50))
         alarms += paired_difference(list(a), list(b), [str(k) for k in range(50)]).p < 0.05
     assert binomtest(alarms, 200, 0.05).pvalue > 1e-3
+
+
+def test_a_few_prompts_say_nothing() -> None:
+    assert paired_difference([1.0, 0.9], [0.8, 0.8], ["p", "p"]) is None
 
 
 def test_a_jackknife_of_means_has_the_standard_error_of_the_mean() -> None:

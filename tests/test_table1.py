@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_tables import record
+from test_tables import PROMPTS, record
 
 from erasebench.layout import RunFolder
 from erasebench.plan import load_plan
@@ -48,7 +48,7 @@ def test_measured_stands_beside_published(tmp_path: Path, model: str) -> None:
             shown = record(row, metric, None if value is None else value + 0.125, column.heading.better, **extra)
             write_json(folder.score(row, metric), shown)
     write_text(folder.plan, plan.to_yaml())
-    prompts = {"coco": {"source": "coco_30k.csv", "hash": "abc", "size": 30000}}
+    prompts = {"coco": PROMPTS | {"source": "coco_30k.csv", "size": 30000}}
     labels = {row: row.title() for row in table.rows}
     write_json(folder.status, {"rows": list(table.rows), "labels": labels, "prompts": prompts})
     view = write_table1(folder)

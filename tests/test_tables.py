@@ -20,7 +20,7 @@ from erasebench.tables import Heading, footnotes, leaderboard, places, read_scor
 PLAN = Plan(methods=["esd", "sdd", "uce"], metrics=["concept_rate", "ssim", "train_steps"], images=4, seeds=[0, 1])
 ROWS = ("original", "esd", "sdd", "uce", "reference")
 LABELS = {"original": "Original", "esd": "ESD", "sdd": "SDD", "uce": "UCE & co", "reference": "Real images"}
-FORMS = (markdown, latex, html)
+PROMPTS = {"source": "built in: direct", "hash": "abc", "size": 40, "own_seed": 0, "own_guidance": 0, "own_size": 0}
 
 
 def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> RunFolder:
         lost = ["a.png: missing"] if row == "uce" else []
         write_json(run.score(row, "ssim"), record(row, "ssim", value, "higher", reason=reason, unscored=lost))
     write_json(run.score("esd", "train_steps"), record("esd", "train_steps", 100, "lower"))
-    write_json(run.status, {"prompts": {"concept": {"source": "built in: direct", "hash": "abc", "size": 4}}})
+    write_json(run.status, {"prompts": {"concept": PROMPTS}})
     return run
 
 
@@ -125,10 +125,10 @@ def test_marks_and_rules(folder: RunFolder) -> None:
 
 def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:
     scores = read_scores(folder, ROWS, PLAN.metrics)
-    prompts = {"concept": {"source": "built in: direct", "hash": "abc", "size": 40}}
+    prompts = {"concept": PROMPTS | {"own_seed": 7}}
     notes = "\n".join(footnotes(scores, PLAN, prompts))
     for text in ("1 images unscored, such as a.png: missing", "too small", "a judge", "DDIM 25 steps, guidance 5",
-                 "built in: direct, 40 prompts, hash abc", "run seeds 0 1"):  # fmt: skip
+                 "built in: direct, 40 prompts, 7 with their own seed, hash abc", "run seeds 0 1"):  # fmt: skip
         assert text in notes
     assert "Protocol" not in notes
 

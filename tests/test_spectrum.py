@@ -1,0 +1,288 @@
+"""The sensitivity spectrum: scores by the shortest code, shortcuts against the plain path, resume, vocabularies."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from erasebench.errors import BenchError
+from erasebench.full_size import new_unet
+from erasebench.layout import RunFolder
+from erasebench.models import TextToImage
+from erasebench.patch import Patch, attached, snapshot
+from erasebench.plan import Generation, Plan
+from erasebench.prompts.concepts import get_concept
+from erasebench.runner import run
+from erasebench.spectrum.command import named_concepts, run_image_spectrum, run_spectrum
+from erasebench.spectrum.draws import SAMPLER_STEPS, levels, shared_draws
+from erasebench.spectrum.forward import can_share, predict_for_texts
+from erasebench.spectrum.scan import Erased, scan
+from erasebench.spectrum.summary import concept_table, correlations, named_table
+from erasebench.spectrum.vocabulary import Vocabulary, clip_vocabulary, read_vocabulary
+
+
+@pytest.fixture(scope="module")
+def words(mini: TextToImage) -> Vocabulary:
+    return clip_vocabulary(mini.tokenizer)
+
+
+def noisy(model: TextToImage, seed: int, size: float = 0.05) -> Patch:
+    """Changed cross-attention weights."""
+    generator = torch.Generator().manual_seed(seed)
+    state = {name: value for name, value in model.unet.state_dict().items() if "attn2.to_k" in name}
+    return {name: value + size * torch.randn(value.shape, generator=generator) for name, value in state.items()}
+
+
+def erased(model: TextToImage, name: str = "esd", seed: int = 1) -> Erased:
+    return Erased(name, f"key {seed}", lambda: noisy(model, seed))
+
+
+def some(words: Vocabulary, count: int = 24) -> Vocabulary:
+    return words.only(np.random.default_rng(0).choice(len(words), count, replace=False).tolist(), "some")
+
+
+def test_the_vocabulary_is_the_tokenizers(mini: TextToImage, words: Vocabulary) -> None:
+    tokenizer = mini.tokenizer
+    assert len(words) == 49_408 - 2
+    assert list(words.ids) == sorted(words.ids)
+    assert not set(words.ids) & set(tokenizer.all_special_ids)
+    assert not any("</w>" in text for text in words.texts)
+    for k in np.random.default_rng(1).choice(len(words), 300, replace=False):
+        assert words.texts[k] == tokenizer.decode([words.ids[k]]).strip() or "\ufffd" in words.texts[k]
+        if words.is_word[k]:
+            assert tokenizer(words.texts[k]).input_ids[1:-1] == [words.ids[k]]
+    assert sum(words.is_word) == 33_020  # 32,875 of them in the Latin alphabet
+    assert sum(w and text.isascii() for w, text in zip(words.is_word, words.texts, strict=True)) == 32_875
+    assert "cat" in words.only([k for k in range(len(words)) if words.is_word[k]], "words").texts
+
+
+def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
+    chosen = some(words)
+    found = scan(mini, [erased(mini)], chosen, tmp_path, draws=3, seed=5, batch_size=7).differences["esd"]
+    draws = shared_draws(mini, 3, 5)
+    for k, text in enumerate(chosen.texts):
+        context = mini.encode([text])
+        for j, draw in enumerate(draws):
+            with torch.no_grad():
+                before = mini.unet(draw.z, draw.t, context).sample
+                with attached(mini.unet, noisy(mini, 1)):
+                    after = mini.unet(draw.z, draw.t, context).sample
+            assert found[k, j] == pytest.approx(float(((after - before) ** 2).mean()), rel=1e-3, abs=1e-12)
+
+
+def test_the_draws_lie_at_several_exact_levels(mini: TextToImage) -> None:
+    assert levels(4) == [6, 18, 31, 43]
+    draws = shared_draws(mini, 4, 0)
+    assert [draw.t for draw in draws] == [mini.timesteps(SAMPLER_STEPS)[k] for k in levels(4)]
+    again = shared_draws(mini, 4, 0)
+    assert all(torch.equal(a.z, b.z) for a, b in zip(draws, again, strict=True))
+    assert not torch.equal(draws[0].z, shared_draws(mini, 4, 1)[0].z)
+
+
+def test_the_shared_part_changes_no_prediction(mini: TextToImage) -> None:
+    z, contexts = mini.noise([3]), mini.encode(["a cat", "a red bus", "", "naïve 🙂"])
+    for t in (981, 500, 1):
+        with torch.no_grad():
+            plain = mini.unet(z.expand(4, -1, -1, -1), t, contexts).sample
+            assert torch.allclose(predict_for_texts(mini.unet, z, t, contexts), plain, atol=1e-5)
+
+
+def test_stable_diffusions_unet_has_the_form_that_is_shared() -> None:
+    """A narrow one, of the full one's block types."""
+    full = new_unet().config
+    config = {**full, "block_out_channels": (32, 64, 64, 64), "cross_attention_dim": 16, "sample_size": 16}
+    torch.manual_seed(0)
+    unet = type(new_unet()).from_config({**config, "attention_head_dim": 8}).eval()
+    assert can_share(unet)
+    z, contexts = torch.randn(1, 4, 16, 16), torch.randn(3, 77, 16)
+    with torch.no_grad():
+        plain = unet(z.expand(3, -1, -1, -1), 321, contexts).sample
+        assert torch.allclose(predict_for_texts(unet, z, 321, contexts), plain, atol=1e-5)
+
+
+def test_another_form_takes_the_plain_path(mini: TextToImage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erasebench.spectrum.forward.can_share", lambda unet: False)
+    z, contexts = mini.noise([3]), mini.encode(["a cat", "a bus"])
+    with torch.no_grad():
+        plain = mini.unet(z.expand(2, -1, -1, -1), 500, contexts).sample
+        assert torch.equal(predict_for_texts(mini.unet, z, 500, contexts), plain)
+
+
+def test_batch_size_and_blocks_change_no_score(
+    mini: TextToImage, words: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = some(words)
+    whole = scan(mini, [erased(mini)], chosen, tmp_path / "a", draws=2, batch_size=24)
+    monkeypatch.setattr("erasebench.spectrum.scan.BLOCK", 5)
+    parts = scan(mini, [erased(mini)], chosen, tmp_path / "b", draws=2, batch_size=2)
+    assert np.allclose(whole.differences["esd"], parts.differences["esd"], rtol=1e-4)
+    assert np.allclose(whole.embeddings, parts.embeddings, atol=1e-5)
+
+
+def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
+    mini: TextToImage, words: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("erasebench.spectrum.scan.BLOCK", 8)
+    chosen = some(words)
+
+    def forwards(work: Callable[[], object]) -> int:
+        before = mini.forwards.without_gradient
+        work()
+        return mini.forwards.without_gradient - before - drawing
+
+    before = mini.forwards.without_gradient
+    shared_draws(mini, 2, 0)
+    drawing = mini.forwards.without_gradient - before
+
+    class Stop(Exception):
+        pass
+
+    def stop(count: int, text: str) -> None:
+        if count == 2 * 8 * 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        scan(mini, [erased(mini)], chosen, tmp_path, 2, report=stop)
+    assert forwards(lambda: scan(mini, [erased(mini)], chosen, tmp_path, 2)) == 2 * 16 * 2
+    both = [erased(mini), erased(mini, "sdd", 2)]
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 24 * 2
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 0
+    resumed = scan(mini, both, chosen, tmp_path, 2).differences
+    straight = scan(mini, both, chosen, tmp_path / "straight", 2).differences
+    assert all(np.array_equal(resumed[name], straight[name]) for name in straight)
+    torn = next((tmp_path / "sdd").iterdir())
+    torn.write_bytes(torn.read_bytes()[:40])
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 8 * 2
+    changed = [erased(mini, "esd", 3)]  # other weights under the same name
+    assert forwards(lambda: scan(mini, changed, chosen, tmp_path, 2)) == 24 * 2
+
+
+def test_a_scan_leaves_the_model_as_it_was(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
+    before = snapshot(mini.unet)
+    scan(mini, [erased(mini)], some(words, 4), tmp_path, 1)
+    assert all(torch.equal(before[name], value) for name, value in mini.unet.state_dict().items())
+
+
+def test_an_unchanged_model_scores_zero_and_a_larger_change_lower(
+    mini: TextToImage, words: Vocabulary, tmp_path: Path
+) -> None:
+    models = [
+        Erased("none", "0", dict),
+        *(Erased(f"by {s}", str(s), lambda s=s: noisy(mini, 1, s)) for s in (0.02, 0.1)),
+    ]
+    spectrum = scan(mini, models, some(words, 8), tmp_path, 2)
+    scores = {name: concept_table(spectrum, name)["score"] for name in spectrum.differences}
+    assert (scores["none"] == 0).all()
+    assert (scores["by 0.02"] > scores["by 0.1"]).all()
+
+
+def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
+    spectrum = scan(mini, [erased(mini), erased(mini, "sdd", 2)], some(words), tmp_path, 3)
+    table = concept_table(spectrum, "esd")
+    assert list(table) == ["concept", "token_id", "is_word", "score", "standard_error", "rank"]
+    assert table.loc[table["rank"] == 1, "score"].iloc[0] == table["score"].min()
+    expected = -spectrum.differences["esd"].mean(1)
+    assert np.allclose(table["score"], expected)
+    assert np.allclose(table["standard_error"], spectrum.differences["esd"].std(1, ddof=1) / 3**0.5)
+    named, kinds = named_concepts(get_concept("nudity"))
+    assert (kinds["nudity"], kinds["woman"], kinds["bamboo"], kinds[""]) == (
+        "erased",
+        "related",
+        "unrelated",
+        "neutral",
+    )
+    placed = named_table(spectrum, scan(mini, [erased(mini)], named, tmp_path, 3), "esd", kinds)
+    first = placed.iloc[0]
+    assert first["rank"] == 1 + (table["score"] < first["score"]).sum()
+    assert placed["percentile"].between(0, 100).all()
+    square = correlations(spectrum, ["esd", "sdd"]).set_index("row")
+    ranks = [concept_table(spectrum, name)["score"].rank() for name in ("esd", "sdd")]
+    assert square.loc["esd", "sdd"] == pytest.approx(np.corrcoef(*ranks)[0, 1])
+    assert square.loc["esd", "esd"] == 1
+
+
+def test_a_file_with_duplicates_blanks_long_entries_and_emoji(mini: TextToImage, tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text(f"cat\n\n  dog \ncat\n🙂 smile\n{'word ' * 100}\nnaïve\n")
+    found = read_vocabulary(str(path), mini.tokenizer)
+    assert found.texts[:3] == ("cat", "dog", "🙂 smile")
+    assert found.ids == (1, 3, 5, 6, 7)
+    assert found.is_word == (True, True, False, False, True)
+    assert "1 entries stand there twice" in found.remark
+    assert "1 entries are longer than 77 tokens and are cut: word word" in found.remark
+    spectrum = scan(mini, [erased(mini)], found, tmp_path / "blocks", 1)
+    assert np.isfinite(spectrum.differences["esd"]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.txt", "\n \n", "holds no concept"),
+        ("a.csv", "id,text\n1,x\n", "none of the columns concept, word, prompt; it has id, text"),
+        ("absent.txt", None, "a file that exists"),
+    ],
+)
+def test_wrong_vocabularies(mini: TextToImage, tmp_path: Path, name: str, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(BenchError, match=message):
+        read_vocabulary(str(tmp_path / name), mini.tokenizer)
+
+
+def test_a_column_of_words(mini: TextToImage, tmp_path: Path) -> None:
+    path = tmp_path / "words.csv"
+    path.write_text("word\na\nnull\nNA\n")
+    assert read_vocabulary(str(path), mini.tokenizer).texts == ("a", "null", "NA")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("spectrum") / "run")
+    plan = Plan(methods=["uce", "time"], metrics=["concept_rate"], images=1, generation=Generation(steps=2))
+    run(plan, folder, "cpu")
+    return folder
+
+
+def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
+    files = run_spectrum(finished, [], "words", 2, 40, 0, 32, "cpu", csv=True)
+    names = {file.name for file in files}
+    tables = {f"{row}.{suffix}" for row in ("uce", "time") for suffix in ("parquet", "csv", "json")}
+    assert names == {*tables, "correlations.csv", "spectrum.png"}
+    target = finished.root / "spectrum"
+    table = pd.read_parquet(target / "uce.parquet")
+    assert len(table) == 40
+    assert table["is_word"].all()
+    told = json.loads((target / "uce.json").read_text())
+    places = {entry["concept"]: entry for entry in told["named"]}
+    assert places["nudity"]["rank"] == 1
+    assert {"", "a photo", "woman", "bamboo"} <= set(places)
+    assert (told["draws"], told["vocabulary"], told["words"]) == (2, "words", 40)
+    with Image.open(target / "spectrum.png") as picture:
+        assert picture.size[0] > picture.size[1]
+    before = [file.read_bytes() for file in files if file.suffix != ".png"]
+    run_spectrum(finished, ["uce", "time"], "words", 2, 40, 0, 32, "cpu", csv=True)
+    assert before == [file.read_bytes() for file in files if file.suffix != ".png"]
+
+
+def test_images_of_the_same_seed_are_compared(finished: RunFolder, tmp_path: Path) -> None:
+    path = tmp_path / "few.txt"
+    path.write_text("nudity\ncat\n")
+    files = run_image_spectrum(finished, ["uce"], str(path), 2, None, 0, 8, "cpu")
+    assert [file.name for file in files] == ["uce.images.csv", "uce.images.png"]
+    table = pd.read_csv(files[0]).set_index("concept")
+    assert (table["n"] == 2).all()
+    assert table["score"].between(-1, 1).all()
+    with pytest.raises(BenchError, match="at most 500 concepts"):
+        run_image_spectrum(finished, ["uce"], "words", 2, 501, 0, 8, "cpu")
+
+
+def test_wrong_rows_and_seeds_say_so(finished: RunFolder) -> None:
+    with pytest.raises(BenchError, match=r"unknown row 'esd'"):
+        run_spectrum(finished, ["esd"], "words", 1, 4, 0, 8, "cpu", csv=False)
+    with pytest.raises(BenchError, match="the run has the seeds 0"):
+        run_spectrum(finished, ["uce"], "words", 1, 4, 3, 8, "cpu", csv=False)
