@@ -67,7 +67,8 @@ def compare(folder: RunFolder, plan: Plan, a: str, b: str) -> pd.DataFrame:
         lines.append(line)
     if not lines:
         raise BenchError(f"compare: {a!r} and {b!r} have no score in common.")
-    return pd.DataFrame(lines)
+    columns = ["metric", "label", a, b, "difference", "low", "high", "p", "n", "test", "better"]
+    return pd.DataFrame(lines, columns=columns)
 
 
 def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> Difference | None:

@@ -34,6 +34,11 @@ class RunFolder:
         return self.root / "patches" / row / f"seed-{seed}.checkpoint"
 
     @property
+    def spectrum(self) -> Path:
+        """What a spectrum's models predicted, block by block."""
+        return self.root / "spectrum" / "blocks"
+
+    @property
     def cache(self) -> Path:
         """Tensors that trainings share."""
         return self.root / "cache"

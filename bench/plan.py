@@ -79,6 +79,18 @@ class Scoring(_Strict):
     clip: str = "judge"
 
 
+class SpectrumSettings(_Strict):
+    """Over which words the metric `spectrum` is taken.
+
+    Attributes:
+        words: the first so many of the CLIP vocabulary's whole words.
+        draws: shared latents, each at its own noise level.
+    """
+
+    words: Annotated[int, Field(ge=1)] = 1024
+    draws: Annotated[int, Field(ge=1)] = 4
+
+
 # By model family: what a plan means where it does not say.
 DEFAULT_PROMPTS = {
     "mini": {"concept": "direct", "coco": "world", "objects": "others"},
@@ -124,6 +136,7 @@ class Plan(_Strict):
         snapshots: training steps at which concept rate and SSIM are scored too.
         settings: overrides of methods' configurations, by method name.
         scoring: detector classes, thresholds, CLIP model.
+        spectrum: how many words and draws the metric `spectrum` takes.
         reference: real images for FID and KID: a folder of images, or one that `bench reference` made; None for the
             embedded world's renders.
         protocol: the preset that was asked for; `bench list protocols`.
@@ -144,6 +157,7 @@ class Plan(_Strict):
     settings: dict[str, dict[str, Any]] = {}
     prompts: dict[Literal["concept", "coco", "objects"], Annotated[Prompts, BeforeValidator(_by_name)]] = {}
     scoring: Scoring = Scoring()
+    spectrum: SpectrumSettings = SpectrumSettings()
     reference: str | None = None
     protocol: str | None = None
     training: Training = Training()
@@ -309,6 +323,7 @@ def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[st
     if detail["type"] == "extra_forbidden":
         inner: dict[str, type[_Strict]] = {
             "generation": Generation, "training": Training, "variants": Variant, "scoring": Scoring, "prompts": Prompts,
+            "spectrum": SpectrumSettings,
         }  # fmt: skip
         fields = inner.get(str(location[0]) if len(location) > 1 else "", Plan).model_fields
         return f"{place}: {unknown('key', str(location[-1]), fields, 'bench list plans')} Allowed: {', '.join(fields)}."
@@ -336,7 +351,7 @@ def _line(node: yaml.Node | None, location: list[Any]) -> int | None:
 def _resolve(plan: Plan) -> Plan:
     """Replace `all`, `every` and aliases, and check every name."""
     methods = resolve_methods(plan.methods)
-    metrics = _expand(plan.metrics, {"all": METRICS.names()}, METRICS)
+    metrics = _expand(plan.metrics, {"all": METRICS.usual()}, METRICS)
     if not methods and not plan.variants:
         raise BenchError("methods: none is named, and there are no variants. `bench list methods` shows them all.")
     variants = {}

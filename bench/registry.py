@@ -36,9 +36,10 @@ class Entry:
 class Registry:
     """The functions with a decorator of this kind ("method" or "metric")."""
 
-    def __init__(self, kind: str, first: tuple[str, ...] = ()) -> None:
+    def __init__(self, kind: str, first: tuple[str, ...] = (), dear: tuple[str, ...] = ()) -> None:
         self.kind = kind
         self.first = first
+        self.dear = dear  # what is not meant by "all"
         self.package = f"erasebench.{kind}s"
 
     @cache  # noqa: B019  (the two registries live as long as the process)
@@ -58,6 +59,10 @@ class Registry:
         """All names: the ones that tables show first, then the others by file."""
         entries = self.entries()
         return [name for name in self.first if name in entries] + [name for name in entries if name not in self.first]
+
+    def usual(self) -> list[str]:
+        """All names but those that cost too much to be meant by "all"."""
+        return [name for name in self.names() if name not in self.dear]
 
     def aliases(self) -> dict[str, str]:
         """Registered names by their aliases."""
@@ -112,5 +117,7 @@ def _aliases(decorator: ast.expr) -> tuple[str, ...]:
 PAPERS = ("all-but-one", "esd", "sdd", "ablating", "forget-me-not", "adversarial-preservation")
 METHODS = Registry("method", first=PAPERS)
 METRICS = Registry(
-    "metric", first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim")
+    "metric",
+    first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim"),
+    dear=("spectrum",),
 )

@@ -6,7 +6,7 @@ import datetime
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from .tables import FORMATS, write_tables
 from .timeline import write_timeline
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .cells import Cells
     from .models import TextToImage
     from .scoring import ImageSet, ScoringContext, Vision
@@ -281,8 +283,29 @@ class _Run:
             distance=self._distance,
             costs=costs,
             scoring=self.plan.scoring,
-            versions=self.cells.versions,
+            versions=self.cells.versions | (self._weights(row) if prompts is None else {}),
+            spectrum=partial(self._spectrum, row) if row in self.plan.rows else None,
         )
+
+    def _weights(self, row: str) -> dict[str, str]:
+        """What a metric that looks at the weights themselves depends on."""
+        keys = [e.key(self.source.revision, self.device) for e in self.cells.erasures if e.row == row]
+        return {"weights": " ".join(keys), "spectrum": str(self.plan.spectrum), "precision": self.precision}
+
+    def _spectrum(self, row: str) -> np.ndarray:
+        """What a row's first erasure changed in the predictions for words, (words, draws)."""
+        from .patch import load_patch
+        from .spectrum.scan import Erased, scan
+        from .spectrum.vocabulary import read_vocabulary
+
+        model, wanted = self._generation_model(), self.plan.spectrum
+        erasure = next(erasure for erasure in self.cells.erasures if erasure.row == row)
+        seed = erasure.task.seed
+        key = erasure.key(self.source.revision, self.device)
+        erased = Erased(row, key, partial(load_patch, self.folder.patch(row, seed)))
+        words = read_vocabulary("words", model.tokenizer).first(wanted.words)
+        batch = self.plan.generation.batch_size
+        return scan(model, [erased], words, self.folder.spectrum, wanted.draws, seed, batch).differences[row]
 
     @cache  # noqa: B019  (one run an object)
     def _judge(self) -> Any:

@@ -235,6 +235,7 @@ class ScoringContext:
         costs: one training cost for each seed; empty for rows that train nothing.
         scoring: the plan's detector classes and thresholds.
         versions: of the packages and weights that scores depend on.
+        spectrum: for an erased model, the mean squared changes of predictions, (words, draws); None for others.
     """
 
     concept: Concept
@@ -247,6 +248,7 @@ class ScoringContext:
     costs: Sequence[dict[str, Any]]
     scoring: Scoring
     versions: Mapping[str, str] = field(default_factory=dict)
+    spectrum: Callable[[], np.ndarray] | None = None
 
     def distributions(self, images: ImageSet) -> Distributions:
         """Features of these images and of the real ones.
@@ -292,6 +294,7 @@ class Metric:
         digits: decimals in tables.
         with_reference: whether the row of real images has a value.
         version: raise it when the definition changes; it is part of the cache key.
+        is_cost: whether it is a cost, which tables set apart and do not rank.
     """
 
     label: str
@@ -301,6 +304,7 @@ class Metric:
     digits: int = 3
     with_reference: bool = False
     version: int = 1
+    is_cost: bool = False
 
 
 def metric(
@@ -310,10 +314,12 @@ def metric(
     digits: int = 3,
     with_reference: bool = False,
     version: int = 1,
+    is_cost: bool | None = None,
 ) -> Callable[[ScoreFunction], Metric]:
-    """Register a function as a metric under its own name."""
+    """Register a function as a metric under its own name; one that scores the training is a cost unless told."""
 
     def register(score: ScoreFunction) -> Metric:
-        return Metric(label, better, prompts, score, digits, with_reference, version)
+        cost = prompts is None if is_cost is None else is_cost
+        return Metric(label, better, prompts, score, digits, with_reference, version, cost)
 
     return register

@@ -203,7 +203,7 @@ def score(
     record: dict[str, Any] = {
         "key": key, "failure": "", "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
         "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": [],
-        "digits": metric.digits, "is_cost": metric.prompts is None, "note": "", "qualifier": "", "reason": "",
+        "digits": metric.digits, "is_cost": metric.is_cost, "note": "", "qualifier": "", "reason": "",
     }  # fmt: skip
     try:
         if context.row == REFERENCE and not metric.with_reference:

@@ -60,7 +60,7 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
     assert status["provenance"]["packages"]["torch"]
     with (finished / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    metrics = [f"{name}{side}" for name in METRICS.names() for side in ("", "_low", "_high", "_n", "_seed_sd")]
+    metrics = [f"{name}{side}" for name in METRICS.usual() for side in ("", "_low", "_high", "_n", "_seed_sd")]
     assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", *metrics]
     assert [line["row"] for line in lines] == ["original", "esd", "uce", "reference"]
     assert {line["concept_rate_n"] for line in lines} == {"6", "0"}
@@ -87,7 +87,10 @@ def test_rows_of_a_run_are_compared(finished: Path, tmp_path: Path) -> None:
     with (tmp_path / "esd-uce.csv").open(newline="") as file:
         lines = {line["metric"]: line for line in csv.DictReader(file)}
     assert lines["ssim"]["n"] == "6"
-    assert float(lines["ssim"]["low"]) <= float(lines["ssim"]["difference"]) <= float(lines["ssim"]["high"])
+    assert float(lines["ssim"]["difference"]) == pytest.approx(
+        float(lines["ssim"]["esd"]) - float(lines["ssim"]["uce"])
+    )
+    assert (lines["ssim"]["p"], lines["ssim"]["test"]) == ("", "none: too few prompts in common")  # 3 prompts
     assert "Did you mean 'esd'" in bench("compare", str(finished), "esdd", "uce").stderr
 
 
@@ -330,7 +333,8 @@ def test_lists_and_help_import_no_torch(what: str) -> None:
     "command",
     [
         "run", "table", "compare", "nudenet", "table1", "reference", "tune", "list", "export", "new", "check",
-        "speed generation", "speed training", "speed scoring", "mini train", "mini evaluate", "mini world",
+        "speed generation", "speed training", "speed scoring", "speed spectrum", "spectrum", "mini train",
+        "mini evaluate", "mini world",
     ],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:

@@ -42,6 +42,7 @@ def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = Non
     given = {
         "concept": get_concept(concept, kind), "row": "esd", "original": None, "reference": None, "judge": judge,
         "clip": lambda: judge, "distance": lambda: judge, "costs": [COST], "scoring": Scoring(clip="judge"),
+        "spectrum": lambda: np.full((5, 2), 1e-3),
     }  # fmt: skip
     return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
 
@@ -72,7 +73,7 @@ def test_every_metric_scores_or_says_why_not(name: str, judge: Judge, world: tup
     assert metric.score.__doc__
     if isinstance(result, SetScore):
         assert np.isfinite(result.value)
-        assert result.n == (len(drawn.jobs) if metric.prompts else 1)
+        assert result.n == (len(drawn.jobs) if metric.prompts else 5 if name == "spectrum" else 1)
     else:
         assert isinstance(result, ImageScores)
         assert len(result.values) == len(drawn.jobs)

@@ -31,10 +31,12 @@ def words(mini: TextToImage) -> Vocabulary:
     return clip_vocabulary(mini.tokenizer)
 
 
-def noisy(model: TextToImage, seed: int, size: float = 0.05) -> Patch:
+def noisy(model: TextToImage, seed: int, size: float = 0.5) -> Patch:
     """Changed cross-attention weights."""
     generator = torch.Generator().manual_seed(seed)
-    state = {name: value for name, value in model.unet.state_dict().items() if "attn2.to_k" in name}
+    state = {
+        name: value for name, value in model.unet.state_dict().items() if "attn2.to_k" in name or "attn2.to_v" in name
+    }
     return {name: value + size * torch.randn(value.shape, generator=generator) for name, value in state.items()}
 
 
@@ -72,7 +74,7 @@ def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabul
                 before = mini.unet(draw.z, draw.t, context).sample
                 with attached(mini.unet, noisy(mini, 1)):
                     after = mini.unet(draw.z, draw.t, context).sample
-            assert found[k, j] == pytest.approx(float(((after - before) ** 2).mean()), rel=1e-3, abs=1e-12)
+            assert found[k, j] == pytest.approx(float(((after - before) ** 2).mean()), rel=1e-4)
 
 
 def test_the_draws_lie_at_several_exact_levels(mini: TextToImage) -> None:
@@ -173,12 +175,12 @@ def test_an_unchanged_model_scores_zero_and_a_larger_change_lower(
 ) -> None:
     models = [
         Erased("none", "0", dict),
-        *(Erased(f"by {s}", str(s), lambda s=s: noisy(mini, 1, s)) for s in (0.02, 0.1)),
+        *(Erased(f"by {s}", str(s), lambda s=s: noisy(mini, 1, s)) for s in (0.1, 0.5)),
     ]
     spectrum = scan(mini, models, some(words, 8), tmp_path, 2)
     scores = {name: concept_table(spectrum, name)["score"] for name in spectrum.differences}
     assert (scores["none"] == 0).all()
-    assert (scores["by 0.02"] > scores["by 0.1"]).all()
+    assert (scores["by 0.1"] > scores["by 0.5"]).all()
 
 
 def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def compare(
         head = heads[line["metric"]]
         shown = [Cell(head.shown(line.get(key))) for key in (first, second, "difference", "low", "high")]
         p = line.get("p")
-        rows.append((head.with_arrow, [*shown, Cell("—" if p != p or p is None else f"{p:.2g}"), Cell(str(line["n"]))]))
+        rows.append((head.with_arrow, [*shown, Cell("—" if p is None or p != p else f"{p:.2g}"), Cell(str(line["n"]))]))
     columns = [Column(name) for name in (first, second, "difference", "low", "high", "p", "n")]
     terminal().print(terminal_table(f"{first} − {second}, 95 % intervals", Sheet("", columns, [rows], [])))
     for test, part in result.groupby("test", sort=False):

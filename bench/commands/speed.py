@@ -70,3 +70,23 @@ def speed_scoring(
 
     for line in measure_scoring(model, choose_device(device), images):
         typer.echo(line)
+
+
+@app.command("spectrum")
+def speed_spectrum(
+    model: Annotated[str, typer.Option(help="As for `bench run`; sd-v1-4-random needs no weights.")] = "mini",
+    concepts: Annotated[int, typer.Option(help="Words to scan.", min=4)] = 512,
+    draws: Annotated[int, typer.Option(help="Shared latents.", min=1)] = 4,
+    batch_size: Annotated[int, typer.Option(help="Predictions at once.", min=1)] = 32,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare `bench spectrum` with the usual loop over concepts, and with the machine's limit.
+
+    Example: bench speed spectrum --concepts 256
+    """
+    from ..models import choose_device
+    from ..speed_spectrum import measure_spectrum
+
+    for line in measure_spectrum(model, choose_device(device), concepts, draws, batch_size, rounds):
+        typer.echo(line)

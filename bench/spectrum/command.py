@@ -40,7 +40,7 @@ def run_spectrum(
     words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
     named, kinds = named_concepts(get_concept(plan.concept, plan.kind, plan.replacement, model.family))
     model.set_precision(resolve_precision("auto" if device == "cpu" else "bf16", device))
-    cache, total = folder.root / "spectrum" / "blocks", (len(words) + len(named)) * draws * (1 + len(erased))
+    cache, total = folder.spectrum, (len(words) + len(named)) * draws * (1 + len(erased))
     with StageBar("spectrum", total, "predictions") as bar:
         first = scan(model, erased, named, cache, draws, seed, batch_size, bar.reach)
         done = len(named) * draws * (1 + len(erased))
