@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,17 +152,37 @@ class _Blocks:
             save_array(path, found, key)
         return found
 
-    @torch.no_grad()
     def _predict(self, texts: Sequence[str]) -> np.ndarray:
         contexts = self.contexts(texts)
         found = np.empty((len(self.draws), len(texts), *self.model.latent_shape), np.float32)
-        for k, draw in enumerate(self.draws):
-            for start in range(0, len(texts), self.batch_size):
-                few = contexts[start : start + self.batch_size].to(self.model.device)
-                noise = predict_for_texts(self.model.unet, draw.z, draw.t, few)
-                self.model.forwards.without_gradient += len(few)
-                found[k, start : start + len(few)] = noise.float().cpu().numpy()
+
+        @torch.no_grad()
+        def predict(k: int, start: int) -> None:
+            few = contexts[start : start + self.batch_size].to(self.model.device)
+            draw = self.draws[k]
+            noise = predict_for_texts(self.model.unet, draw.z, draw.t, few)
+            found[k, start : start + len(few)] = noise.float().cpu().numpy()
+
+        parts = [(k, start) for k in range(len(self.draws)) for start in range(0, len(texts), self.batch_size)]
+        with _workers(self.model.device) as workers:
+            list(workers.map(lambda part: predict(*part), parts))
+        self.model.forwards.without_gradient += len(self.draws) * len(texts)
         return found
+
+
+@contextmanager
+def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
+    """On a CPU a thread a core, each with a core of its own: faster than one batch at a time on all of them."""
+    threads = torch.get_num_threads()
+    count = threads if device == "cpu" else 1
+    if device == "cpu":
+        torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads if device == "cpu" else None,
+                                initargs=(1,) if device == "cpu" else ()) as workers:  # fmt: skip
+            yield workers
+    finally:
+        torch.set_num_threads(threads)
 
 
 def scores_of(differences: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
