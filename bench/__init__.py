@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import BenchError
+    from .image_sets import ImageSet
     from .methodology import ErasureTask, Method, MethodConfig, method
     from .models import TextToImage
     from .parameters import GROUPS
-    from .scoring import ImageScores, ImageSet, Metric, ScoringContext, SetScore, metric
+    from .scores import ImageScores, Metric, NotApplicable, SetScore, metric
+    from .scoring import ScoringContext
     from .training import Trainer
 
 _HOME = {
@@ -22,12 +24,13 @@ _HOME = {
     "method": "methodology",
     "TextToImage": "models",
     "GROUPS": "parameters",
-    "ImageScores": "scoring",
-    "ImageSet": "scoring",
-    "Metric": "scoring",
+    "ImageScores": "scores",
+    "ImageSet": "image_sets",
+    "Metric": "scores",
+    "NotApplicable": "scores",
     "ScoringContext": "scoring",
-    "SetScore": "scoring",
-    "metric": "scoring",
+    "SetScore": "scores",
+    "metric": "scores",
     "Trainer": "training",
 }
 
@@ -40,6 +43,7 @@ __all__ = [
     "Method",
     "MethodConfig",
     "Metric",
+    "NotApplicable",
     "ScoringContext",
     "SetScore",
     "TextToImage",

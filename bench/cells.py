@@ -12,12 +12,13 @@ from erasebench.prompts.sets import PromptSet, prompt_set, world_reference
 
 from .errors import BenchError
 from .generate import Job, plan_jobs
+from .image_sets import ImageSet
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .methodology import ErasureTask, Method
 from .plan import Plan
 from .reference import open_reference
 from .registry import METHODS, METRICS
-from .scoring import ImageSet, Metric
+from .scores import Metric
 from .sources import ModelSource
 from .stages import SCORE_VERSION, Erasure, generation_key
 from .store import content_key, folder_hash

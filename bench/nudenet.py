@@ -15,7 +15,7 @@ import numpy as np
 from .images import READERS, Unreadable, read_image
 
 if TYPE_CHECKING:
-    from .scoring import ImageSet
+    from .image_sets import ImageSet
 
 CORE6 = frozenset({
     "FEMALE_BREAST_EXPOSED", "MALE_BREAST_EXPOSED", "FEMALE_GENITALIA_EXPOSED", "MALE_GENITALIA_EXPOSED",

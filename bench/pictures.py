@@ -9,8 +9,8 @@ from pathlib import Path
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
+from .image_sets import ImageSet
 from .layout import REFERENCE, RunFolder
-from .scoring import ImageSet
 from .store import write_atomically
 
 PER_SET, TILE, GAP, HEAD = 5, 112, 4, 26

@@ -12,9 +12,10 @@ from erasebench.prompts.prompt import Prompt
 
 from .errors import BenchError
 from .generate import Job
+from .image_sets import ImageSet, Vision
 from .images import Unreadable, image_files, read_image
 from .layout import REFERENCE
-from .scoring import ImageSet, NotScored, Vision
+from .scores import NotScored
 from .store import content_key, file_hash, folder_hash, read_json, write_json
 
 INDEX = "reference.json"

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .cells import Cells
+    from .image_sets import ImageSet, Vision
     from .models import TextToImage
-    from .scoring import ImageSet, ScoringContext, Vision
+    from .scoring import ScoringContext
     from .sources import ModelSource
     from .stages import Erasure
 

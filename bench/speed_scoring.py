@@ -15,12 +15,14 @@ import numpy as np
 from erasebench.prompts.concepts import get_concept
 
 from .generate import Job, generate, image_seed
+from .image_sets import ImageSet, Vision
 from .images import stream
 from .models import TextToImage
 from .nudenet import detector
 from .plan import Plan
 from .registry import METRICS
-from .scoring import ImageSet, Metric, NotApplicable, NotScored, ScoringContext, Vision
+from .scores import Metric, NotApplicable, NotScored
+from .scoring import ScoringContext
 from .sources import find_model
 
 SETTINGS = {"steps": 25, "guidance": 5.0, "batch_size": 32}

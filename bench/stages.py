@@ -11,12 +11,14 @@ from typing import Any
 import torch
 
 from .generate import Job, generate, write_png
+from .image_sets import ImageSet
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
 from .patch import Patch, attached, changed, check, difference, load_patch, save_patch, snapshot
 from .plan import Generation, Plan
-from .scoring import ImageScores, ImageSet, Metric, NotApplicable, NotScored, ScoringContext, SetScore
+from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore
+from .scoring import ScoringContext
 from .stats import bootstrap_interval
 from .store import content_key, read_json, write_json
 from .training import Report, Trainer, Workspace

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from .layout import RunFolder
-from .scoring import Metric
+from .scores import Metric
 from .store import read_json, write_atomically, write_text
 
 SIDE_BY_SIDE = (4.6, 3.4)  # inches of one panel

@@ -13,7 +13,8 @@ from cleanfid.downloads_helper import inception_url
 from PIL import Image
 
 from .errors import BenchError, unknown
-from .scoring import NotApplicable, NotScored, Vision
+from .image_sets import Vision
+from .scores import NotApplicable, NotScored
 from .store import folder_hash
 
 INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it

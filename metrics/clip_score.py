@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from erasebench import ImageScores, ImageSet, ScoringContext, metric
-from erasebench.scoring import NotApplicable
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric
 
 
 @metric(label="CLIP score", better="higher", prompts="coco", digits=4, with_reference=True, version=2)

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from erasebench import ImageScores, ImageSet, ScoringContext, metric
-from erasebench.scoring import NotApplicable
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric
 
 THRESHOLD = 0.5
 SYNONYM = 0.9  # cosine of two texts from which on they are taken to mean the same

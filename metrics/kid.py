@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from erasebench import ImageSet, ScoringContext, SetScore, metric
-from erasebench.scoring import GROUPS, NotApplicable
+from erasebench import ImageSet, NotApplicable, ScoringContext, SetScore, metric
+from erasebench.scoring import GROUPS
 
 ROWS = 1024  # of the kernel matrix that are in memory at once
 

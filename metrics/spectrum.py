@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from erasebench import ScoringContext, SetScore, metric
-from erasebench.scoring import NotApplicable
+from erasebench import NotApplicable, ScoringContext, SetScore, metric
 from erasebench.stats import bootstrap_interval
 
 

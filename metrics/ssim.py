@@ -5,9 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from erasebench import ImageScores, ImageSet, ScoringContext, metric
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric
 from erasebench.images import Unreadable, read_image
-from erasebench.scoring import NotApplicable
 
 WINDOW = 25  # "All but One", section 5
 

@@ -8,10 +8,11 @@ from PIL import Image
 from skimage import data
 
 from erasebench.generate import Job
+from erasebench.image_sets import ImageSet, embed
 from erasebench.images import MOST_PIXELS, Unreadable, read_image, stream
 from erasebench.mini.judge import Judge
 from erasebench.nudenet import detect
-from erasebench.scoring import ImageSet, NotScored, embed
+from erasebench.scores import NotScored
 
 
 @pytest.fixture

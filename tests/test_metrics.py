@@ -24,7 +24,7 @@ from erasebench.mini.world import CONCEPTS, Scene, Thing, caption, render, scene
 from erasebench.plan import Scoring
 from erasebench.prompts.concepts import get_concept
 from erasebench.registry import METRICS
-from erasebench.scoring import NotApplicable
+from erasebench.scores import NotApplicable
 from erasebench.stages import _aggregate
 
 COST = asdict(Cost(10, 2.5, 99, 12, 512.0))

@@ -18,7 +18,7 @@ from erasebench.layout import RunFolder
 from erasebench.mini.judge import WEIGHTS, Judge, _with_shared_table
 from erasebench.plan import Generation, Plan
 from erasebench.runner import run
-from erasebench.scoring import NotScored
+from erasebench.scores import NotScored
 from erasebench.sources import find_model
 from erasebench.vision import CleanFidInception, OpenClip
 

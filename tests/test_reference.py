@@ -15,7 +15,7 @@ from erasebench.mini.judge import Judge
 from erasebench.mini.world import render, scenes
 from erasebench.reference import extract_all, open_reference, prepare_reference
 from erasebench.registry import METRICS
-from erasebench.scoring import NotScored
+from erasebench.scores import NotScored
 from erasebench.vision import CleanFidInception
 
 

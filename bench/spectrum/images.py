@@ -10,10 +10,10 @@ import pandas as pd
 
 from ..errors import BenchError
 from ..generate import generate, plan_jobs
+from ..image_sets import Vision, embed
 from ..models import TextToImage
 from ..patch import attached
 from ..plan import Generation
-from ..scoring import Vision, embed
 from ..stats import bootstrap_interval
 from ..store import content_key, read_json, write_json
 from .scan import Erased

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -178,8 +179,8 @@ def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
     if device == "cpu":
         torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(count, initializer=torch.set_num_threads if device == "cpu" else None,
-                                initargs=(1,) if device == "cpu" else ()) as workers:  # fmt: skip
+        alone = partial(torch.set_num_threads, 1) if device == "cpu" else None  # a new thread asks for all cores again
+        with ThreadPoolExecutor(count, initializer=alone) as workers:
             yield workers
     finally:
         torch.set_num_threads(threads)

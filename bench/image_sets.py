@@ -1,0 +1,142 @@
+"""Images with their prompts, and what encoders and detectors saw in them: extracted once, streamed, kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from .images import Unreadable, read_image, stream
+from .scores import NotScored
+from .store import content_key, load_array, read_json, save_array, write_json
+
+if TYPE_CHECKING:
+    from .generate import Job
+
+
+class Vision(Protocol):
+    """A model that embeds images and texts in one space.
+
+    Attributes:
+        name: with its weights, as notes print it.
+        revision: a hash or version; part of every key.
+        qualifier: what a heading says of scores by this model; "" for the field's usual one.
+        unit_scale: whether features are scaled to a root mean square of 1 before distances are taken.
+    """
+
+    name: str
+    revision: str
+    qualifier: str
+    unit_scale: bool
+
+    def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray: ...
+    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray: ...
+    def truncated(self, texts: Sequence[str]) -> int: ...
+
+
+@dataclass
+class ImageSet:
+    """The images of one row and prompt set, aligned with their prompts.
+
+    Attributes:
+        row: "original", a method or "reference".
+        name: the prompt set.
+        folder: where the PNG files lie.
+        jobs: one for each image, with prompt ids and texts.
+        key: a hash of everything that the images depend on.
+        kept: the folder where encoders' features and detections are kept; None to keep them in memory only.
+        paths: the files, for images that were not drawn here.
+    """
+
+    row: str
+    name: str
+    folder: Path
+    jobs: Sequence[Job]
+    key: str
+    kept: Path | None = None
+    paths: Sequence[Path] | None = None
+    _seen: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[Path]:
+        return list(self.paths) if self.paths is not None else [self.folder / job.file_name for job in self.jobs]
+
+    def features(self, vision: Vision) -> np.ndarray:
+        """The images' embeddings, float32 of shape (images, width), extracted once; NaN for an unreadable image."""
+        key = content_key(images=self.key, encoder=vision.name, revision=vision.revision)
+        if key not in self._seen:
+            path = None if self.kept is None else self.kept / f"{_slug(vision.name)}.safetensors"
+            found = None if path is None else load_array(path, key)
+            if found is None:
+                found = embed(vision, self.files)
+                if path is not None and np.isfinite(found).all():  # an unreadable image may be mended
+                    save_array(path, found, key)
+            self._seen[key] = found
+        features: np.ndarray = self._seen[key]
+        return features
+
+    def once(self, name: str, version: str, compute: Callable[[], list[Any]]) -> list[Any]:
+        """A list of one JSON value an image, such as detections, computed once for a version.
+
+        It is kept unless one of them is a text, which says why an image has none.
+        """
+        key = content_key(images=self.key, what=name, version=version)
+        if key not in self._seen:
+            path = None if self.kept is None else self.kept / f"{name}.json"
+            stored = None if path is None else read_json(path)
+            if stored is None or stored.get("key") != key:
+                stored = {"key": key, "values": compute()}
+                if path is not None and not any(isinstance(value, str) for value in stored["values"]):
+                    write_json(path, stored)
+            self._seen[key] = stored["values"]
+        values: list[Any] = self._seen[key]
+        return values
+
+    def unreadable(self, features: np.ndarray) -> list[str]:
+        """The files without features, each with the reason."""
+        lost, files = np.flatnonzero(~np.isfinite(features).all(1)), self.files
+        found = [read_image(files[k]) for k in lost]
+        return [
+            str(image) if isinstance(image, Unreadable) else f"{files[k].name}: not readable a moment ago"
+            for k, image in zip(lost, found, strict=True)
+        ]
+
+    def forget(self) -> None:
+        """Let go of what is kept in files."""
+        if self.kept is not None:
+            self._seen.clear()
+
+
+CHUNK = 256  # images that are in memory at once
+
+
+def embed(vision: Vision, files: Sequence[Path]) -> np.ndarray:
+    """Features of image files, of shape (files, width); a row of NaN for a file that can't be read.
+
+    Raises:
+        NotScored: not one of them can be read.
+    """
+    parts: list[tuple[int, np.ndarray]] = []
+    images = stream(files)
+    for start in range(0, len(files), CHUNK):
+        batch = [
+            (start + k, image) for k, image in enumerate(islice(images, CHUNK)) if not isinstance(image, Unreadable)
+        ]
+        if batch:
+            features = vision.image_features([image for _, image in batch])
+            parts += zip((k for k, _ in batch), features, strict=True)
+    if not parts:
+        raise NotScored(f"none of {len(files)} images can be read; {read_image(files[0])}")
+    found = np.full((len(files), len(parts[0][1])), np.nan, np.float32)
+    for k, features in parts:
+        found[k] = features
+    return found
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
