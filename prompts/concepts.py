@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Self
 
 import yaml
+from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from erasebench.errors import BenchError, unknown
 
@@ -57,40 +58,70 @@ class Concept:
         return (*texts, "a photo") if self.kind == "style" else texts
 
 
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class _Kind(_Strict):
+    """What the concepts of a kind share."""
+
+    replacement: str
+    mini_replacement: str | None = None
+    templates: list[str]
+
+
+class _Entry(_Strict):
+    """One built-in concept."""
+
+    kind: str
+    article: str = "a"
+
+
+class _ConceptFile(_Strict):
+    """The schema of concepts.yaml."""
+
+    kinds: dict[str, _Kind]
+    settings: list[str]
+    style_things: list[str]
+    concepts: dict[str, _Entry]
+
+    @model_validator(mode="after")
+    def _known_kinds(self) -> Self:
+        if unknown_kinds := {entry.kind for entry in self.concepts.values()} - set(self.kinds):
+            raise ValueError(f"concepts of unknown kinds: {', '.join(sorted(unknown_kinds))}")
+        return self
+
+
 @cache
-def _file() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(
-        (files("erasebench.prompts") / "concepts.yaml").read_text(encoding="utf-8")
-    )
-    return content
+def _file() -> _ConceptFile:
+    text = (files("erasebench.prompts") / "concepts.yaml").read_text(encoding="utf-8")
+    return _ConceptFile(**yaml.safe_load(text))
 
 
 def concept_names() -> list[str]:
     """All concepts, in the file's order."""
-    return list(_file()["concepts"])
+    return list(_file().concepts)
 
 
 def settings() -> tuple[str, ...]:
     """Where things stand, such as "on the beach"; the first is empty."""
-    return tuple(_file()["settings"])
+    return tuple(_file().settings)
 
 
 def kinds() -> list[str]:
     """All kinds of concepts."""
-    return list(_file()["kinds"])
+    return list(_file().kinds)
 
 
 def style_things() -> tuple[str, ...]:
     """The things that styles are asked for with, such as "a cat"."""
-    return tuple(_file()["style_things"])
+    return tuple(_file().style_things)
 
 
 @cache
 def _paraphrases() -> dict[str, list[str]]:
-    found: dict[str, list[str]] = yaml.safe_load(
-        (files("erasebench.prompts") / "paraphrases.yaml").read_text(encoding="utf-8")
-    )
-    return found
+    text = (files("erasebench.prompts") / "paraphrases.yaml").read_text(encoding="utf-8")
+    return TypeAdapter(dict[str, list[str]]).validate_python(yaml.safe_load(text), strict=True)
 
 
 def paraphrases(name: str) -> tuple[str, ...]:
@@ -113,30 +144,28 @@ def get_concept(name: str, kind: str | None = None, replacement: str | None = No
         BenchError: there is no such concept or kind; names the nearest.
     """
     content = _file()
-    known = content["concepts"].get(name)
-    if known is not None and kind not in (None, known["kind"]):
-        raise BenchError(
-            f"--kind {kind}: {name!r} is a built-in concept of the kind {known['kind']}. Leave --kind out."
-        )
+    known = content.concepts.get(name)
+    if known is not None and kind not in (None, known.kind):
+        raise BenchError(f"--kind {kind}: {name!r} is a built-in concept of the kind {known.kind}. Leave --kind out.")
     if known is None and kind is None:
         raise BenchError(
-            f"{unknown('concept', name, content['concepts'], 'bench list concepts')} "
+            f"{unknown('concept', name, content.concepts, 'bench list concepts')} "
             "To erase any other text, say what it is: --kind object (or style, person, …), "
             "and what takes its place: --replacement TEXT."
         )
     if known is None and not name.strip():
         raise BenchError("--concept: the text to erase is empty.")
-    chosen = str(known["kind"] if known is not None else kind)
-    if chosen not in content["kinds"]:
-        raise unknown("kind", chosen, content["kinds"], "bench list kinds")
-    defaults = content["kinds"][chosen]
-    usual = defaults.get(f"{family}_replacement", defaults["replacement"])
-    article = known.get("article", "a") if known is not None else ""
+    chosen = str(known.kind if known is not None else kind)
+    if chosen not in content.kinds:
+        raise unknown("kind", chosen, content.kinds, "bench list kinds")
+    defaults = content.kinds[chosen]
+    usual = (defaults.mini_replacement if family == "mini" else None) or defaults.replacement
+    article = known.article if known is not None else ""
     return Concept(
         name,
         chosen,
         f"in the style of {name}" if chosen == "style" else f"{article} {name}".strip(),
         replacement if replacement is not None else usual if known is not None or chosen == "style" else "",
-        tuple(defaults["templates"]),
+        tuple(defaults.templates),
         known is not None,
     )

@@ -68,7 +68,11 @@ def prompt_set(name: str, source: str, concept: Concept, count: int | None, cate
             raise BenchError(f"prompts.{name}: the built-in set {source!r} has no categories; leave `category` out.")
         found, where = BUILDERS[source](concept, count), f"built in: {source}"
     elif is_file_source(source):
-        found, where = read_prompts(source, count, category), source
+        try:
+            found, where = read_prompts(source, count, category), source
+        except BenchError as error:
+            reason = str(error).removeprefix("prompts: ")
+            raise BenchError(f"prompts.{name}: {reason} Another source: --prompts {name}=SOURCE.") from None
     else:
         raise BenchError(
             f"prompts.{name}: {unknown('prompt set', source, SOURCES, 'bench list prompts')} "

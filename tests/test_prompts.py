@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from erasebench.errors import BenchError
 from erasebench.generate import image_seed, plan_jobs
 from erasebench.prompts import SOURCES
 from erasebench.prompts.built_in import CAPTION_SEED, everyday_scenes, object_words
-from erasebench.prompts.concepts import concept_names, get_concept, paraphrases
+from erasebench.prompts.concepts import _ConceptFile, concept_names, get_concept, paraphrases
 from erasebench.prompts.files import read_prompts
 from erasebench.prompts.prompt import Prompt
 from erasebench.prompts.sets import BUILDERS, prompt_set, world_reference
@@ -205,3 +206,17 @@ def test_two_captions_of_one_image_have_two_ids(tmp_path: Path) -> None:
     path = tmp_path / "coco.csv"
     path.write_text("image_id,prompt\n7,a dog\n7,a running dog\n")
     assert [prompt.id for prompt in read_prompts(str(path), None)] == ["prompt-7-0", "prompt-7-1"]
+
+
+def test_the_concept_file_has_a_schema() -> None:
+    content = {
+        "kinds": {"animal": {"replacement": "an animal", "templates": ["{x}"]}},
+        "settings": [""], "style_things": ["a cat"], "concepts": {"cat": {"kind": "animal"}},
+    }  # fmt: skip
+    assert _ConceptFile(**content).concepts["cat"].article == "a"
+    for wrong in (
+        {"concepts": {"cat": {"kind": "animol"}}}, {"concepts": {"cat": {"kind": "animal", "artcle": "an"}}},
+        {"settings": [3]}, {"extra": 1},
+    ):  # fmt: skip
+        with pytest.raises(ValidationError):
+            _ConceptFile(**{**content, **wrong})
