@@ -18,12 +18,13 @@ from erasebench.patch import Patch, attached, snapshot
 from erasebench.plan import Generation, Plan
 from erasebench.prompts.concepts import get_concept
 from erasebench.runner import run
-from erasebench.spectrum.command import named_concepts, run_image_spectrum, run_spectrum
+from erasebench.spectrum.command import named_concepts, picked_words, run_image_spectrum, run_spectrum
 from erasebench.spectrum.draws import SAMPLER_STEPS, levels, shared_draws
 from erasebench.spectrum.forward import can_share, predict_for_texts
 from erasebench.spectrum.scan import Erased, scan
 from erasebench.spectrum.summary import concept_table, correlations, named_table
 from erasebench.spectrum.vocabulary import Vocabulary, clip_vocabulary, read_vocabulary
+from erasebench.store import write_json
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +282,15 @@ def test_images_of_the_same_seed_are_compared(finished: RunFolder, tmp_path: Pat
     assert table["score"].between(-1, 1).all()
     with pytest.raises(BenchError, match="at most 500 concepts"):
         run_image_spectrum(finished, ["uce"], "words", 2, 501, 0, 8, "cpu")
+
+
+def test_the_words_of_an_adversarial_search_are_named(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    steps = [{"role": "update", "sampled": word} for word in ("tree", "sea", "tree")]
+    write_json(folder.erasure("adversarial-preservation", 0), {"history": [*steps, {"role": "ascent", "sampled": "x"}]})
+    assert picked_words(folder, ["esd", "adversarial-preservation"], 0) == ["tree", "sea"]
+    _, kinds = named_concepts(get_concept("nudity"), ["sea", "cat"])
+    assert (kinds["sea"], kinds["cat"]) == ("adversarial", "unrelated")
 
 
 def test_wrong_rows_and_seeds_say_so(finished: RunFolder) -> None:

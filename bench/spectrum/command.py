@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from .scan import Erased, scan
 from .summary import NEUTRAL, concept_table, correlations, named_table, summary
 from .vocabulary import Vocabulary, read_vocabulary
 
+PICKED = 10  # words of an adversarial search
+
 
 def run_spectrum(
     folder: RunFolder, methods: list[str], vocabulary: str, draws: int, limit: int | None, seed: int, batch_size: int,
@@ -38,7 +42,8 @@ def run_spectrum(
     """
     plan, status, model, erased = _open(folder, methods, seed, device)
     words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
-    named, kinds = named_concepts(get_concept(plan.concept, plan.kind, plan.replacement, model.family))
+    concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
+    named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), seed))
     model.set_precision(resolve_precision("auto" if device == "cpu" else "bf16", device))
     cache, total = folder.spectrum, (len(words) + len(named)) * draws * (1 + len(erased))
     with StageBar("spectrum", total, "predictions") as bar:
@@ -92,14 +97,28 @@ def run_image_spectrum(
     return files
 
 
-def named_concepts(concept: Concept) -> tuple[Vocabulary, dict[str, str]]:
-    """The erased concept, the neutral prompts and all concepts of the concept file, with what each is to the erased."""
+def named_concepts(concept: Concept, picked: Sequence[str] = ()) -> tuple[Vocabulary, dict[str, str]]:
+    """The erased concept, the neutral prompts and all concepts of the concept file, with what each is to the erased.
+
+    `picked` are words that an adversarial search held, where one was among the run's methods.
+    """
     near = "person" if concept.kind == "nudity" else concept.kind
     kinds = {concept.name: "erased"} | dict.fromkeys(NEUTRAL, "neutral")
     for name in concept_names():
         kinds.setdefault(name, "related" if get_concept(name).kind == near else "unrelated")
+    for word in picked:
+        kinds.setdefault(word, "adversarial")
     texts = tuple(kinds)
     return Vocabulary("named", texts, tuple(range(len(texts))), tuple(text.isalpha() for text in texts)), kinds
+
+
+def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]:
+    """The words that trainings with a search preserved most often, from what they logged."""
+    counts: Counter[str] = Counter()
+    for row in rows:
+        history = (read_json(folder.erasure(row, seed)) or {}).get("history", ())
+        counts.update(step["sampled"] for step in history if step.get("role") == "update" and "sampled" in step)
+    return [word for word, _ in counts.most_common(PICKED)]
 
 
 def _open(

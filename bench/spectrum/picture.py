@@ -10,7 +10,13 @@ import pandas as pd
 
 from ..store import write_atomically
 
-COLOURS = {"erased": "tab:red", "related": "tab:orange", "unrelated": "tab:green", "neutral": "black"}
+COLOURS = {
+    "erased": "tab:red",
+    "related": "tab:orange",
+    "unrelated": "tab:green",
+    "neutral": "black",
+    "adversarial": "tab:purple",
+}
 PANEL = (4.4, 3.6)  # inches
 COLUMNS = 3
 LABELLED = 3  # concepts of each kind that are named in the picture

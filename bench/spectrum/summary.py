@@ -52,7 +52,7 @@ def summary(
         spectrum: of the vocabulary.
         named: of the run's own concepts and the neutral prompts.
         name: the erased model.
-        kinds: of the named concepts: related, unrelated, erased or neutral.
+        kinds: of the named concepts: related, unrelated, erased, neutral or adversarial.
         erased: the erased concept's pooled text embedding, (width,).
     """
     table = concept_table(spectrum, name)
