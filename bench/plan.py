@@ -1,5 +1,6 @@
 """What to run: strict YAML in, resolved YAML out, hashed."""
 
+from copy import deepcopy
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -268,9 +269,9 @@ def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
     own, named = content.get("protocol"), flags.get("protocol")
     layers = [file]
     if own is not None and named is None:
-        layers.insert(0, get_protocol(str(own)).plan)
+        layers.insert(0, deepcopy(get_protocol(str(own)).plan))
     if named is not None:
-        layers.append(get_protocol(named).plan)
+        layers.append(deepcopy(get_protocol(named).plan))
     if family_of(str(flags.get("model", content.get("model", "mini")))) == "mini":
         smaller = content.get(ON_MINI) or {}
         if not isinstance(smaller, dict):

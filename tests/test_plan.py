@@ -163,6 +163,13 @@ def test_a_protocol_lies_below_the_file_and_a_flag_above(tmp_path: Path) -> None
         load_plan("main", {"protocol": "all-but-on"})
 
 
+def test_another_source_drops_the_protocols_category_and_leaves_the_protocol_whole() -> None:
+    flags = {"protocol": "eval-unlearn", "prompts": {"concept": {"source": "direct"}}}
+    for _ in range(2):
+        assert load_plan("main", flags).prompts["concept"].category is None
+        assert load_plan("main", {"protocol": "eval-unlearn"}).prompts["concept"].category == "sexual"
+
+
 def test_one_count_of_images_is_for_all_prompt_sets() -> None:
     plan = load_plan("table1", {"images": 7})
     assert [plan.images_of(role) for role in plan.prompts] == [7, 7, 7]
