@@ -50,10 +50,9 @@ def count_forwards(carrier: TextToImage, method: Method, config: MethodConfig, t
 
 def _extrapolated(short: Cost, long: Cost, tried: int, steps: int) -> Cost:
     """What comes before the first step once, and the mean step `steps` times."""
-    if tried == 1:
-        return Cost(steps, 0.0, short.forwards, short.forwards_with_gradient)
     slopes = [
-        (getattr(long, name) - getattr(short, name)) / (tried - 1) for name in ("forwards", "forwards_with_gradient")
+        (getattr(long, name) - getattr(short, name)) / max(1, tried - 1)
+        for name in ("forwards", "forwards_with_gradient")
     ]
     without, having = (
         round(getattr(long, name) + slope * (steps - tried))

@@ -252,10 +252,8 @@ class _Run:
         with StageBar("score", len(cells), "scores") as bar:
             for row, name, metric in cells:
                 bar.say(f"{row}: {metric.label}")
-                if row != before and before != ORIGINAL:
-                    for name_of_set in self.cells.prompt_sets:
-                        if (before, name_of_set) in self.cells.images:
-                            self.cells.images[before, name_of_set].forget()
+                if row != before:
+                    self._forget(before)
                 before = row
                 images = self.cells.images.get((row, metric.prompts or ""))
                 try:
@@ -265,6 +263,12 @@ class _Run:
                 except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)
                     self._failed(f"score {row} {name}", error)
                 bar.advance(1)
+
+    def _forget(self, row: str) -> None:
+        """Let go of the features of a row that is scored; the real images' serve every row."""
+        for (other, _), images in self.cells.images.items():
+            if other == row and images.row != REFERENCE:
+                images.forget()
 
     def _context(self, row: str, prompts: str | None) -> ScoringContext:
         from .scoring import ScoringContext

@@ -10,16 +10,19 @@ import pandas as pd
 
 from ..errors import BenchError
 from ..generate import generate, plan_jobs
-from ..image_sets import Vision, embed
+from ..image_sets import ImageSet, Vision
+from ..layout import RunFolder
 from ..models import TextToImage
 from ..patch import attached
 from ..plan import Generation
+from ..stages import prepare_images
 from ..stats import bootstrap_interval
-from ..store import content_key, read_json, write_json
+from ..store import content_key
 from .scan import Erased
 from .vocabulary import Vocabulary
 
 MOST = 500  # concepts: images are dear
+SET = "concepts"  # what the set of images is called in the folder
 
 
 def image_space(
@@ -42,23 +45,20 @@ def image_space(
         )
     prompts = [Prompt(f"concept-{k:04d}", text) for k, text in enumerate(vocabulary.texts)]
     jobs = plan_jobs(prompts, len(prompts) * samples, [seed])
-    features = []
+    place, features = RunFolder(folder), []
     for name, key, patch in (("original", "original", dict), (erased.name, erased.key, erased.patch)):
-        place = folder / "images" / name
         drawn = content_key(
             model=model.revision, erased=key, texts=vocabulary.texts, samples=samples, seed=seed,
             settings=settings.model_dump(exclude={"batch_size"}),
         )  # fmt: skip
-        if (read_json(place / "key.json") or {}).get("key") != drawn:
-            for file in place.glob("*.png"):
-                file.unlink()
-            write_json(place / "key.json", {"key": drawn})
+        images = ImageSet(name, SET, place.images(name, SET), jobs, drawn, place.features(name, SET))
+        prepare_images(place, images)
         with attached(model.unet, patch()):
             generate(
-                model, jobs, place, steps=settings.steps, guidance=settings.guidance, batch_size=settings.batch_size,
-                scheduler=settings.scheduler, done=done,
+                model, jobs, images.folder, steps=settings.steps, guidance=settings.guidance,
+                batch_size=settings.batch_size, scheduler=settings.scheduler, done=done,
             )  # fmt: skip
-        found = embed(vision, [place / job.file_name for job in jobs])
+        found = images.features(vision)
         features.append(found / np.linalg.norm(found, axis=1, keepdims=True))
     cosines = (features[0] * features[1]).sum(1)
     lines = []
