@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .timing import synchronize
+
 if TYPE_CHECKING:
     from .models import TextToImage
 
@@ -68,8 +70,7 @@ class Meter:
 
     def cost(self, steps: int = 0) -> Cost:
         """The cost so far, of this many optimiser updates."""
-        if self.model.device == "cuda":
-            torch.cuda.synchronize()
+        synchronize(self.model.device)
         forwards = self.model.forwards
         return Cost(
             train_steps=steps,

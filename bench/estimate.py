@@ -24,6 +24,7 @@ from .plan import Plan
 from .sources import find_model
 from .stages import Erasure
 from .store import read_json
+from .timing import synchronize
 
 SECONDS = 10.0  # of measurement, in all
 TRAINING_BATCH = 4
@@ -115,8 +116,7 @@ def _timed(work: Callable[[], object], seconds: float, device: str) -> float:
     while count == 0 or time.perf_counter() - began < seconds:
         work()
         count += 1
-        if device == "cuda":
-            torch.cuda.synchronize()
+        synchronize(device)
     return (time.perf_counter() - began) / count
 
 

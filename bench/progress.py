@@ -50,8 +50,12 @@ class StageBar:
         elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
             self._line()
 
-    def reach(self, count: int, text: str) -> None:
-        """Set the count, for work that may jump ahead."""
+    def reach(self, count: int, text: str, total: int | None = None) -> None:
+        """Set the count, for work that may jump ahead, and the total, if it was not known before."""
+        if total is not None:
+            self.total = total
+            if self._bar:
+                self._bar.update(self._task, total=total)
         self.advance(count - self.count, text)
 
     def say(self, text: str) -> None:

@@ -300,7 +300,8 @@ class _Run:
     def _spectrum(self, row: str) -> np.ndarray:
         """What a row's first erasure changed in the predictions for words, (words, draws)."""
         from .patch import load_patch
-        from .spectrum.scan import Erased, scan
+        from .spectrum.blocks import Erased
+        from .spectrum.scan import scan
         from .spectrum.vocabulary import read_vocabulary
 
         model, wanted = self._generation_model(), self.plan.spectrum

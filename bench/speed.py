@@ -15,8 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .generate import Job, generate, image_seed
 from .models import TextToImage
 from .sources import find_model
-
-MATRIX_SIZE = 2048
+from .timing import MATRIX_SIZE, matrix_gflops, synchronize
 
 
 @dataclass(frozen=True)
@@ -92,23 +91,8 @@ def _timed(work: Callable[[Path], object], device: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         work(Path(folder))
-        if device == "cuda":
-            torch.cuda.synchronize()
+        synchronize(device)
         return time.perf_counter() - began
-
-
-def matrix_gflops(device: str) -> float:
-    """The measured rate of a float32 matrix product, 10⁹ FLOPs a second."""
-    a, b = (torch.randn(MATRIX_SIZE, MATRIX_SIZE, device=device) for _ in range(2))
-    a @ b
-    if device == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(5):
-        a @ b
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return 5 * 2 * MATRIX_SIZE**3 / (time.perf_counter() - began) / 1e9
 
 
 @torch.no_grad()

@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from .models import TextToImage
 from .patch import Patch, attached
 from .sources import find_model
+from .spectrum.blocks import Erased
 from .spectrum.draws import Draw, shared_draws
-from .spectrum.forward import predict_for_texts
-from .spectrum.scan import Erased, scan
+from .spectrum.forward import gflop_a_text
+from .spectrum.scan import scan
 from .spectrum.vocabulary import Vocabulary, read_vocabulary
-from .speed import matrix_gflops
+from .timing import matrix_gflops, synchronize
 
 METHODS = (1, 6)  # erased models that share one original
 RELATIVE = 1e-4  # how closely both ways' scores must agree, to the largest
@@ -38,7 +38,7 @@ def measure_spectrum(
     words = read_vocabulary("words", model.tokenizer).first(concepts)
     few = words.first(max(1, concepts // 4))
     latents = shared_draws(model, draws, 0)
-    gflop = _gflop(model, latents[0], batch_size)
+    gflop = gflop_a_text(model.unet, latents[0].z, latents[0].t, model.encode(["a word"] * batch_size))
     yield f"{model_name} on {device}, {concepts} words, {draws} draws, batches of {batch_size}, {rounds} rounds"
     for count in METHODS:
         erased = [_stand_in(model, k) for k in range(count)]
@@ -105,18 +105,8 @@ def _stand_in(model: TextToImage, seed: int) -> Erased:
     return Erased(f"stand-in-{seed}", str(seed), lambda: fixed)
 
 
-@torch.no_grad()
-def _gflop(model: TextToImage, draw: Draw, batch: int) -> float:
-    """FLOPs of one text's prediction as the scan computes it, in 10⁹: what is shared counts once a batch."""
-    contexts = model.encode(["a word"] * batch)
-    with FlopCounterMode(display=False) as counter:
-        predict_for_texts(model.unet, draw.z, draw.t, contexts)
-    return counter.get_total_flops() / 1e9 / batch
-
-
 def _timed(work: Callable[[], np.ndarray], device: str) -> tuple[float, np.ndarray]:
     began = time.perf_counter()
     found = work()
-    if device == "cuda":
-        torch.cuda.synchronize()
+    synchronize(device)
     return time.perf_counter() - began, found

@@ -19,6 +19,7 @@ from .models import TextToImage
 from .patch import snapshot
 from .registry import METHODS
 from .sources import find_model
+from .timing import synchronize
 from .training import BLOCK, Trainer
 
 Call = tuple[int, str, bool]  # batch size, what takes gradients (weights, text or nothing), by a patched attention
@@ -67,10 +68,10 @@ def _train(model: TextToImage, method: Method, steps: int, calls: Counter[Call])
     def timed(*arguments: Any, **options: Any) -> None:
         nonlocal seconds
         calls.clear()
-        _wait(model)
+        synchronize(model.device)
         began = time.perf_counter()
         fit(*arguments, **options)
-        _wait(model)
+        synchronize(model.device)
         seconds = time.perf_counter() - began
 
     trainer.fit = timed  # type: ignore[method-assign]
@@ -127,7 +128,7 @@ def _bare(model: TextToImage, trainer: Trainer, calls: Counter[Call]) -> float:
     empty = model.encode([""])
     with trainer.trainable():
         run(next(iter(calls)))  # first calls are slower
-        _wait(model)
+        synchronize(model.device)
         seconds = sum(_seconds(model, partial(run, call), count) for call, count in calls.items())
     model.unet.zero_grad(set_to_none=True)
     return seconds
@@ -138,11 +139,6 @@ def _seconds(model: TextToImage, work: Callable[[], None], count: int) -> float:
     began, made = time.perf_counter(), 0
     while made < count and time.perf_counter() - began < ENOUGH:
         work()
-        _wait(model)
+        synchronize(model.device)
         made += 1
     return (time.perf_counter() - began) * count / made
-
-
-def _wait(model: TextToImage) -> None:
-    if model.device == "cuda":
-        torch.cuda.synchronize()

@@ -1,6 +1,7 @@
 """The sensitivity spectrum: scores by the shortest code, shortcuts against the plain path, resume, vocabularies."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +19,11 @@ from erasebench.patch import Patch, attached, snapshot
 from erasebench.plan import Generation, Plan
 from erasebench.prompts.concepts import get_concept
 from erasebench.runner import run
+from erasebench.spectrum.blocks import Erased
 from erasebench.spectrum.command import named_concepts, picked_words, run_image_spectrum, run_spectrum
 from erasebench.spectrum.draws import SAMPLER_STEPS, levels, shared_draws
-from erasebench.spectrum.forward import can_share, predict_for_texts
-from erasebench.spectrum.scan import Erased, scan
+from erasebench.spectrum.forward import can_share, gflop_a_text, predict_for_texts
+from erasebench.spectrum.scan import scan
 from erasebench.spectrum.summary import concept_table, correlations, named_table
 from erasebench.spectrum.vocabulary import Vocabulary, clip_vocabulary, read_vocabulary
 from erasebench.store import write_json
@@ -145,13 +147,13 @@ def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
     class Stop(Exception):
         pass
 
-    def stop(count: int, text: str) -> None:
-        if count == 2 * 8 * 2:
+    def stop(done: int, text: str, total: int) -> None:
+        if done == 2 * (24 + 8):  # all of the original, a block of the erased
             raise Stop
 
     with pytest.raises(Stop):
         scan(mini, [erased(mini)], chosen, tmp_path, 2, report=stop)
-    assert forwards(lambda: scan(mini, [erased(mini)], chosen, tmp_path, 2)) == 2 * 16 * 2
+    assert forwards(lambda: scan(mini, [erased(mini)], chosen, tmp_path, 2)) == 16 * 2
     both = [erased(mini), erased(mini, "sdd", 2)]
     assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 24 * 2
     assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 0
@@ -163,6 +165,25 @@ def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
     assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 8 * 2
     changed = [erased(mini, "esd", 3)]  # other weights under the same name
     assert forwards(lambda: scan(mini, changed, chosen, tmp_path, 2)) == 24 * 2
+
+
+def test_what_the_tokenizer_reads_alike_is_computed_once(mini: TextToImage, tmp_path: Path) -> None:
+    texts = ("cat", "cat", "Cat ", "a cat", "dog", "cat", "dog")
+    twice = Vocabulary("twice", texts, tuple(range(len(texts))), (True,) * len(texts))
+    found = scan(mini, [erased(mini)], twice, tmp_path, 2)
+    assert found.predictions == 3 * 2 * 2
+    scores = found.differences["esd"]
+    assert (scores[[0, 0, 0, 4]] == scores[[1, 2, 5, 6]]).all()
+    assert len(np.unique(scores[:, 0])) == 3
+    plain = scan(mini, [erased(mini)], twice.only([3, 4], "few"), tmp_path / "plain", 2)
+    assert np.allclose(plain.differences["esd"], scores[[3, 4]], rtol=1e-4)
+    assert np.allclose(plain.embeddings, found.embeddings[[3, 6]], atol=1e-5)
+
+
+def test_the_flops_that_are_shared_are_counted_once(mini: TextToImage) -> None:
+    z, contexts = mini.noise([3]), mini.encode(["a cat"] * 8)
+    one, eight = (gflop_a_text(mini.unet, z, 500, contexts[:count]) for count in (1, 8))
+    assert eight < 0.9 * one
 
 
 def test_a_scan_leaves_the_model_as_it_was(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
@@ -252,7 +273,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
-    files = run_spectrum(finished, [], "words", 2, 40, 0, 32, "cpu", csv=True)
+    files, speed = run_spectrum(finished, [], "words", 2, 40, 0, 32, "cpu", csv=True)
+    assert re.fullmatch(
+        r"\d+ predictions in \d+ s: [\d.]+ concepts a second through one model, \d+% of .* limit", speed
+    )
     names = {file.name for file in files}
     tables = {f"{row}.{suffix}" for row in ("uce", "time") for suffix in ("parquet", "csv", "json")}
     assert names == {*tables, "correlations.csv", "spectrum.png"}
@@ -268,7 +292,8 @@ def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
     with Image.open(target / "spectrum.png") as picture:
         assert picture.size[0] > picture.size[1]
     before = [file.read_bytes() for file in files if file.suffix != ".png"]
-    run_spectrum(finished, ["uce", "time"], "words", 2, 40, 0, 32, "cpu", csv=True)
+    _, speed = run_spectrum(finished, ["uce", "time"], "words", 2, 40, 0, 32, "cpu", csv=True)
+    assert speed == "every prediction was stored already"
     assert before == [file.read_bytes() for file in files if file.suffix != ".png"]
 
 

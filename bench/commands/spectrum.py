@@ -37,9 +37,10 @@ def spectrum(
     if space not in ("noise", "image"):
         raise BenchError(f"--space {space}: noise or image.")
     if space == "noise":
-        files = with_resume_hint(
+        files, speed = with_resume_hint(
             lambda: run_spectrum(run, names, vocabulary, draws, limit, seed, batch_size, chosen, csv)
         )
+        typer.echo(speed)
     else:
         files = with_resume_hint(
             lambda: run_image_spectrum(run, names, vocabulary, draws, limit, seed, batch_size, chosen)

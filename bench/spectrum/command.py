@@ -19,10 +19,14 @@ from ..plan import Plan, read_run
 from ..progress import StageBar
 from ..sources import find_model
 from ..store import read_json, write_atomically, write_json, write_text
+from ..timing import matrix_gflops
 from ..vision import clip_of
+from .blocks import Erased
+from .draws import shared_draws
+from .forward import gflop_a_text
 from .images import image_space
 from .picture import write_bars, write_picture
-from .scan import Erased, scan
+from .scan import Spectrum, scan
 from .summary import NEUTRAL, concept_table, correlations, named_table, summary
 from .vocabulary import Vocabulary, read_vocabulary
 
@@ -32,10 +36,11 @@ PICKED = 10  # words of an adversarial search
 def run_spectrum(
     folder: RunFolder, methods: list[str], vocabulary: str, draws: int, limit: int | None, seed: int, batch_size: int,
     device: str, csv: bool,
-) -> list[Path]:  # fmt: skip
+) -> tuple[list[Path], str]:  # fmt: skip
     """Scan a vocabulary for rows of a finished run and write tables, summaries and a picture into RUN/spectrum.
 
-    Returns the files written. `seed` is the run seed whose weights are taken and that fixes the draws.
+    Returns the files written and a line about the speed. `seed` is the run seed whose weights are taken and that fixes
+    the draws.
 
     Raises:
         BenchError: the run lacks a row or its weights, or the vocabulary can't be read.
@@ -45,13 +50,10 @@ def run_spectrum(
     concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
     named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), seed))
     model.set_precision(resolve_precision("auto" if device == "cpu" else "bf16", device))
-    cache, total = folder.spectrum, (len(words) + len(named)) * draws * (1 + len(erased))
-    with StageBar("spectrum", total, "predictions") as bar:
-        first = scan(model, erased, named, cache, draws, seed, batch_size, bar.reach)
-        done = len(named) * draws * (1 + len(erased))
-        spectrum = scan(
-            model, erased, words, cache, draws, seed, batch_size, lambda count, text: bar.reach(done + count, text)
-        )
+    with StageBar("named concepts", 0, "predictions") as bar:
+        first = scan(model, erased, named, folder.spectrum, draws, seed, batch_size, bar.reach)
+    with StageBar("vocabulary", 0, "predictions") as bar:
+        spectrum = scan(model, erased, words, folder.spectrum, draws, seed, batch_size, bar.reach)
     target = folder.root / "spectrum"
     files = []
     tables, places = {}, {}
@@ -72,7 +74,22 @@ def run_spectrum(
     names = [one.name for one in erased]
     write_text(target / "correlations.csv", correlations(spectrum, names).to_csv(index=False))
     write_picture(target / "spectrum.png", tables, places, status["labels"])
-    return [*files, target / "correlations.csv", target / "spectrum.png"]
+    files += [target / "correlations.csv", target / "spectrum.png"]
+    return files, _speed(model, spectrum, draws, batch_size)
+
+
+def _speed(model: TextToImage, spectrum: Spectrum, draws: int, batch_size: int) -> str:
+    """Concepts a second and the share of what the machine's matrix product would allow."""
+    if not spectrum.predictions:
+        return "every prediction was stored already"
+    draw = shared_draws(model, 1, 0)[0]
+    gflop = gflop_a_text(model.unet, draw.z, draw.t, model.encode(["a word"] * batch_size))
+    share = spectrum.predictions * gflop / matrix_gflops(model.device, model.unet.dtype) / spectrum.seconds
+    return (
+        f"{spectrum.predictions} predictions in {spectrum.seconds:.0f} s: "
+        f"{spectrum.predictions / draws / spectrum.seconds:.1f} concepts a second through one model, "
+        f"{share:.0%} of the machine's limit"
+    )
 
 
 def run_image_spectrum(

@@ -1,4 +1,4 @@
-"""The UNet's prediction of one latent for many texts: what comes before the first text is computed once."""
+"""The UNet's prediction of one latent for many texts: what does not depend on the text is computed once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 from diffusers import UNet2DConditionModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from .shared_layers import first_attention, resnet_of_joined, upsampled
 
 DOWN, UP = {"DownBlock2D", "CrossAttnDownBlock2D"}, {"UpBlock2D", "CrossAttnUpBlock2D"}
 
@@ -21,7 +24,12 @@ def can_share(unet: UNet2DConditionModel) -> bool:
         and config.addition_embed_type is None
         and config.encoder_hid_dim_type is None
         and config.time_cond_proj_dim is None
+        and config.resnet_time_scale_shift == "default"
+        and config.attention_type == "default"
         and not config.center_input_sample
+        and not config.use_linear_projection
+        and not config.only_cross_attention
+        and not config.dual_cross_attention
     )
 
 
@@ -29,7 +37,7 @@ def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, conte
     """ε(z, t, c) for every row c of `contexts`, equal to the UNet's own forward on z repeated.
 
     Args:
-        unet: of Stable Diffusion v1's form.
+        unet: of Stable Diffusion v1's form; one of another form makes its own forward.
         z: one latent, (1, channels, height, width).
         t: its timestep.
         contexts: text embeddings, (texts, tokens, width).
@@ -44,10 +52,17 @@ def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, conte
     time = unet.time_embedding(unet.time_proj(torch.tensor([t], device=z.device)).to(unet.dtype))
 
     def full(x: torch.Tensor) -> torch.Tensor:
-        return x if len(x) == len(text) else x.expand(len(text), -1, -1, -1)
+        return x.expand(len(text), -1, -1, -1)
 
     def attend(attention: Any, x: torch.Tensor) -> torch.Tensor:
-        return attention(full(x).contiguous(), encoder_hidden_states=text, return_dict=False)[0]
+        if len(x) < len(text):
+            return first_attention(attention, x, text)
+        return attention(x, encoder_hidden_states=text, return_dict=False)[0]
+
+    def join(resnet: Any, x: torch.Tensor, skip: torch.Tensor) -> torch.Tensor:
+        if len(skip) < len(x):
+            return resnet_of_joined(resnet, x, skip, time)
+        return resnet(torch.cat([x, skip], 1), time)
 
     x = unet.conv_in(z.to(unet.dtype))
     skips = [x]
@@ -59,16 +74,24 @@ def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, conte
         for downsampler in block.downsamplers or ():
             x = downsampler(x)
             skips.append(x)
-    x = unet.mid_block.resnets[0](full(x), time)
+    x = unet.mid_block.resnets[0](x, time)
     for attention, resnet in zip(unet.mid_block.attentions, unet.mid_block.resnets[1:], strict=True):
         x = resnet(attend(attention, x), time)
     for block in unet.up_blocks:
         for resnet, attention in zip(block.resnets, _attentions(block), strict=True):
-            x = resnet(torch.cat([x, full(skips.pop())], 1), time)
+            x = join(resnet, full(x), skips.pop())
             x = x if attention is None else attend(attention, x)
         for upsampler in block.upsamplers or ():
-            x = upsampler(x)
+            x = upsampled(upsampler.conv, x) if x.device.type == "cpu" else upsampler(x)
     return unet.conv_out(unet.conv_act(unet.conv_norm_out(x)))
+
+
+@torch.no_grad()
+def gflop_a_text(unet: UNet2DConditionModel, z: torch.Tensor, t: int, contexts: torch.Tensor) -> float:
+    """10⁹ floating-point operations of one text's prediction; what is shared counts once a batch."""
+    with FlopCounterMode(display=False) as counter:
+        predict_for_texts(unet, z, t, contexts)
+    return counter.get_total_flops() / 1e9 / len(contexts)
 
 
 def _attentions(block: Any) -> list[Any]:

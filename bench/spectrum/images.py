@@ -18,7 +18,7 @@ from ..plan import Generation
 from ..stages import prepare_images
 from ..stats import bootstrap_interval
 from ..store import content_key
-from .scan import Erased
+from .blocks import Erased
 from .vocabulary import Vocabulary
 
 MOST = 500  # concepts: images are dear

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..models import TextToImage
-from ..patch import Patch, attached
-from ..store import content_key, load_array, save_array
-from .draws import Draw, draws_key, shared_draws
-from .forward import predict_for_texts
+from ..patch import attached
+from .blocks import Blocks, Erased
+from .draws import draws_key, shared_draws
 from .vocabulary import Vocabulary
 
-BLOCK = 512  # concepts that are stored at once: as much is lost at most
-VERSION = 1
+BLOCK = 128  # texts that are stored at once: as much is lost at most
 
-Report = Callable[[int, str], None]
-
-
-@dataclass(frozen=True)
-class Erased:
-    """One erased model of a spectrum: its name, the key of its weights, and how to load what changed."""
-
-    name: str
-    key: str
-    patch: Callable[[], Patch]
+Report = Callable[[int, str, int], None]
 
 
 @dataclass(frozen=True)
@@ -41,12 +27,16 @@ class Spectrum:
     Attributes:
         vocabulary: the concepts.
         differences: by erased model, the mean squared difference of predictions, float64 of shape (concepts, draws).
-        embeddings: the concepts' pooled text embeddings, float32 of shape (concepts, width).
+        embeddings: the concepts' text embeddings at the end token, float32, (concepts, width).
+        predictions: UNet predictions made now; what was stored is not counted.
+        seconds: that they took.
     """
 
     vocabulary: Vocabulary
     differences: dict[str, np.ndarray]
     embeddings: np.ndarray
+    predictions: int
+    seconds: float
 
 
 def scan(
@@ -57,13 +47,13 @@ def scan(
     draws: int = 4,
     seed: int = 0,
     batch_size: int = 32,
-    report: Report = lambda count, text: None,
+    report: Report = lambda done, text, total: None,
 ) -> Spectrum:
     """Scan a vocabulary; what `folder` holds already is not computed again.
 
-    The original model's predictions and the text embeddings are kept in `folder`, so that another method costs one
-    model's forwards and no more. `report` is given the number of predictions done so far, of
-    len(vocabulary) · draws · (1 + len(erased)).
+    Concepts that the tokenizer reads alike (a word and the same letters within a word) are computed once. The original
+    model's predictions and the text embeddings are kept in `folder`, so that another method costs one model's forwards
+    and no more. `report` is given the predictions done so far, the last text, and how many there are in all.
 
     Args:
         model: the original, in the precision to predict in.
@@ -74,116 +64,54 @@ def scan(
         seed: of the latents.
         batch_size: predictions at once; changes no score beyond rounding.
         report: progress.
+
+    Raises:
+        OSError: the disk does not keep what is written to it.
     """
-    shared = shared_draws(model, draws, seed)
-    blocks = _Blocks(model, folder, shared, draws_key(model, draws, seed), batch_size)
-    found: dict[str, list[np.ndarray]] = {one.name: [] for one in erased}
-    pooled, done = [], 0
-    for start in range(0, len(vocabulary), BLOCK):
-        texts = vocabulary.texts[start : start + BLOCK]
-        pooled.append(blocks.embeddings(texts))
-        for one in erased:
-            found[one.name].append(blocks.differences(texts, one))
-        done += len(texts) * draws * (1 + len(erased))
-        report(done, texts[-1])
-    return Spectrum(vocabulary, {name: np.concatenate(parts) for name, parts in found.items()}, np.concatenate(pooled))
+    texts, ends, places = distinct(model, vocabulary.texts)
+    cut = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
+    parts = [texts[k] for k in cut]
+    blocks = Blocks(model, folder, shared_draws(model, draws, seed), draws_key(model, draws, seed), batch_size)
+    done, total = 0, len(texts) * draws * (1 + len(erased))
+
+    def count(part: Sequence[str]) -> None:
+        nonlocal done
+        done += len(part) * draws
+        report(done, part[-1], total)
+
+    found = {one.name: [blocks.stored_differences(part, one) for part in parts] for one in erased}
+    for k, part in enumerate(parts):
+        if any(found[one.name][k] is None for one in erased):
+            blocks.predict_original(part)
+        count(part)
+    for one in erased:
+        with attached(model.unet, one.patch() if any(each is None for each in found[one.name]) else {}):
+            for k, part in enumerate(parts):
+                if found[one.name][k] is None:
+                    found[one.name][k] = blocks.compare(part, one)
+                count(part)
+    pooled = [
+        blocks.contexts(part)[torch.arange(len(part)), ends[k]].numpy() for part, k in zip(parts, cut, strict=True)
+    ]
+    differences = {
+        name: np.concatenate([part for part in values if part is not None])[places] for name, values in found.items()
+    }
+    return Spectrum(vocabulary, differences, np.concatenate(pooled)[places], blocks.predictions, blocks.seconds)
 
 
-class _Blocks:
-    """Blocks of texts: their embeddings, predictions and differences, each stored under a key of its content."""
+def distinct(model: TextToImage, texts: Sequence[str]) -> tuple[list[str], torch.Tensor, np.ndarray]:
+    """Texts without those that the tokenizer reads as an earlier one.
 
-    def __init__(self, model: TextToImage, folder: Path, draws: Sequence[Draw], key: str, batch_size: int) -> None:
-        self.model, self.folder, self.draws, self.batch_size = model, folder, draws, batch_size
-        self.common = {"version": VERSION, "draws": key, "dtype": str(model.unet.dtype)}
-        self._contexts: tuple[str, torch.Tensor] = ("", torch.zeros(0))
-
-    def embeddings(self, texts: Sequence[str]) -> np.ndarray:
-        """Pooled text embeddings, (texts, width): the hidden state at the end token."""
-        key = content_key(texts=texts, model=self.model.revision, what="pooled")
-        found = load_array(self.folder / "texts" / f"{key}-pooled.safetensors", key)
-        if found is None:
-            self.contexts(texts, again=True)
-            found = load_array(self.folder / "texts" / f"{key}-pooled.safetensors", key)
-        if found is None:
-            raise OSError(f"{self.folder} does not keep what is written to it")
-        return found
-
-    @torch.no_grad()
-    def contexts(self, texts: Sequence[str], again: bool = False) -> torch.Tensor:
-        """Text embeddings, (texts, 77, width), encoded once and kept."""
-        key = content_key(texts=texts, model=self.model.revision, what="contexts")
-        if self._contexts[0] == key:
-            return self._contexts[1]
-        path = self.folder / "texts" / f"{key}.safetensors"
-        stored = None if again else load_array(path, key)
-        if stored is None:
-            parts, ends = [], []
-            for k in range(0, len(texts), self.batch_size):
-                few = list(texts[k : k + self.batch_size])
-                parts.append(self.model.encode(few).float().cpu())
-                counts = torch.tensor([self.model.token_count(text) for text in few])
-                ends.append(parts[-1][torch.arange(len(few)), counts + 1])
-            stored = torch.cat(parts).numpy()
-            save_array(path, stored, key)
-            pooled = content_key(texts=texts, model=self.model.revision, what="pooled")
-            save_array(self.folder / "texts" / f"{pooled}-pooled.safetensors", torch.cat(ends).numpy(), pooled)
-        self._contexts = key, torch.from_numpy(stored)
-        return self._contexts[1]
-
-    def original(self, texts: Sequence[str]) -> np.ndarray:
-        """The original model's predictions, float32 of shape (draws, texts, channels, height, width)."""
-        key = content_key(**self.common, texts=texts, what="original")
-        path = self.folder / "original" / f"{key}.safetensors"
-        found = load_array(path, key)
-        if found is None:
-            found = self._predict(texts)
-            save_array(path, found, key)
-        return found
-
-    def differences(self, texts: Sequence[str], erased: Erased) -> np.ndarray:
-        """The mean squared difference to the original's predictions, float64 of shape (texts, draws)."""
-        key = content_key(**self.common, texts=texts, erased=erased.key)
-        path = self.folder / erased.name / f"{key}.safetensors"
-        found = load_array(path, key)
-        if found is None:
-            original = self.original(texts)
-            with attached(self.model.unet, erased.patch()):
-                own = self._predict(texts)
-            found = ((own - original) ** 2).mean((2, 3, 4), dtype=np.float64).T
-            save_array(path, found, key)
-        return found
-
-    def _predict(self, texts: Sequence[str]) -> np.ndarray:
-        contexts = self.contexts(texts)
-        found = np.empty((len(self.draws), len(texts), *self.model.latent_shape), np.float32)
-
-        @torch.no_grad()
-        def predict(k: int, start: int) -> None:
-            few = contexts[start : start + self.batch_size].to(self.model.device)
-            draw = self.draws[k]
-            noise = predict_for_texts(self.model.unet, draw.z, draw.t, few)
-            found[k, start : start + len(few)] = noise.float().cpu().numpy()
-
-        parts = [(k, start) for k in range(len(self.draws)) for start in range(0, len(texts), self.batch_size)]
-        with _workers(self.model.device) as workers:
-            list(workers.map(lambda part: predict(*part), parts))
-        self.model.forwards.without_gradient += len(self.draws) * len(texts)
-        return found
-
-
-@contextmanager
-def _workers(device: str) -> Iterator[ThreadPoolExecutor]:
-    """On a CPU a thread a core, each with a core of its own: faster than one batch at a time on all of them."""
-    threads = torch.get_num_threads()
-    count = threads if device == "cpu" else 1
-    if device == "cpu":
-        torch.set_num_threads(1)
-    try:
-        alone = partial(torch.set_num_threads, 1) if device == "cpu" else None  # a new thread asks for all cores again
-        with ThreadPoolExecutor(count, initializer=alone) as workers:
-            yield workers
-    finally:
-        torch.set_num_threads(threads)
+    Returns:
+        The texts that are left; the position of each one's end token, (texts left,); and the place of every text of
+        `texts` among them, (texts,).
+    """
+    tokens = [tuple(ids) for ids in model.tokenizer(list(texts), truncation=True).input_ids]
+    left: dict[tuple[int, ...], str] = {}
+    for ids, text in zip(tokens, texts, strict=True):
+        left.setdefault(ids, text)
+    place = {ids: k for k, ids in enumerate(left)}
+    return list(left.values()), torch.tensor([len(ids) - 1 for ids in left]), np.array([place[ids] for ids in tokens])
 
 
 def scores_of(differences: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
