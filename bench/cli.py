@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from .commands import develop, lists, mini, reference, results, run, spectrum, speed
+from .commands import develop, drift, lists, mini, reference, results, run, spectrum, speed
 from .errors import BenchError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 for command in (
     run.run, results.table, results.compare, results.nudenet, results.table1, spectrum.spectrum, results.export,
+    drift.show, drift.diff, drift.baseline, drift.drift,
     reference.reference, lists.list_, develop.tune, develop.new, develop.check,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,7 @@ from .stats import Difference, jackknife_difference, paired_difference
 from .tables import headings, read_scores
 
 
-def resolve_row(name: str, rows: list[str]) -> str:
+def resolve_row(name: str, rows: Sequence[str]) -> str:
     """A row of a run by its name or its method's alias.
 
     Raises:

@@ -15,7 +15,7 @@ from .cells import Cells, unfold
 from .cost import Cost
 from .errors import ModelUnavailable
 from .forwards import count_forwards
-from .generate import write_png
+from .images import write_png
 from .layout import REFERENCE, RunFolder
 from .models import TextToImage, resolve_precision
 from .nudenet import detect

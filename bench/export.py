@@ -12,8 +12,9 @@ import yaml
 from .errors import BenchError, unknown
 from .layout import ORIGINAL, RunFolder
 from .patch import attached, load_patch
-from .plan import Plan, read_run
+from .plan import Plan
 from .registry import METHODS
+from .run_record import RunRecord, read_run
 from .sources import find_model
 from .store import read_json, write_text
 from .tables import ARROWS, footnotes, headings, read_scores
@@ -31,7 +32,7 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
     Raises:
         BenchError: there is no such run, row or seed, it was not trained, or the target is not empty.
     """
-    plan, status = read_run(folder)
+    plan, record = read_run(folder)
     if row not in plan.rows and row in METHODS.aliases():
         row = METHODS.aliases()[row]
     if row not in plan.rows:
@@ -47,9 +48,10 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
             f"--to {target} is there already and no empty folder; nothing was written. Choose a new folder."
         )
     source = find_model(plan.model)
-    if source.revision != status["model"]:
+    if source.revision != record.model.revision:
         raise BenchError(
-            f"--model {plan.model} is no longer what the run was made from ({source.revision}, then {status['model']})."
+            f"--model {plan.model} is no longer what the run was made from "
+            f"({source.revision}, then {record.model.revision})."
         )
     model = source.load("cpu")
     try:
@@ -57,34 +59,32 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
             model.pipeline().save_pretrained(target)
     except OSError as error:
         raise BenchError(f"--to {target} can't be written: {error.strerror}.") from None
-    write_text(target / "README.md", model_card(folder, plan, status, row, seed, facts))
+    write_text(target / "README.md", model_card(folder, plan, record, row, seed, facts))
     return target
 
 
-def model_card(
-    folder: RunFolder, plan: Plan, status: dict[str, Any], row: str, seed: int, facts: dict[str, Any]
-) -> str:
+def model_card(folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed: int, facts: dict[str, Any]) -> str:
     """What was erased, how, and what it scored, in Markdown with the hub's front matter."""
     scores = read_scores(folder, [ORIGINAL, row], plan.metrics)
     lines = []
     for name, head in headings(scores, plan.metrics).items():
         values = [head.shown(scores.get((model, name), {}).get("value")) for model in (ORIGINAL, row)]
         lines.append(f"| {head.label} {ARROWS[head.better]} | {' | '.join(values)} |")
-    label = status["labels"].get(row, row)
+    label = record.labels.get(row, row)
     front = yaml.safe_dump({"library_name": "diffusers", "pipeline_tag": "text-to-image", "tags": ["concept-erasure"]})
     return "\n".join([
         "---", front.rstrip(), "---",
         f"# {plan.model} without “{plan.concept}”, by {label}",
         "",
-        f"“{plan.concept}” was erased from the model {plan.model} ({status['model']}) with {label}, run seed {seed}, "
-        f"by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
+        f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
+        f"run seed {seed}, by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
         "`StableDiffusionPipeline.from_pretrained(FOLDER)`.",
         "",
         "## Scores",
         "",
         "| | Original | This model |", "|---|---:|---:|", *lines,
         "",
-        *(f"- {note}" for note in footnotes(scores, plan, status["prompts"])),
+        *(f"- {note}" for note in footnotes(scores, plan, record.prompts)),
         "",
         "## Configuration",
         "",

@@ -12,9 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from PIL import Image
+
+from .images import write_png
 
 if TYPE_CHECKING:
     from erasebench.prompts.prompt import Prompt
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from .models import TextToImage
 
 WRITERS = 2
-MOST_TEXTS = 1024  # whose embeddings are kept
 FILE_SIZE = 512  # pixels: the model that prompt files give sizes for
 
 
@@ -75,7 +74,7 @@ def plan_jobs(
 
 def _scaled(side: int, native: int) -> int:
     """Pixels of a model of this size for pixels of Stable Diffusion v1, a multiple of 8."""
-    return max(8, side * native // FILE_SIZE // 8 * 8)
+    return max(16, side * native // FILE_SIZE // 8 * 8)
 
 
 @torch.no_grad()
@@ -94,25 +93,26 @@ def generate(
     """Draw the jobs whose files are missing and return how many there were.
 
     Jobs of one size and guidance are drawn together; `guidance` and `size` are for those without their own. A file is
-    complete as soon as it has its name, so an interrupted run goes on with the first missing image.
+    complete as soon as it has its name. Batches are the same whatever is missing, and one that lacks an image is drawn
+    again as a whole: so an interrupted run repeats a batch at most, and its images equal an undisturbed run's bit by
+    bit.
     """
     folder.mkdir(parents=True, exist_ok=True)
     present = {entry.name for entry in os.scandir(folder)}
-    missing = [job for job in jobs if job.file_name not in present]
-    done(len(jobs) - len(missing))
+    missing = sum(job.file_name not in present for job in jobs)
+    done(len(jobs) - missing)
     if not missing:
         return 0
-    embeddings: dict[str, torch.Tensor] = {}
     empty = model.encode([""])
     with ThreadPoolExecutor(WRITERS) as writers:
         pending: deque[Future[None]] = deque()
-        for batch in _batches(missing, batch_size):
+        for batch in _batches(jobs, batch_size):
+            lacking = [job.file_name not in present for job in batch]
+            if not any(lacking):
+                continue
             own = batch[0]
             texts = list(dict.fromkeys(job.text for job in batch))
-            if new := [text for text in texts if text not in embeddings]:
-                if len(embeddings) > MOST_TEXTS:  # 30,000 captions would fill the memory
-                    embeddings = {text: embeddings[text] for text in texts if text in embeddings}
-                embeddings |= dict(zip(new, model.encode(new), strict=True))
+            embeddings = dict(zip(texts, model.encode(texts), strict=True))
             latents = model.denoise(
                 model.noise([job.seed for job in batch], own.size or size),
                 torch.stack([embeddings[job.text] for job in batch]),
@@ -124,14 +124,15 @@ def generate(
             images = model.decode(latents)
             pending.extend(
                 writers.submit(write_png, folder / job.file_name, image)
-                for job, image in zip(batch, images, strict=True)
+                for job, image, lacks in zip(batch, images, lacking, strict=True)
+                if lacks
             )
             while len(pending) > 4 * batch_size:
                 pending.popleft().result()
-            done(len(batch))
+            done(sum(lacking))
         for future in pending:
             future.result()
-    return len(missing)
+    return missing
 
 
 def _batches(jobs: Sequence[Job], batch_size: int) -> Iterator[list[Job]]:
@@ -143,10 +144,3 @@ def _batches(jobs: Sequence[Job], batch_size: int) -> Iterator[list[Job]]:
     for _, group in groupby(sorted(jobs, key=kind), key=kind):
         alike = list(group)
         yield from (alike[start : start + batch_size] for start in range(0, len(alike), batch_size))
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Write a uint8 RGB image losslessly; it appears under its name only when it is whole."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    Image.fromarray(image).save(temporary, format="PNG", compress_level=1)
-    temporary.replace(path)

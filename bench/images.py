@@ -1,7 +1,8 @@
-"""Reading images: in order, ahead of their use, a few at a time; what can't be read is named, never skipped."""
+"""Image files: written whole with a checksum; read in order, ahead of their use; what can't be read is named."""
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from .store import damaged, write_atomically
+
+CHECKSUM = "pixels-sha256"  # an entry of a PNG's text
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LEAST_SIDE = 16  # pixels: smaller ones show nothing that could be found
 MOST_PIXELS = 64_000_000
@@ -38,13 +43,41 @@ def read_image(path: Path) -> np.ndarray | Unreadable:
                 return Unreadable(path, f"{width}×{height} pixels: under {LEAST_SIDE}")
             if width * height > MOST_PIXELS:
                 return Unreadable(path, f"{width}×{height} pixels: over {MOST_PIXELS:,} in all")
-            return np.asarray(image.convert("RGB"))
+            pixels = np.asarray(image.convert("RGB"))
+            written = getattr(image, "text", {}).get(CHECKSUM)  # none in images that were not drawn here
+            if written is not None and written != _digest(pixels):
+                return Unreadable(path, "altered: its pixels do not have its checksum")
+            return pixels
     except FileNotFoundError:
         return Unreadable(path, "missing")
     except Image.DecompressionBombError as error:
         return Unreadable(path, str(error))
     except (OSError, ValueError, SyntaxError) as error:
         return Unreadable(path, f"not readable: {error}".replace(str(path), path.name))
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write a uint8 RGB image losslessly; it appears under its name only when it is whole."""
+    facts = PngInfo()
+    facts.add_text(CHECKSUM, _digest(image))
+
+    def write(temporary: Path) -> None:
+        Image.fromarray(image).save(temporary, format="PNG", compress_level=1, pnginfo=facts)
+
+    write_atomically(path, write)
+
+
+def _digest(pixels: np.ndarray) -> str:
+    return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()[:32]
+
+
+def remove_damaged(paths: Iterable[Path]) -> None:
+    """Delete those of the images that are there and can't be read as they were written; each is named."""
+    present = (path for path in paths if path.exists())
+    for image in stream(present):
+        if isinstance(image, Unreadable):
+            damaged(image.path)
+            image.path.unlink(missing_ok=True)
 
 
 def stream(paths: Iterable[Path]) -> Iterator[np.ndarray | Unreadable]:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .errors import BenchError
+from .seal import BLANK, FIELD, is_sealed, seal
 from .store import write_atomically
 
 Patch = Mapping[str, torch.Tensor]
@@ -43,10 +44,21 @@ def check(patch: Patch, allowed: set[str], label: str) -> None:
 
 
 def save_patch(path: Path, patch: Patch) -> None:
-    write_atomically(path, lambda temporary: save_file(dict(patch), temporary))
+    def write(temporary: Path) -> None:
+        save_file(dict(patch), temporary, {FIELD: BLANK})
+        seal(temporary)
+
+    write_atomically(path, write)
 
 
 def load_patch(path: Path) -> dict[str, torch.Tensor]:
+    """The weights that `save_patch` stored.
+
+    Raises:
+        BenchError: the file is missing or damaged.
+    """
+    if not is_sealed(path):
+        raise BenchError(f"{path} is missing or damaged. The same `bench run` makes it again.")
     return load_file(path)
 
 

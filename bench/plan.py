@@ -9,10 +9,10 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import BenchError, unknown
-from .layout import ORIGINAL, REFERENCE, RunFolder
+from .layout import ORIGINAL, REFERENCE
 from .protocols import get_protocol
 from .registry import METHODS, METRICS, Registry
-from .store import content_key, read_json
+from .store import content_key
 
 PLANS = files("erasebench") / "plans"
 RESERVED = (ORIGINAL, REFERENCE)
@@ -201,23 +201,6 @@ class Plan(_Strict):
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(), sort_keys=False)
-
-
-def read_run(folder: RunFolder) -> tuple[Plan, dict[str, Any]]:
-    """The resolved plan and the status of a run.
-
-    Raises:
-        BenchError: the folder holds no run.
-    """
-    status = read_json(folder.status)
-    if status is None or not folder.plan.exists():
-        raise BenchError(
-            f"{folder.root} is no run's folder: it holds no run.json and plan.yaml. `bench run` makes one."
-        )
-    try:
-        return Plan(**yaml.safe_load(folder.plan.read_text(encoding="utf-8"))), status
-    except (ValueError, TypeError, yaml.YAMLError) as error:
-        raise BenchError(f"{folder.plan} can't be read: {error}.") from None
 
 
 def plan_names() -> list[str]:

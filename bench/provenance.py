@@ -1,4 +1,4 @@
-"""Where results came from: code, packages, machine."""
+"""Where results came from: code, packages, machine, and the flags that decide whether they repeat."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def provenance(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": _device_name(device),
+        "driver": _driver(device),
+        "determinism": _determinism(),
         "git": _git(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
@@ -37,9 +39,49 @@ def _version(name: str) -> str | None:
 def _device_name(device: str) -> str:
     import torch
 
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    return f"cpu, {torch.get_num_threads()} threads"
+    return torch.cuda.get_device_name() if device == "cuda" else _processor()
+
+
+def _processor() -> str:
+    """The CPU's name, which Linux alone tells in a file."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    named = {key.strip(): value.strip() for key, value in facts.items()}
+    parts = [named.get("model name", platform.machine()), *(f"{k} {named[k]}" for k in FAMILY if k in named)]
+    return ", ".join(parts)
+
+
+FAMILY = ("cpu family", "model", "stepping")
+
+
+def _driver(device: str) -> str | None:
+    """The NVIDIA driver and CUDA's version, or None on a CPU."""
+    import torch
+
+    if device != "cuda":
+        return None
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        driver = subprocess.run(query, capture_output=True, text=True, check=True).stdout.split("\n")[0]
+    except (OSError, subprocess.CalledProcessError):
+        driver = "unknown"
+    return f"{driver}, CUDA {torch.version.cuda}"
+
+
+def _determinism() -> dict[str, Any]:
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "cudnn_deterministic": torch.backends.cudnn.deterministic,
+        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+    }
 
 
 def _git() -> dict[str, Any] | None:

@@ -58,7 +58,7 @@ class ScoringContext:
         judge: the embedded model's judge, or None for other models.
         clip: the model for CLIP scores.
         distance: the features for FID and KID.
-        costs: one training cost for each seed; empty for rows that train nothing.
+        costs: for metrics of cost, one training cost for each seed; empty for others and for rows that train nothing.
         scoring: the plan's detector classes and thresholds.
         versions: of the packages and weights that scores depend on.
         spectrum: for an erased model, the mean squared changes of predictions, (words, draws); None for others.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .catalog import HUB_MODELS, MODELS, RANDOM_MODEL
 from .errors import BenchError, unknown
-from .store import folder_hash, read_json
+from .store import folder_hash
 
 if TYPE_CHECKING:
     from .models import TextToImage
@@ -39,8 +40,9 @@ class ModelSource:
     def image_size(self) -> int:
         """Height and width of its images in pixels; for a model that lies on the hub, Stable Diffusion v1's 512."""
         folder = Path(self.source)
-        unet, vae = (read_json(folder / part / "config.json") for part in ("unet", "vae"))
-        if unet is None or vae is None:
+        try:
+            unet, vae = (json.loads((folder / part / "config.json").read_text("utf-8")) for part in ("unet", "vae"))
+        except (OSError, ValueError):
             return 512
         return int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
 

@@ -6,12 +6,14 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from .generate import Job, generate, write_png
+from .generate import Job, generate
 from .image_sets import ImageSet
+from .images import remove_damaged, write_png
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
@@ -19,11 +21,12 @@ from .patch import Patch, attached, changed, check, difference, load_patch, save
 from .plan import Generation, Plan
 from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore
 from .scoring import ScoringContext
+from .seal import is_sealed
 from .stats import bootstrap_interval
-from .store import content_key, read_json, write_json
+from .store import content_key, damaged, read_json, write_json
 from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 3, 3
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         folder.erasure(row, seed),
         folder.checkpoint(row, seed),
     )
-    missing = [k for k in erasure.snapshots if k and not folder.patch(f"{row}{SNAPSHOT}{k}", seed).exists()]
-    if (read_json(facts_file) or {}).get("key") == key and patch_file.exists() and not missing:
+    missing = [k for k in erasure.snapshots if k and not _usable(folder.patch(f"{row}{SNAPSHOT}{k}", seed))]
+    if (read_json(facts_file) or {}).get("key") == key and not missing and _usable(patch_file):
         return False
     network = model()
     before = snapshot(network.unet)
@@ -113,6 +116,15 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
     })  # fmt: skip
     checkpoint.unlink(missing_ok=True)
     return True
+
+
+def _usable(patch_file: Path) -> bool:
+    """Whether a patch is there and whole."""
+    if is_sealed(patch_file):
+        return True
+    if patch_file.exists():
+        damaged(patch_file)
+    return False
 
 
 def generation_key(
@@ -149,6 +161,7 @@ def draw(
     settings: Generation, done: Callable[[int], None],
 ) -> None:  # fmt: skip
     """Draw one seed's jobs of an image set, with the row's patch attached."""
+    remove_damaged(images.folder / job.file_name for job in jobs)
     if all((images.folder / job.file_name).exists() for job in jobs):
         done(len(jobs))
         return
@@ -164,6 +177,7 @@ def draw(
 
 def store_reference(images: ImageSet, pixels: Callable[[], list[Any]]) -> None:
     """Write the real images of a prompt set."""
+    remove_damaged(images.files)
     if not all(file.exists() for file in images.files):
         for file, image in zip(images.files, pixels(), strict=True):
             write_png(file, image)
@@ -205,6 +219,7 @@ def score(
     record: dict[str, Any] = {
         "key": key, "failure": "", "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
         "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": [],
+        "prompts": metric.prompts,
         "digits": metric.digits, "is_cost": metric.is_cost, "note": "", "qualifier": "", "reason": "",
     }  # fmt: skip
     try:

@@ -49,6 +49,40 @@ def bootstrap_interval(
     return float(np.mean(numbers)), float(low), float(high), len(known)
 
 
+def clustered_error(values: Sequence[float], prompts: Sequence[str]) -> float:
+    """The standard error of the mean of values that come in clusters, the images of one prompt.
+
+    For values of 0 and 1 it is at least that of Agresti and Coull's interval, (x + 2) / (n + 4): a rate of 0 of 30
+    images is not known without error.
+
+    >>> clustered_error([0.0, 1.0, 0.0, 1.0], ["a", "b", "c", "d"]) > 0.2
+    True
+    """
+    numbers = np.asarray(values, float)
+    sums, counts = _by_prompt(numbers, prompts)
+    groups, n = len(counts), len(numbers)
+    residuals = sums - numbers.mean() * counts
+    variance = groups / (groups - 1) * (residuals**2).sum() / n**2 if groups > 1 else 0.0
+    if np.isin(numbers, (0, 1)).all():
+        rate = (numbers.sum() + 2) / (n + 4)
+        variance = max(variance, rate * (1 - rate) / (n + 4))
+    return float(np.sqrt(variance))
+
+
+def holm(p_values: Sequence[float], level: float) -> list[bool]:
+    """Which hypotheses Holm's step-down procedure rejects; the chance of any false rejection is at most `level`.
+
+    >>> holm([0.001, 0.5, 0.02], 0.05)
+    [True, False, True]
+    """
+    rejected = [False] * len(p_values)
+    for place, k in enumerate(sorted(range(len(p_values)), key=lambda k: p_values[k])):
+        if p_values[k] > level / (len(p_values) - place):
+            break
+        rejected[k] = True
+    return rejected
+
+
 def jackknife_error(replicates: Sequence[float]) -> float:
     """The standard error from values that each leave one of len(replicates) groups out (Efron and Tibshirani, 11.5)."""
     left_out = np.asarray(replicates, float)

@@ -1,13 +1,25 @@
 """Files that are whole or absent, and keys made of content."""
 
+from __future__ import annotations
+
+import datetime
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from .seal import BLANK, FIELD, is_sealed, seal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CHECKSUM = "checksum"
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet would compute
 
 
 def content_key(**parts: Any) -> str:
@@ -22,7 +34,8 @@ def content_key(**parts: Any) -> str:
 
 def file_hash(path: Path) -> str:
     """A hash over a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def folder_hash(folder: Path) -> str:
@@ -37,7 +50,7 @@ def folder_hash(folder: Path) -> str:
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write` on a temporary neighbour of `path`, then move it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         write(temporary)
         temporary.replace(path)
@@ -45,39 +58,90 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def temporary_name(path: Path) -> Path:
+    """Where this process writes a file before it gets its name."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of processes that were killed."""
+    for path in folder.rglob(".*.tmp"):
+        pid = path.name.split(".")[-2]
+        if pid.isdigit() and not _lives(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def damaged(path: Path) -> None:
+    """Say that a file can't be used and is taken for missing."""
+    logging.getLogger("erasebench").warning("%s is damaged: it is taken for missing and made again", path)
+
+
+def now() -> str:
+    """UTC to the second, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
 def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write an object with a checksum of its content."""
+    plain = json.loads(json.dumps(value))
+    write_text(path, json.dumps({**plain, CHECKSUM: content_key(**plain)}, indent=1, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The stored object, or None where there is none or it is torn."""
+    """The object that `write_json` stored; None where there is none, or with a warning where it is damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+        checksum = value.pop(CHECKSUM)
+        if checksum == content_key(**value):
+            return dict(value)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-    return value if isinstance(value, dict) else None
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
+        pass
+    damaged(path)
+    return None
+
+
+def write_csv(path: Path, table: pd.DataFrame) -> None:
+    """Write a table whose texts a spreadsheet can't take for formulas."""
+    safe = table.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value)
+    write_text(path, safe.to_csv(index=False))
 
 
 def save_array(path: Path, array: np.ndarray, key: str) -> None:
-    """Store an array under a key."""
+    """Store an array under a key, with a checksum."""
     from safetensors.numpy import save_file
 
-    write_atomically(path, lambda temporary: save_file({"array": np.ascontiguousarray(array)}, temporary, {"key": key}))
+    def write(temporary: Path) -> None:
+        save_file({"array": np.ascontiguousarray(array)}, temporary, {"key": key, FIELD: BLANK})
+        seal(temporary)
+
+    write_atomically(path, write)
 
 
 def load_array(path: Path, key: str) -> np.ndarray | None:
-    """The array that was stored under this key; None where there is none, another's, or a torn one."""
-    from safetensors import SafetensorError, safe_open
+    """The array that was stored under this key; None where there is none or another's, or a damaged one."""
+    from safetensors import safe_open
 
     if not path.exists():
         return None
-    try:
-        with safe_open(path, framework="numpy") as file:
-            found: np.ndarray | None = file.get_tensor("array") if (file.metadata() or {}).get("key") == key else None
-            return found
-    except (SafetensorError, OSError):
+    if not is_sealed(path):
+        damaged(path)
         return None
+    with safe_open(path, framework="numpy") as file:
+        found: np.ndarray | None = file.get_tensor("array") if (file.metadata() or {}).get("key") == key else None
+        return found

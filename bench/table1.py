@@ -10,10 +10,11 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from .layout import ORIGINAL, REFERENCE, RunFolder
-from .plan import Plan, read_run
+from .plan import Plan
 from .published import PublishedTable, published_table
 from .render import NONE, Cell, Column, Sheet
-from .store import write_text
+from .run_record import read_run
+from .store import write_csv, write_text
 from .tables import (
     ARROWS,
     FORMATS,
@@ -39,13 +40,13 @@ def write_table1(folder: RunFolder) -> Sheet:
     Raises:
         BenchError: the folder holds no run.
     """
-    plan, status = read_run(folder)
+    plan, record = read_run(folder)
     published = published_table(PUBLISHED)
-    rows = [row for row in published.rows if row in status["rows"]]
+    rows = [row for row in published.rows if row in record.rows]
     scores = read_scores(folder, rows, plan.metrics)
-    numbers = compared(scores, plan, published, rows, status["labels"])
-    write_text(folder.root / "table1.csv", numbers.to_csv(index=False))
-    view = table1_sheet(numbers, scores, plan, published, status["prompts"])
+    numbers = compared(scores, plan, published, rows, record.labels)
+    write_csv(folder.root / "table1.csv", numbers)
+    view = table1_sheet(numbers, scores, plan, published, record.prompts)
     for suffix, form in FORMATS.items():
         write_text(folder.root / f"table1.{suffix}", form(view))
     return view

@@ -13,7 +13,8 @@ from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
 from .protocols import deviations, get_protocol
 from .render import NONE, Cell, Column, Sheet, html, latex, markdown
-from .store import read_json, write_text
+from .run_record import RunRecord
+from .store import read_json, write_csv, write_text
 
 TABLE_VERSION = 3  # raise it when the tables' form changes
 UNRANKED_ROWS = (ORIGINAL, REFERENCE)
@@ -47,21 +48,23 @@ def read_scores(folder: RunFolder, rows: Sequence[str], metrics: Sequence[str]) 
     return {cell: record for cell, record in found.items() if record is not None}
 
 
-def leaderboard(scores: Scores, plan: Plan, rows: Sequence[str], labels: Mapping[str, str]) -> pd.DataFrame:
-    """One line a row: row, label, model, concept, seeds, then value, low, high, n and seed_sd of each metric.
+def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:
+    """One line a row: row, label, model, concept, seeds, failed, then value, low, high, n and seed_sd of each metric.
 
+    `failed` names the metrics that could not be computed.
     `seed_sd` is the standard deviation of the run seeds' means, where there are several: how much trainings differ.
     """
     lines = []
-    for row in rows:
+    for row in record.rows:
+        failed = [name for name in plan.metrics if record.failure_of(row, name)]
         line: dict[str, Any] = {
-            "row": row, "label": labels[row], "model": plan.model, "concept": plan.concept,
-            "seeds": " ".join(map(str, plan.seeds)),
+            "row": row, "label": record.labels[row], "model": plan.model, "concept": plan.concept,
+            "seeds": " ".join(map(str, plan.seeds)), "failed": " ".join(failed),
         }  # fmt: skip
         for name in plan.metrics:
-            record = scores.get((row, name), {})
-            line |= {name: record.get("value"), f"{name}_low": record.get("low"), f"{name}_high": record.get("high")}
-            line |= {f"{name}_n": record.get("n", 0), f"{name}_seed_sd": seed_deviation(record)}
+            score = scores.get((row, name), {})
+            line |= {name: score.get("value"), f"{name}_low": score.get("low"), f"{name}_high": score.get("high")}
+            line |= {f"{name}_n": score.get("n", 0), f"{name}_seed_sd": seed_deviation(score)}
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -144,15 +147,17 @@ def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
     return f"{heading.label}: {'; '.join(parts)}."
 
 
-def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, prompts: Mapping[str, Mapping[str, Any]]) -> Sheet:
-    """The leaderboard in its neutral form: the original, the methods, the real images."""
+def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord) -> Sheet:
+    """The leaderboard in its neutral form: the original, the methods, the real images; failed cells say so."""
     heads = headings(scores, plan.metrics)
     ranked = table[~table["row"].isin(UNRANKED_ROWS)]
     marks = {name: places(dict(zip(ranked["row"], ranked[name], strict=True)), head) for name, head in heads.items()}
     lines = {}
     for _, line in table.iterrows():
         cells = [
-            Cell(head.shown(line[name]), marks[name].get(line["row"], 0), _hint(line, name, head))
+            Cell("failed", hint=_first_line(failure.reason))
+            if (failure := record.failure_of(str(line["row"]), name))
+            else Cell(head.shown(line[name]), marks[name].get(line["row"], 0), _hint(line, name, head))
             for name, head in heads.items()
         ]
         lines[str(line["row"])] = (str(line["label"]), cells)
@@ -160,7 +165,13 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, prompts: Mapping[str,
     sections = [[lines[row] for row in part if row in lines] for part in parts]
     caption = f"Erasing “{plan.concept}” from {plan.model}"
     columns = [Column(head.with_arrow) for head in heads.values()]
-    return Sheet(caption, columns, [part for part in sections if part], footnotes(scores, plan, prompts))
+    notes = footnotes(scores, plan, record.prompts)
+    notes += [f"Failed: {failure.cell}: {_first_line(failure.reason)}" for failure in record.failures]
+    return Sheet(caption, columns, [part for part in sections if part], notes)
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n")[0]
 
 
 def _hint(line: pd.Series[Any], name: str, heading: Heading) -> str:
@@ -173,21 +184,21 @@ def interval_hint(heading: Heading, low: float | None, high: float | None, n: in
     return "" if NONE in shown else f"95 % interval {shown[0]} to {shown[1]}, n = {n}"
 
 
-def write_tables(folder: RunFolder, plan: Plan, rows: Sequence[str], labels: Mapping[str, str]) -> pd.DataFrame:
+def write_tables(folder: RunFolder, plan: Plan, record: RunRecord) -> pd.DataFrame:
     """Write leaderboard.csv, .md, .tex and .html from the stored scores."""
-    scores = read_scores(folder, rows, plan.metrics)
-    table = leaderboard(scores, plan, rows, labels)
-    write_text(folder.table("csv"), table.to_csv(index=False))
-    view = sheet(scores, table, plan, (read_json(folder.status) or {}).get("prompts", {}))
+    scores = read_scores(folder, record.rows, plan.metrics)
+    table = leaderboard(scores, plan, record)
+    write_csv(folder.table("csv"), table)
+    view = sheet(scores, table, plan, record)
     for suffix, form in FORMATS.items():
         write_text(folder.table(suffix), form(view))
     return table
 
 
-def terminal_tables(folder: RunFolder, plan: Plan) -> list[Any]:
+def terminal_tables(folder: RunFolder, plan: Plan, record: RunRecord) -> list[Any]:
     """The leaderboard for a terminal, from the stored files: what methods reach, and below it what they cost."""
-    table = pd.read_csv(folder.table("csv"))
-    scores = read_scores(folder, list(table["row"]), plan.metrics)
+    scores = read_scores(folder, record.rows, plan.metrics)
+    table = leaderboard(scores, plan, record)
     heads = headings(scores, plan.metrics)
     title = f"{plan.name}: erasing “{plan.concept}” from {plan.model}"
     views = []
@@ -195,7 +206,8 @@ def terminal_tables(folder: RunFolder, plan: Plan) -> list[Any]:
         names = [name for name in heads if heads[name].is_cost == is_cost]
         lines = table[~table["row"].isin(UNRANKED_ROWS)] if is_cost else table
         if names:
-            views.append(terminal_table(text, sheet(scores, lines, plan.model_copy(update={"metrics": names}), {})))
+            shown = sheet(scores, lines, plan.model_copy(update={"metrics": names}), record)
+            views.append(terminal_table(text, shown))
     return views
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from .layout import RunFolder
 from .scores import Metric
-from .store import read_json, write_atomically, write_text
+from .store import read_json, write_atomically, write_csv
 
 SIDE_BY_SIDE = (4.6, 3.4)  # inches of one panel
 
@@ -31,7 +31,7 @@ def write_timeline(
             line = {"row": row, "label": labels[row], "step": step, "metric": name}
             lines.append(line | {key: record.get(key) for key in ("value", "low", "high", "n")})
     table = pd.DataFrame(lines)
-    write_text(folder.root / "timeline.csv", table.to_csv(index=False))
+    write_csv(folder.root / "timeline.csv", table)
     _draw(folder, table.dropna(subset=["value"]), metrics)
 
 

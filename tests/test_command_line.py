@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -56,12 +57,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
     status = json.loads((finished / "run.json").read_text())
     assert status["status"] == "complete"
-    assert status["failures"] == {}
-    assert status["provenance"]["packages"]["torch"]
+    assert status["failures"] == []
+    assert status["sessions"][0]["provenance"]["packages"]["torch"]
     with (finished / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     metrics = [f"{name}{side}" for name in METRICS.usual() for side in ("", "_low", "_high", "_n", "_seed_sd")]
-    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", *metrics]
+    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", "failed", *metrics]
     assert [line["row"] for line in lines] == ["original", "esd", "uce", "reference"]
     assert {line["concept_rate_n"] for line in lines} == {"6", "0"}
     for row in ("original", "esd", "uce"):
@@ -215,7 +216,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(finished: Path, tmp_path: 
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=300)
     assert process.returncode == 130, stderr
-    assert "The same command goes on" in stderr
+    assert re.search(r"stopped at erase 22/22 steps, generate \d+/\d+ images; what is done is kept", stderr)
+    assert shlex.join(["bench", *SMALL, "--out", str(folder)]) in stderr
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     first = next(iter(folder.glob("patches/esd/*.safetensors"))).stat().st_mtime_ns
     resumed = bench(*SMALL, "--out", str(folder))

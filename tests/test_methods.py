@@ -12,7 +12,7 @@ from erasebench import ErasureTask, Method, TextToImage, Trainer
 from erasebench.attention import start_token_detached, visible_cross_attention
 from erasebench.contract import CHECKS, TASK, Broken, Subject, run_checks
 from erasebench.errors import BenchError
-from erasebench.generate import write_png
+from erasebench.images import write_png
 from erasebench.methods.adversarial_preservation import frequent_words
 from erasebench.parameters import select
 from erasebench.patch import check, difference, snapshot

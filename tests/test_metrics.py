@@ -14,8 +14,8 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from erasebench import ImageScores, ImageSet, Metric, ScoringContext, SetScore
 from erasebench.cost import Cost
-from erasebench.generate import Job, write_png
-from erasebench.images import read_image
+from erasebench.generate import Job
+from erasebench.images import read_image, write_png
 from erasebench.metrics.fid import frechet_distance as mine
 from erasebench.metrics.fid import root
 from erasebench.metrics.kid import kernel_sums

@@ -9,6 +9,7 @@ from test_tables import PROMPTS, record
 from erasebench.layout import RunFolder
 from erasebench.plan import load_plan
 from erasebench.published import published_table
+from erasebench.run_record import RunRecord, write_record
 from erasebench.store import write_json, write_text
 from erasebench.table1 import rank_correlation, write_table1
 from erasebench.tables import places
@@ -50,7 +51,7 @@ def test_measured_stands_beside_published(tmp_path: Path, model: str) -> None:
     write_text(folder.plan, plan.to_yaml())
     prompts = {"coco": PROMPTS | {"source": "coco_30k.csv", "size": 30000}}
     labels = {row: row.title() for row in table.rows}
-    write_json(folder.status, {"rows": list(table.rows), "labels": labels, "prompts": prompts})
+    write_record(folder, RunRecord(rows=tuple(table.rows), labels=labels, prompts=prompts))
     view = write_table1(folder)
     numbers = pd.read_csv(tmp_path / "table1.csv")
     esd = numbers[(numbers["row"] == "esd") & (numbers["column"] == "ssim")].iloc[0]

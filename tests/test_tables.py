@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,13 +15,16 @@ from erasebench.layout import RunFolder
 from erasebench.plan import Plan
 from erasebench.protocols import deviations, get_protocol, protocol_names
 from erasebench.render import Cell, Column, Sheet, html, latex, markdown
-from erasebench.store import write_json
+from erasebench.run_record import Failure, RunRecord
+from erasebench.store import write_csv, write_json
 from erasebench.tables import Heading, footnotes, leaderboard, places, read_scores, sheet, write_tables
 
 PLAN = Plan(methods=["esd", "sdd", "uce"], metrics=["concept_rate", "ssim", "train_steps"], images=4, seeds=[0, 1])
 ROWS = ("original", "esd", "sdd", "uce", "reference")
 LABELS = {"original": "Original", "esd": "ESD", "sdd": "SDD", "uce": "UCE & co", "reference": "Real images"}
 PROMPTS = {"source": "built in: direct", "hash": "abc", "size": 40, "own_seed": 0, "own_guidance": 0, "own_size": 0}
+
+RECORD = RunRecord(rows=ROWS, labels=LABELS, prompts={"concept": PROMPTS})
 
 
 def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> dict[str, Any]:
@@ -44,21 +48,20 @@ def folder(tmp_path: Path) -> RunFolder:
         lost = ["a.png: missing"] if row == "uce" else []
         write_json(run.score(row, "ssim"), record(row, "ssim", value, "higher", reason=reason, unscored=lost))
     write_json(run.score("esd", "train_steps"), record("esd", "train_steps", 100, "lower"))
-    write_json(run.status, {"prompts": {"concept": PROMPTS}})
     return run
 
 
 def view(folder: RunFolder, plan: Plan = PLAN) -> Sheet:
     scores = read_scores(folder, ROWS, plan.metrics)
-    return sheet(scores, leaderboard(scores, plan, ROWS, LABELS), plan, {})
+    return sheet(scores, leaderboard(scores, plan, RECORD), plan, RECORD)
 
 
 def test_the_csv_has_the_promised_columns(folder: RunFolder) -> None:
-    write_tables(folder, PLAN, ROWS, LABELS)
+    write_tables(folder, PLAN, RECORD)
     with folder.table("csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
     metrics = [f"{m}{side}" for m in PLAN.metrics for side in ("", "_low", "_high", "_n", "_seed_sd")]
-    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", *metrics]
+    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", "failed", *metrics]
     assert [line["row"] for line in lines] == list(ROWS)
     assert lines[1]["concept_rate"] == "0.1234"
     assert float(lines[1]["concept_rate_seed_sd"]) == pytest.approx(0.1 / 2**0.5)
@@ -143,9 +146,9 @@ def test_a_plugged_in_metric_is_printed_as_it_asks(folder: RunFolder) -> None:
 
 def test_tables_are_a_pure_function_of_the_scores(folder: RunFolder) -> None:
     suffixes = ("csv", "md", "tex", "html")
-    write_tables(folder, PLAN, ROWS, LABELS)
+    write_tables(folder, PLAN, RECORD)
     first = [folder.table(suffix).read_bytes() for suffix in suffixes]
-    write_tables(folder, PLAN, ROWS, LABELS)
+    write_tables(folder, PLAN, RECORD)
     assert first == [folder.table(suffix).read_bytes() for suffix in suffixes]
 
 
@@ -190,3 +193,30 @@ def test_a_table_says_where_it_leaves_its_protocol() -> None:
     assert "Protocol all-but-one (All but One, arXiv 2312.12807" in notes
     assert notes.count("(protocol:") == 1
     assert "except generation.steps 25 (protocol: 50)." in notes
+
+
+def test_what_failed_says_so_in_every_format(folder: RunFolder) -> None:
+    failures = (
+        Failure(stage="erase", row="sdd", item="seed 0", reason="the loss is nan\nand more"),
+        Failure(stage="score", row="esd", item="ssim", reason="no | image <b>"),
+    )
+    record = RECORD.model_copy(update={"failures": failures})
+    table = write_tables(folder, PLAN, record).set_index("row")
+    assert table.loc["sdd", "failed"] == "concept_rate ssim train_steps"
+    assert (table.loc["esd", "failed"], table.loc["uce", "failed"]) == ("ssim", "")
+    texts = {suffix: folder.table(suffix).read_text() for suffix in ("md", "tex", "html")}
+    for text in texts.values():
+        assert text.count("failed") == 4
+        assert "Failed: erase sdd seed 0: the loss is nan" in text
+        assert "and more" not in text
+    assert "image <b>" not in texts["html"]
+    assert "| SDD | failed | failed | failed |" in texts["md"]
+
+
+def test_a_spreadsheet_takes_no_text_for_a_formula(tmp_path: Path) -> None:
+    hostile = ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\tx", "fine", "a=b"]
+    write_csv(tmp_path / "a.csv", pd.DataFrame({"concept": hostile, "score": [-1.5, -2, 3, 4, 5, 6, 7]}))
+    with (tmp_path / "a.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["concept"] for line in lines] == [*(f"'{text}" for text in hostile[:5]), "fine", "a=b"]
+    assert lines[0]["score"] == "-1.5"

@@ -28,13 +28,13 @@ def tune(
     from ..models import choose_device
     from ..plan import resolve_methods
     from ..runner import run as run_plan
-    from ..store import write_text
+    from ..store import write_csv
     from ..tuning import grid_results, tuning_plan
 
     plan, folder = tuning_plan(resolve_methods(names_of(methods) or []), concept), RunFolder(runs)
     failures = with_resume_hint(lambda: run_plan(plan, folder, choose_device(device)))
     results = grid_results(plan, folder)
-    write_text(out, results.to_csv(index=False))
+    write_csv(out, results)
     typer.echo(results[results["chosen"]].to_string(index=False))
     typer.echo(f"{out}: all {len(results)} points")
     exit_with(failures)

@@ -20,12 +20,12 @@ def table(
     Example: bench table results/runs/main-1a2b3c4d
     """
     from ..layout import RunFolder
-    from ..plan import read_run
+    from ..run_record import read_run
     from ..tables import write_tables
 
     run_folder = RunFolder(folder)
-    plan, status = read_run(run_folder)
-    write_tables(run_folder, plan, status["rows"], status["labels"])
+    plan, record = read_run(run_folder)
+    write_tables(run_folder, plan, record)
     print_table(folder)
 
 
@@ -42,14 +42,14 @@ def compare(
     from ..compare import compare as paired
     from ..compare import resolve_row
     from ..layout import RunFolder
-    from ..plan import read_run
     from ..render import Cell, Column, Sheet
-    from ..store import write_text
+    from ..run_record import read_run
+    from ..store import write_csv
     from ..tables import headings, read_scores, terminal_table
 
     run_folder = RunFolder(folder)
-    plan, status = read_run(run_folder)
-    first, second = resolve_row(a, status["rows"]), resolve_row(b, status["rows"])
+    plan, record = read_run(run_folder)
+    first, second = resolve_row(a, record.rows), resolve_row(b, record.rows)
     result = paired(run_folder, plan, first, second)
     heads = headings(read_scores(run_folder, [first, second], plan.metrics), plan.metrics)
     rows = []
@@ -65,7 +65,7 @@ def compare(
     for _, line in result[result["better"] != ""].iterrows():
         typer.echo(f"{line['label']}: {line['better']} is better, the interval leaves out 0")
     if to is not None:
-        write_text(to, result.to_csv(index=False))
+        write_csv(to, result)
 
 
 def nudenet(
@@ -82,16 +82,16 @@ def nudenet(
     from ..layout import RunFolder
     from ..nudenet import CLASS_SETS
     from ..nudenet_sweep import nudenet_sweep
-    from ..plan import read_run
+    from ..run_record import read_run
 
     run_folder = RunFolder(folder)
-    _, status = read_run(run_folder)
+    _, record = read_run(run_folder)
     names = names_of(classes) or []
     for name in names:
         if name not in CLASS_SETS:
             raise unknown("class set", name, CLASS_SETS, "bench nudenet --help")
     levels = numbers_of("--thresholds", thresholds)
-    found = nudenet_sweep(run_folder, {row: status["labels"][row] for row in status["rows"]}, names, levels)
+    found = nudenet_sweep(run_folder, {row: record.labels[row] for row in record.rows}, names, levels)
     typer.echo(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
 
 

@@ -13,6 +13,7 @@ from .shared import DeviceOption, exit_with, integers_of, names_of, pairs_of, pr
 if TYPE_CHECKING:
     from ..layout import RunFolder
     from ..plan import Plan
+    from ..run_record import Failure
 
 
 def run(
@@ -98,7 +99,7 @@ def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[RunFolder, dict[str, str]]:
+def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[RunFolder, tuple[Failure, ...]]:
     """Run a plan, or say what it would cost, and print its leaderboard; its folder and the failures by cell."""
     from erasebench.prompts.concepts import get_concept
 
@@ -118,7 +119,7 @@ def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[R
         typer.echo(plan.to_yaml())
         for line in estimate(plan, folder, chosen):
             typer.echo(f"# {line}")
-        return folder, {}
+        return folder, ()
     from ..runner import run as run_plan
 
     typer.echo(f"{folder.root} on {chosen}", err=True)

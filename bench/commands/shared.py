@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import BenchError
 
+if TYPE_CHECKING:
+    from ..run_record import Failure
+
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
 
-def exit_with(failures: dict[str, str]) -> None:
+def exit_with(failures: Sequence[Failure]) -> None:
     """Name the cells that failed; exit status 1 where there are any."""
-    for cell, reason in failures.items():
-        typer.echo(f"failed: {cell}: {reason}", err=True)
+    for failure in failures:
+        typer.echo(f"failed: {failure.cell}: {failure.reason}", err=True)
     if failures:
+        typer.echo("The tracebacks are in run.json; the same command tries these again.", err=True)
         raise typer.Exit(1)
 
 
@@ -80,19 +87,19 @@ def terminal() -> Any:
 
 def print_table(folder: Path) -> None:
     from ..layout import RunFolder
-    from ..plan import read_run
+    from ..run_record import read_run
     from ..tables import terminal_tables
 
     run_folder = RunFolder(folder)
-    plan, _ = read_run(run_folder)
+    plan, record = read_run(run_folder)
     console = terminal()
-    for view in terminal_tables(run_folder, plan):
+    for view in terminal_tables(run_folder, plan, record):
         console.print(view)
     typer.echo(f"{run_folder.table('md')} (also .csv, .tex, .html)")
 
 
 def with_resume_hint(work: Any) -> Any:
-    """Turn Ctrl-C and SIGTERM into one line and exit status 130."""
+    """Turn Ctrl-C and SIGTERM into what is done, the command to go on with, and exit status 130."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -100,6 +107,8 @@ def with_resume_hint(work: Any) -> Any:
     signal.signal(signal.SIGTERM, stop)
     try:
         return work()
-    except KeyboardInterrupt:
-        typer.echo("stopped; what is done is kept. The same command goes on from here.", err=True)
+    except KeyboardInterrupt as stopped:
+        done = f" at {stopped}" if str(stopped) else ""
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        typer.echo(f"stopped{done}; what is done is kept. Go on with:\n{command}", err=True)
         raise typer.Exit(130) from None

@@ -15,10 +15,11 @@ from ..errors import BenchError
 from ..layout import RunFolder
 from ..models import TextToImage, resolve_precision
 from ..patch import load_patch
-from ..plan import Plan, read_run
+from ..plan import Plan
 from ..progress import StageBar
+from ..run_record import RunRecord, read_run
 from ..sources import find_model
-from ..store import read_json, write_atomically, write_json, write_text
+from ..store import read_json, write_atomically, write_csv, write_json
 from ..timing import matrix_gflops
 from ..vision import clip_of
 from .blocks import Erased
@@ -45,7 +46,7 @@ def run_spectrum(
     Raises:
         BenchError: the run lacks a row or its weights, or the vocabulary can't be read.
     """
-    plan, status, model, erased = _open(folder, methods, seed, device)
+    plan, record, model, erased = _open(folder, methods, seed, device)
     words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
     concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
     named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), seed))
@@ -63,7 +64,7 @@ def run_spectrum(
         places[one.name] = named_table(spectrum, first, one.name, kinds)
         files.append(_write_parquet(target / f"{one.name}.parquet", tables[one.name]))
         if csv:
-            write_text(target / f"{one.name}.csv", tables[one.name].to_csv(index=False))
+            write_csv(target / f"{one.name}.csv", tables[one.name])
             files.append(target / f"{one.name}.csv")
         told = {
             "method": one.name, "concept": plan.concept, "vocabulary": words.name, "remark": words.remark,
@@ -72,8 +73,8 @@ def run_spectrum(
         write_json(target / f"{one.name}.json", told)
         files.append(target / f"{one.name}.json")
     names = [one.name for one in erased]
-    write_text(target / "correlations.csv", correlations(spectrum, names).to_csv(index=False))
-    write_picture(target / "spectrum.png", tables, places, status["labels"])
+    write_csv(target / "correlations.csv", correlations(spectrum, names))
+    write_picture(target / "spectrum.png", tables, places, record.labels)
     files += [target / "correlations.csv", target / "spectrum.png"]
     return files, _speed(model, spectrum, draws, batch_size)
 
@@ -97,7 +98,7 @@ def run_image_spectrum(
     device: str,
 ) -> list[Path]:  # fmt: skip
     """The second reading, in image space: a CSV and a bar chart a method; files as `run_spectrum`."""
-    plan, status, model, erased = _open(folder, methods, seed, device)
+    plan, record, model, erased = _open(folder, methods, seed, device)
     words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
     settings = plan.generation.model_copy(update={"batch_size": batch_size})
     model.set_precision(resolve_precision(settings.precision, device))
@@ -106,10 +107,8 @@ def run_image_spectrum(
     with StageBar("spectrum", len(words) * draws * 2 * len(erased), "images") as bar:
         for one in erased:
             table = image_space(model, one, words, target, draws, seed, settings, vision, bar.advance)
-            write_text(target / f"{one.name}.images.csv", table.to_csv(index=False))
-            write_bars(
-                target / f"{one.name}.images.png", table, f"{status['labels'][one.name]}: images of the same seed"
-            )
+            write_csv(target / f"{one.name}.images.csv", table)
+            write_bars(target / f"{one.name}.images.png", table, f"{record.labels[one.name]}: images of the same seed")
             files += [target / f"{one.name}.images.csv", target / f"{one.name}.images.png"]
     return files
 
@@ -140,10 +139,10 @@ def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]
 
 def _open(
     folder: RunFolder, methods: list[str], seed: int, device: str
-) -> tuple[Plan, dict[str, dict[str, str]], TextToImage, list[Erased]]:
+) -> tuple[Plan, RunRecord, TextToImage, list[Erased]]:
     from ..compare import resolve_row
 
-    plan, status = read_run(folder)
+    plan, record = read_run(folder)
     rows = list(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in methods or plan.rows))
     if seed not in plan.seeds:
         raise BenchError(f"--seed {seed}: the run has the seeds {', '.join(map(str, plan.seeds))}.")
@@ -153,7 +152,7 @@ def _open(
         if facts is None or not folder.patch(row, seed).exists():
             raise BenchError(f"{folder.root} has no weights of {row}, seed {seed}: finish the run first.")
         erased.append(Erased(row, facts["key"], partial(load_patch, folder.patch(row, seed))))
-    return plan, status, find_model(plan.model).load(device), erased
+    return plan, record, find_model(plan.model).load(device), erased
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> Path:

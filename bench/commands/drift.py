@@ -1,0 +1,104 @@
+"""Commands that guard results: show, diff, baseline, drift."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import BenchError
+from .shared import terminal
+
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]
+
+
+def show(folder: Run) -> None:
+    """Print what a run was made from, how it ended, and what failed.
+
+    Example: bench show results/runs/main-1a2b3c4d
+    """
+    from ..layout import RunFolder
+    from ..run_diff import show as lines
+
+    for line in lines(RunFolder(folder)):
+        typer.echo(line)
+
+
+def diff(
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run's folder.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one's.")],
+) -> None:
+    """Say what differs between two runs in set-up and in results.
+
+    Example: bench diff results/runs/main-1a2b3c4d results/runs/main-5e6f7a8b
+    """
+    from ..baseline import baseline_of
+    from ..drift import LEVEL, compare_with
+    from ..drift_report import view
+    from ..layout import RunFolder
+    from ..run_diff import set_up_changes
+    from ..tables import terminal_table
+
+    folders = RunFolder(first), RunFolder(second)
+    for line in set_up_changes(*folders) or ["the set-ups are the same"]:
+        typer.echo(line)
+    before, after = map(baseline_of, folders)
+    verdicts = compare_with(before, after)
+    sheet = view(verdicts, str(first), str(second), LEVEL)
+    terminal().print(terminal_table(sheet.caption, sheet))
+    typer.echo(sheet.notes[0])
+
+
+def baseline(
+    folder: Run,
+    to: Annotated[Path, typer.Option(help="The file to write, such as results/baselines/NAME.json.")],
+) -> None:
+    """Write a finished run's scores as a baseline for `bench drift`.
+
+    Example: bench baseline results/runs/ci-1a2b3c4d --to results/baselines/ci.json
+    """
+    from ..baseline import baseline_of, write_baseline
+    from ..layout import RunFolder
+
+    made = baseline_of(RunFolder(folder))
+    if failed := [
+        f"{row} {metric}" for row, scores in made.scores.items() for metric in scores if scores[metric].failed
+    ]:
+        raise BenchError(f"{folder}: {', '.join(failed)} failed. `bench run` tries them again; then make the baseline.")
+    write_baseline(to, made)
+    typer.echo(to)
+
+
+def drift(
+    folder: Run,
+    baseline: Annotated[Path, typer.Option(help="A file that `bench baseline` wrote.")],
+    level: Annotated[float, typer.Option(help="The chance of any false alarm among the tested cells.")] = 0.01,
+    markdown: Annotated[Path | None, typer.Option(help="Also write a table for a pull request.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Also write the verdicts as JSON.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write them as JUnit XML.")] = None,
+) -> None:
+    """Check a run against a baseline. Exit status 0: the same; 1: something drifted; 2: something can't be compared.
+
+    Example: bench drift results/runs/ci-1a2b3c4d --baseline results/baselines/ci.json --junit drift.xml
+    """
+    from ..baseline import baseline_of, read_baseline
+    from ..drift import compare_with, exit_status
+    from ..drift_report import as_json, as_junit, as_markdown, view
+    from ..layout import RunFolder
+    from ..store import write_json, write_text
+    from ..tables import terminal_table
+
+    if not 0 < level < 1:
+        raise BenchError(f"--level {level}: a probability between 0 and 1, such as 0.01.")
+    verdicts = compare_with(read_baseline(baseline), baseline_of(RunFolder(folder)), level)
+    sheet = view(verdicts, str(baseline), str(folder), level)
+    terminal().print(terminal_table(sheet.caption, sheet))
+    typer.echo(sheet.notes[0])
+    if markdown is not None:
+        write_text(markdown, as_markdown(sheet))
+    if json is not None:
+        write_json(json, as_json(verdicts, level))
+    if junit is not None:
+        write_text(junit, as_junit(verdicts))
+    raise typer.Exit(exit_status(verdicts))

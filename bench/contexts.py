@@ -1,0 +1,97 @@
+"""What each score is given: images, encoders, costs and weights of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from .layout import ORIGINAL, REFERENCE, RunFolder
+from .plan import Plan
+from .scoring import ScoringContext
+from .store import read_json
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .cells import Cells
+    from .image_sets import Vision
+    from .models import TextToImage
+    from .scores import Metric
+    from .sources import ModelSource
+    from .stages import Erasure
+
+
+class Contexts:
+    """Scoring contexts of a run's rows; encoders are loaded when the first score asks for them."""
+
+    def __init__(
+        self, plan: Plan, cells: Cells, folder: RunFolder, source: ModelSource, device: str, precision: str,
+        model: Callable[[], TextToImage],
+    ) -> None:  # fmt: skip
+        self.plan, self.cells, self.folder, self.source = plan, cells, folder, source
+        self.device, self.precision, self.model = device, precision, model
+        self.trained: dict[str, list[Erasure]] = {}
+        for erasure in cells.erasures:
+            self.trained.setdefault(erasure.row, []).append(erasure)
+
+    def of(self, row: str, metric: Metric) -> ScoringContext:
+        """What a metric is given for a row; costs, which no two trainings have alike, are for metrics of cost only."""
+        images, prompts = self.cells.images, metric.prompts
+        trained = row in self.trained
+        return ScoringContext(
+            concept=self.cells.concept,
+            row=row,
+            original=images.get((ORIGINAL, prompts or "")),
+            reference=images.get((REFERENCE, prompts or "")),
+            judge=self._judge() if self.source.family == "mini" else None,
+            clip=self._clip,
+            distance=self._distance,
+            costs=self._costs(row) if trained and metric.is_cost else [],
+            scoring=self.plan.scoring,
+            versions=self.cells.versions | (self._weights(row) if prompts is None else {}),
+            spectrum=partial(self._spectrum, row) if trained else None,
+        )
+
+    @cache  # noqa: B019  (one run an object)
+    def _costs(self, row: str) -> list[dict[str, Any]]:
+        stored = [read_json(self.folder.erasure(row, erasure.task.seed)) or {} for erasure in self.trained[row]]
+        return [record["cost"] for record in stored]
+
+    def _weights(self, row: str) -> dict[str, str]:
+        """What a metric that looks at the weights themselves depends on."""
+        keys = [erasure.key(self.source.revision, self.device) for erasure in self.trained.get(row, ())]
+        return {"weights": " ".join(keys), "spectrum": str(self.plan.spectrum), "precision": self.precision}
+
+    def _spectrum(self, row: str) -> np.ndarray:
+        """What a row's first erasure changed in the predictions for words, (words, draws)."""
+        from .patch import load_patch
+        from .spectrum.blocks import Erased
+        from .spectrum.scan import scan
+        from .spectrum.vocabulary import read_vocabulary
+
+        model, wanted, erasure = self.model(), self.plan.spectrum, self.trained[row][0]
+        seed = erasure.task.seed
+        key = erasure.key(self.source.revision, self.device)
+        erased = Erased(row, key, partial(load_patch, self.folder.patch(row, seed)))
+        words = read_vocabulary("words", model.tokenizer).first(wanted.words)
+        batch = self.plan.generation.batch_size
+        return scan(model, [erased], words, self.folder.spectrum, wanted.draws, seed, batch).differences[row]
+
+    @cache  # noqa: B019
+    def _judge(self) -> Any:
+        from .mini.judge import Judge
+
+        return Judge(self.device)
+
+    @cache  # noqa: B019
+    def _clip(self) -> Vision:
+        from .vision import OpenClip
+
+        return self._judge() if self.plan.scoring.clip == "judge" else OpenClip(self.plan.scoring.clip, self.device)
+
+    @cache  # noqa: B019
+    def _distance(self) -> Vision:
+        from .vision import CleanFidInception
+
+        return self._judge() if self.source.family == "mini" else CleanFidInception(self.device)

@@ -1,0 +1,90 @@
+"""Verdicts of a drift check as Markdown for a pull request, JSON, and JUnit XML."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree
+
+from .drift import Outcome, Verdict
+from .render import NONE, Cell, Column, Sheet, markdown
+
+ORDER = (Outcome.DRIFTED, Outcome.NOT_COMPARABLE, Outcome.SAME)
+
+
+def headline(verdicts: list[Verdict]) -> str:
+    """Such as "1 drifted, 0 not comparable, 12 same"."""
+    return ", ".join(f"{sum(v.verdict == kind for v in verdicts)} {kind}" for kind in ORDER)
+
+
+def view(verdicts: list[Verdict], baseline: str, run: str, level: float) -> Sheet:
+    """A table of all cells, those that drifted first."""
+    tested = sum(verdict.p is not None for verdict in verdicts)
+    note = (
+        f"{baseline} against {run}. Identical set-ups must agree to rounding. {tested} other cells are tested; the "
+        f"chance that any of them is called drifted by chance is at most {level:g} (Holm)."
+    )
+    columns = [Column(name) for name in ("metric", "baseline", "run", "difference", "p", "verdict", "how")]
+    rows = [(verdict.row, _cells(verdict)) for kind in ORDER for verdict in verdicts if verdict.verdict == kind]
+    return Sheet(headline(verdicts), columns, [rows], [note])
+
+
+def as_markdown(sheet: Sheet) -> str:
+    return f"**{sheet.caption}**\n\n{markdown(sheet)}"
+
+
+def as_json(verdicts: list[Verdict], level: float) -> dict[str, Any]:
+    """The verdicts as plain objects."""
+    cells = [
+        {
+            "row": v.row, "metric": v.metric, "verdict": v.verdict, "reason": v.reason, "p": v.p,
+            "baseline": v.before.value, "run": None if v.after is None else v.after.value, "difference": v.difference,
+        }
+        for v in verdicts
+    ]  # fmt: skip
+    return {"family_wise_error_rate": level, "summary": headline(verdicts), "cells": cells}
+
+
+def as_junit(verdicts: list[Verdict]) -> str:
+    """One test case a cell: a failure where it drifted, an error where it can't be compared."""
+    counts = {kind: str(sum(v.verdict == kind for v in verdicts)) for kind in ORDER}
+    suite = ElementTree.Element(
+        "testsuite", name="erasebench drift", tests=str(len(verdicts)), failures=counts[Outcome.DRIFTED],
+        errors=counts[Outcome.NOT_COMPARABLE], skipped="0",
+    )  # fmt: skip
+    for verdict in verdicts:
+        case = ElementTree.SubElement(suite, "testcase", classname=_xml(verdict.row), name=_xml(verdict.metric))
+        if verdict.verdict != Outcome.SAME:
+            tag = "failure" if verdict.verdict == Outcome.DRIFTED else "error"
+            ElementTree.SubElement(case, tag, message=_xml(_told(verdict)), type=verdict.verdict)
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _told(verdict: Verdict) -> str:
+    after = None if verdict.after is None else verdict.after.value
+    return f"{verdict.before.value} → {after}: {verdict.reason}"
+
+
+def _xml(text: str) -> str:
+    """Text without the control characters that XML does not know."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _cells(verdict: Verdict) -> list[Cell]:
+    def shown(value: float | None, digits: int = verdict.before.digits) -> Cell:
+        return Cell(NONE if value is None else f"{value:.{digits}f}")
+
+    after = None if verdict.after is None else verdict.after.value
+    small = verdict.difference is not None and 0 < abs(verdict.difference) < 0.5 * 10**-verdict.before.digits
+    difference = Cell(f"{verdict.difference:.1e}") if small else shown(verdict.difference)
+    p = Cell(NONE if verdict.p is None else f"{verdict.p:.2g}")
+    metric = Cell(verdict.metric)
+    return [
+        metric,
+        shown(verdict.before.value),
+        shown(after),
+        difference,
+        p,
+        Cell(verdict.verdict),
+        Cell(verdict.reason),
+    ]

@@ -1,0 +1,149 @@
+"""run.json: what a run was made from, how far it is, what failed and what it cost."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .errors import BenchError
+from .layout import SNAPSHOT, RunFolder
+from .plan import Plan
+from .store import read_json, write_json
+
+SCHEMA_VERSION: Literal[1] = 1
+WHOLE_ROW = ("load", "erase", "generate", "disk")  # stages whose failure leaves a row without scores
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Failure(_Part):
+    """A cell that could not be computed; the same command tries it again."""
+
+    stage: Literal["load", "erase", "generate", "score", "disk"] = Field(description="Where it failed.")
+    row: str = Field(description="The row; empty for all rows.")
+    item: str = Field(description="The run seed, prompt set or metric.")
+    reason: str = Field(description="The error's message.")
+    traceback: str = Field(default="", description="The error's traceback; empty for errors that a user can mend.")
+
+    @property
+    def cell(self) -> str:
+        """Such as "score esd fid"."""
+        return " ".join(part for part in (self.stage, self.row, self.item) if part)
+
+
+class ModelRecord(_Part):
+    """Which model was erased from."""
+
+    name: str = Field(default="", description="As the plan names it.")
+    family: str = Field(default="", description="mini or sd: which presets the methods took.")
+    revision: str = Field(default="", description="A hash of all weights, or a hub id with its commit.")
+
+
+class Session(_Part):
+    """One process that worked on the run."""
+
+    started: str = Field(description="UTC, ISO 8601.")
+    ended: str = Field(default="", description="UTC; empty while it works, and if it was killed.")
+    seconds: float = Field(default=0.0, ge=0, description="Wall-clock time.")
+    provenance: dict[str, Any] = Field(
+        default={}, description="Packages, Python, platform, device, driver, flags, git, command."
+    )
+
+
+class RunRecord(_Part):
+    """The content of run.json."""
+
+    schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="Of this file's form.")
+    status: Literal["running", "interrupted", "failed", "complete"] = Field(
+        default="running", description="How far it is."
+    )
+    fingerprint: str = Field(default="", description="A hash of everything that the tables depend on.")
+    plan: dict[str, Any] = Field(default={}, description="The resolved plan, as in plan.yaml.")
+    model: ModelRecord = Field(default=ModelRecord(), description="The original model.")
+    precision: dict[str, str] = Field(default={}, description="Number formats of training and generation.")
+    prompts: dict[str, dict[str, Any]] = Field(
+        default={}, description="By role: source, size and hash of the prompt set."
+    )
+    methods: dict[str, str] = Field(default={}, description="By row: the registered method and its version.")
+    metrics: dict[str, int] = Field(default={}, description="Versions of the metrics.")
+    weights: dict[str, str] = Field(default={}, description="By ROW/SEED: SHA-256 of the file of changed weights.")
+    rows: tuple[str, ...] = Field(default=(), description="The tables' rows in order.")
+    timeline: dict[str, tuple[str, int]] = Field(default={}, description="Snapshots' rows, as (row, training step).")
+    labels: dict[str, str] = Field(default={}, description="How tables name the rows.")
+    failures: tuple[Failure, ...] = Field(default=(), description="Cells that could not be computed.")
+    tables: dict[str, str] = Field(
+        default={}, description="SHA-256 of the leaderboard's files by suffix, once written."
+    )
+    sessions: tuple[Session, ...] = Field(default=(), description="The processes that worked on it, first to last.")
+
+    def failure_of(self, row: str, metric: str) -> Failure | None:
+        """What keeps a cell of the leaderboard empty."""
+        own = row.partition(SNAPSHOT)[0]
+        for failure in self.failures:
+            if failure.row in ("", own) and (
+                failure.stage in WHOLE_ROW or (failure.row, failure.item) == (row, metric)
+            ):
+                return failure
+        return None
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all sessions that ended."""
+        return sum(session.seconds for session in self.sessions)
+
+
+def write_record(folder: RunFolder, record: RunRecord) -> None:
+    write_json(folder.status, record.model_dump(mode="json"))
+
+
+def read_record(folder: RunFolder) -> RunRecord | None:
+    """The stored record; None where there is none or it is damaged.
+
+    Raises:
+        BenchError: it was written by another version of erasebench, or is no run's.
+    """
+    stored = read_json(folder.status)
+    if stored is None:
+        return None
+    version = stored.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BenchError(
+            f"{folder.status} has the schema version {version}, not {SCHEMA_VERSION}: another version of erasebench "
+            "wrote it. Read it with that version, or run the plan again into a new folder."
+        )
+    try:
+        return RunRecord(**stored)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise BenchError(f"{folder.status}: {place}: {first['msg']}. It is no run's record.") from None
+
+
+def read_run(folder: RunFolder) -> tuple[Plan, RunRecord]:
+    """The resolved plan and the record of a run.
+
+    Raises:
+        BenchError: the folder holds no run, or one that can't be read.
+    """
+    record = read_record(folder)
+    if record is None or not folder.plan.exists():
+        raise BenchError(
+            f"{folder.root} is no run's folder: it holds no whole run.json and plan.yaml. `bench run` makes one."
+        )
+    return read_plan(folder), record
+
+
+def read_plan(folder: RunFolder) -> Plan:
+    """The resolved plan of a run's folder.
+
+    Raises:
+        BenchError: it can't be read.
+    """
+    try:
+        return Plan(**yaml.safe_load(folder.plan.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        raise BenchError(f"{folder.plan} can't be read: {error}. Choose another --out.") from None

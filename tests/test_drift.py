@@ -1,0 +1,245 @@
+"""Drift: planted changes are caught, fresh seeds raise no alarm, and reports say what happened."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from erasebench.baseline import Baseline, Score, baseline_of, read_baseline, write_baseline
+from erasebench.cli import app
+from erasebench.drift import Outcome, compare_with, exit_status
+from erasebench.drift_report import as_json, as_junit, as_markdown, view
+from erasebench.errors import BenchError
+from erasebench.layout import RunFolder
+from erasebench.mini.judge import Judge
+from erasebench.plan import Generation, Plan
+from erasebench.run_diff import set_up_changes, show
+from erasebench.runner import run
+from erasebench.stats import clustered_error, holm
+from erasebench.store import write_text
+
+PLAN = Plan(
+    methods=["esd"], metrics=["concept_rate", "clip_score", "ssim"], concept="garbage truck", images=6, train_steps=6,
+    generation=Generation(steps=6),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("drift") / "run")
+    assert run(PLAN, folder, "cpu") == ()
+    return folder
+
+
+def again(folder: Path, plan: Plan = PLAN) -> Baseline:
+    assert run(plan, RunFolder(folder), "cpu") == ()
+    return baseline_of(RunFolder(folder))
+
+
+def outcomes(baseline: Baseline, other: Baseline) -> dict[tuple[str, str], Outcome]:
+    return {(verdict.row, verdict.metric): verdict.verdict for verdict in compare_with(baseline, other)}
+
+
+def wrong_sign(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("erasebench.methods.esd.target", lambda concept, empty, eta: empty + eta * (concept - empty))
+
+
+def changed_resize(patch: pytest.MonkeyPatch) -> None:
+    plain = Judge.image_features
+
+    def through_half_size(self: Judge, images: Any, batch_size: int = 64) -> np.ndarray:
+        small = [Image.fromarray(image).resize((32, 32), Image.Resampling.NEAREST) for image in images]
+        return plain(self, [np.asarray(image.resize((64, 64))) for image in small], batch_size)
+
+    patch.setattr(Judge, "image_features", through_half_size)
+
+
+def changed_threshold(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("erasebench.methods.esd.target", lambda concept, empty, eta: empty - eta * (concept - empty))
+    patch.setattr("erasebench.metrics.concept_rate.THRESHOLD", 1.0)
+
+
+def changed_seed(patch: pytest.MonkeyPatch) -> None:
+    from erasebench.generate import image_seed
+
+    patch.setattr("erasebench.generate.image_seed", lambda run_seed, prompt, k: image_seed(run_seed + 1, prompt, k))
+
+
+@pytest.mark.parametrize(
+    ("plant", "caught"),
+    [
+        (wrong_sign, {("esd", "ssim"), ("esd", "clip_score")}),
+        (changed_resize, {("original", "clip_score"), ("esd", "clip_score")}),
+        (changed_threshold, {("original", "concept_rate")}),
+        (changed_seed, {("original", "clip_score"), ("esd", "ssim")}),
+    ],
+)
+def test_a_planted_change_of_the_code_is_caught(
+    plant: Callable[[pytest.MonkeyPatch], None], caught: set[tuple[str, str]], finished: RunFolder, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    baseline = baseline_of(finished)
+    plant(monkeypatch)
+    verdicts = compare_with(baseline, again(tmp_path / "run"))
+    drifted = {(verdict.row, verdict.metric) for verdict in verdicts if verdict.verdict == Outcome.DRIFTED}
+    assert caught <= drifted
+    assert exit_status(verdicts) == 1
+
+
+def test_the_same_plan_again_is_the_same_bit_by_bit(finished: RunFolder, tmp_path: Path) -> None:
+    baseline, other = baseline_of(finished), again(tmp_path / "run")
+    assert other.scores == baseline.scores
+    verdicts = compare_with(baseline, other)
+    assert exit_status(verdicts) == 0
+    assert {verdict.reason for verdict in verdicts} == {"identical set-up"}
+    first, second = (sorted((folder / "images").glob("[!r]*/*/*.png")) for folder in (finished.root, tmp_path / "run"))
+    assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
+    assert len(first) == 2 * 3 * 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"scoring": {"threshold": 0.5}}, "scoring.threshold: 0.7 → 0.5"),
+        ({"generation": Generation(steps=5)}, "generation.steps: 6 → 5"),
+        ({"images": 5}, "prompts: "),
+    ],
+)
+def test_scores_of_another_meaning_are_not_compared(
+    changes: dict[str, Any], reason: str, finished: RunFolder, tmp_path: Path
+) -> None:
+    plan = Plan(**{**PLAN.model_dump(), "train_steps": 1, **changes})
+    verdicts = compare_with(baseline_of(finished), again(tmp_path / "run", plan))
+    assert {verdict.verdict for verdict in verdicts} == {Outcome.NOT_COMPARABLE}
+    assert all(reason in verdict.reason for verdict in verdicts)
+    assert exit_status(verdicts) == 2
+
+
+def fabricated(rng: np.random.Generator, shift: float = 0.0, seeds: int = 4, cells: int = 12) -> Baseline:
+    """A run whose cells scatter over run seeds with different widths."""
+    first = int(rng.integers(1_000_000))
+    scores = {}
+    for k in range(cells):
+        means = {str(first + s): float(rng.normal(0.5 + shift * (k == 0), 0.02 * (1 + k % 3))) for s in range(seeds)}
+        scores[f"metric {k}"] = Score(value=float(np.mean(list(means.values()))), error=0.004, seed_means=means)
+    definitions: dict[str, dict[str, Any]] = {name: {} for name in scores}
+    return Baseline(
+        name="x", made="", seeds=[first + s for s in range(seeds)], trained=["esd"], definitions=definitions,
+        environment={"machine": first}, scores={"esd": scores},
+    )  # fmt: skip
+
+
+def test_fresh_seeds_raise_no_more_false_alarms_than_stated() -> None:
+    """400 pairs of runs that differ by their seeds alone, at 5 % over all 12 cells."""
+    rng = np.random.default_rng(0)
+    alarms = sum(exit_status(compare_with(fabricated(rng), fabricated(rng), 0.05)) for _ in range(400))
+    assert alarms <= 30  # 20 expected at most; 30 or more of 400 has a probability of 0.02
+    missed = sum(exit_status(compare_with(fabricated(rng), fabricated(rng, 0.3), 0.05)) == 0 for _ in range(50))
+    assert missed == 0
+
+
+def test_fresh_trainings_need_seeds_on_both_sides() -> None:
+    rng = np.random.default_rng(0)
+    verdicts = compare_with(fabricated(rng), fabricated(rng, seeds=1))
+    assert {verdict.verdict for verdict in verdicts} == {Outcome.NOT_COMPARABLE}
+    assert "two or more a side" in verdicts[0].reason
+
+
+def test_another_machine_is_tested_and_not_trusted_to_round_alike(finished: RunFolder) -> None:
+    here = baseline_of(finished)
+    there = here.model_copy(update={"environment": {**here.environment, "device": "another"}})
+    verdicts = compare_with(here, there)
+    assert {(verdict.verdict, verdict.reason) for verdict in verdicts} == {(Outcome.SAME, "other machine: tested")}
+    score = here.scores["esd"]["ssim"]
+    assert score.value is not None
+    assert score.error is not None
+    far = score.model_copy(update={"value": score.value - 8 * score.error})
+    moved = there.model_copy(update={"scores": {**there.scores, "esd": {**there.scores["esd"], "ssim": far}}})
+    assert outcomes(here, moved)["esd", "ssim"] == Outcome.DRIFTED
+
+
+def test_cells_that_come_and_go(finished: RunFolder) -> None:
+    here = baseline_of(finished)
+    without = here.model_copy(update={"scores": {"original": here.scores["original"]}})
+    assert outcomes(here, without)["esd", "ssim"] == Outcome.NOT_COMPARABLE
+    assert ("esd", "ssim") not in outcomes(without, here)
+    gone = Score(value=None, reason="failed: x", failed=True)
+    broken = here.model_copy(update={"scores": {**here.scores, "esd": {**here.scores["esd"], "ssim": gone}}})
+    assert outcomes(here, broken)["esd", "ssim"] == Outcome.DRIFTED
+
+
+def test_reports_agree(finished: RunFolder) -> None:
+    here = baseline_of(finished)
+    score = here.scores["esd"]["ssim"]
+    other = score.model_copy(update={"value": 0.5})
+    moved = here.model_copy(update={"scores": {**here.scores, "esd": {**here.scores["esd"], "ssim": other}}})
+    verdicts = compare_with(here, moved)
+    sheet = view(verdicts, "base|line.json", "run", 0.01)
+    text = as_markdown(sheet)
+    assert text.startswith(f"**1 drifted, 0 not comparable, {len(verdicts) - 1} same**")
+    assert text.splitlines()[4].startswith("| esd | ssim |")
+    assert "at most 0.01 (Holm)" in text
+    facts = as_json(verdicts, 0.01)
+    assert [cell["metric"] for cell in facts["cells"] if cell["verdict"] == "drifted"] == ["ssim"]
+    suite = ElementTree.fromstring(as_junit(verdicts))
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == (str(len(verdicts)), "1", "0")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == ["ssim"]
+
+
+def test_holm_and_clustered_errors() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005], 0.05) == [True, False, False, True]  # Holm's own example
+    assert holm([], 0.05) == []
+    rng = np.random.default_rng(0)
+    values, prompts = rng.normal(size=400), [str(k // 4) for k in range(400)]
+    spread = values + np.repeat(rng.normal(size=100), 4)
+    assert clustered_error(list(values), prompts) == pytest.approx(1 / 20, rel=0.15)
+    assert clustered_error(list(spread), prompts) == pytest.approx((1 / 400 + 1 / 100) ** 0.5, rel=0.15)
+    assert clustered_error([0.0] * 30, [str(k) for k in range(30)]) == pytest.approx(0.041, abs=0.001)
+
+
+def test_the_commands(finished: RunFolder, tmp_path: Path) -> None:
+    runner, file, root = CliRunner(), tmp_path / "base.json", str(finished.root)
+    assert runner.invoke(app, ["baseline", root, "--to", str(file)]).exit_code == 0
+    written = [str(tmp_path / name) for name in ("a.md", "a.json", "a.xml")]
+    options = [part for pair in zip(("--markdown", "--json", "--junit"), written, strict=True) for part in pair]
+    result = runner.invoke(app, ["drift", root, "--baseline", str(file), *options])
+    assert result.exit_code == 0, result.output
+    assert "0 drifted, 0 not comparable" in result.output
+    assert all(Path(name).stat().st_size for name in written)
+    assert json.loads(Path(written[1]).read_text())["family_wise_error_rate"] == 0.01
+    shown = runner.invoke(app, ["show", root]).output
+    assert "complete, plan main" in shown
+    assert "weights esd/0: " in shown
+    assert "package torch: " in shown
+    same = runner.invoke(app, ["diff", root, root])
+    assert same.exit_code == 0
+    assert "the set-ups are the same" in same.output
+
+
+def test_two_runs_set_ups(finished: RunFolder, tmp_path: Path) -> None:
+    plan = Plan(**{**PLAN.model_dump(), "train_steps": 2, "settings": {"esd": {"lr": 1e-4}}})
+    again(tmp_path / "run", plan)
+    changed = set_up_changes(finished, RunFolder(tmp_path / "run"))
+    keys = [line.split(":")[0] for line in changed]
+    assert set(keys) == {"train_steps", "settings.esd.lr", "weights esd/0"}
+    assert changed[0] == "train_steps: 6 → 2"
+    assert any(line.startswith("session 1:") for line in show(finished))
+
+
+def test_wrong_baselines_and_runs(finished: RunFolder, tmp_path: Path) -> None:
+    file = tmp_path / "base.json"
+    with pytest.raises(BenchError, match="there is no such file"):
+        read_baseline(file)
+    write_baseline(file, baseline_of(finished))
+    assert read_baseline(file) == baseline_of(finished).model_copy(update={"made": read_baseline(file).made})
+    write_text(file, file.read_text().replace('"digits": 3', '"digits": 4', 1))
+    with pytest.raises(BenchError, match="not as `bench baseline` wrote it"):
+        read_baseline(file)
+    with pytest.raises(BenchError, match="no run's folder"):
+        baseline_of(RunFolder(tmp_path))
