@@ -1,10 +1,29 @@
 """Where things lie in a run's folder. Reading it needs no torch."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import BenchError
+
 REFERENCE, ORIGINAL = "reference", "original"
 SNAPSHOT = "@"  # between a row and a training step
+
+
+def safe_name(name: str) -> str:
+    """The name, where it can name a file within a folder and nothing else.
+
+    Raises:
+        BenchError: it is empty or too long, begins with a dot, or holds a separator or a control character.
+
+    >>> safe_name("all-but-one@20")
+    'all-but-one@20'
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}", name):
+        raise BenchError(
+            f"{name!r} can't name a file: up to 100 letters, digits, dots, dashes, underscores and @, not first a dot."
+        )
+    return name
 
 
 @dataclass(frozen=True)
@@ -24,14 +43,14 @@ class RunFolder:
     def patch(self, row: str, seed: int) -> Path:
         """The changed weights; for the row "esd@20" those after 20 steps of "esd"."""
         method, _, step = row.partition(SNAPSHOT)
-        return self.root / "patches" / method / f"seed-{seed}{f'-step-{step}' if step else ''}.safetensors"
+        return self.root / "patches" / safe_name(method) / f"seed-{seed}{f'-step-{step}' if step else ''}.safetensors"
 
     def erasure(self, row: str, seed: int) -> Path:
         """What was trained and what it cost."""
-        return self.root / "patches" / row / f"seed-{seed}.json"
+        return self.root / "patches" / safe_name(row) / f"seed-{seed}.json"
 
     def checkpoint(self, row: str, seed: int) -> Path:
-        return self.root / "patches" / row / f"seed-{seed}.checkpoint"
+        return self.root / "patches" / safe_name(row) / f"seed-{seed}.checkpoint"
 
     @property
     def spectrum(self) -> Path:
@@ -44,17 +63,17 @@ class RunFolder:
         return self.root / "cache"
 
     def images(self, row: str, prompt_set: str) -> Path:
-        return self.root / "images" / row / prompt_set
+        return self.root / "images" / safe_name(row) / safe_name(prompt_set)
 
     def images_key(self, row: str, prompt_set: str) -> Path:
-        return self.root / "images" / row / f"{prompt_set}.json"
+        return self.root / "images" / safe_name(row) / f"{safe_name(prompt_set)}.json"
 
     def features(self, row: str, prompt_set: str) -> Path:
         """Where what encoders and detectors saw in an image set is kept."""
-        return self.root / "features" / row / prompt_set
+        return self.root / "features" / safe_name(row) / safe_name(prompt_set)
 
     def score(self, row: str, metric: str) -> Path:
-        return self.root / "scores" / f"{row}.{metric}.json"
+        return self.root / "scores" / f"{safe_name(row)}.{safe_name(metric)}.json"
 
     def table(self, suffix: str) -> Path:
         return self.root / f"leaderboard.{suffix}"

@@ -301,7 +301,12 @@ def _read_pipeline(source: str, revision: str | None) -> StableDiffusionPipeline
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
-    options: dict[str, Any] = {"dtype": torch.float32, "safety_checker": None, "requires_safety_checker": False}
+    options: dict[str, Any] = {
+        "dtype": torch.float32,
+        "safety_checker": None,
+        "requires_safety_checker": False,
+        "use_safetensors": True,
+    }
     try:
         return StableDiffusionPipeline.from_pretrained(source, revision=revision, **options)
     except (OSError, ValueError) as error:

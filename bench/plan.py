@@ -92,6 +92,9 @@ class SpectrumSettings(_Strict):
     draws: Annotated[int, Field(ge=1)] = 4
 
 
+LONGEST = 1_000_000  # characters of a plan
+MOST_NODES = 100_000  # values of a plan, once YAML's aliases are written out
+
 # By model family: what a plan means where it does not say.
 DEFAULT_PROMPTS = {
     "mini": {"concept": "direct", "coco": "world", "objects": "others"},
@@ -143,13 +146,13 @@ class Plan(_Strict):
         protocol: the preset that was asked for; `bench list protocols`.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "main"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
     model: str = "mini"
     concept: str = "nudity"
     kind: str | None = None
     replacement: str | None = None
     methods: list[str] = []
-    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")], Variant] = {}
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")], Variant] = {}
     metrics: list[str]
     images: Annotated[int, Field(ge=1)]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
@@ -215,8 +218,12 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
         BenchError: with the line of the offending key and what is allowed there.
     """
     text, where = _read(source)
+    if len(text) > LONGEST:
+        raise BenchError(f"{where} has {len(text):,} characters; a plan has at most {LONGEST:,}.")
     try:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        if tree is not None and _nodes(tree, {}) > MOST_NODES:
+            raise BenchError(f"{where}: its aliases stand for more than {MOST_NODES:,} values. Write a smaller plan.")
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BenchError(f"{where} is not valid YAML: {error}") from None
@@ -241,6 +248,19 @@ def _read(source: str) -> tuple[str, str]:
     if path.suffix in (".yaml", ".yml"):
         raise BenchError(f"there is no plan file {source}. Built-in plans: {', '.join(plan_names())}.")
     raise unknown("plan", source, plan_names(), "bench list plans")
+
+
+def _nodes(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many values a YAML node holds once its aliases are written out."""
+    if id(node) not in known:
+        known[id(node)] = 1  # a node within itself
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        known[id(node)] = 1 + sum(_nodes(part, known) for part in inner)
+    return known[id(node)]
 
 
 def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:

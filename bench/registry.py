@@ -4,6 +4,7 @@ Names and summaries are read from the source text, so that listing imports neith
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BenchError, unknown
+
+NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Registry:
         """All entries by name, those of this package first."""
         found: dict[str, Entry] = {}
         for entry in [*self._built_in(), *self._plugged_in()]:
+            if not re.fullmatch(NAME, entry.name):
+                raise BenchError(
+                    f"the {self.kind} {entry.name!r} ({entry.target}) has a name that can't name files: lower-case "
+                    "letters, digits, dashes and underscores are allowed. Rename its entry point, or uninstall it."
+                )
             if entry.name in found:
                 raise BenchError(
                     f"two {self.kind}s are called {entry.name!r}: {found[entry.name].target} and {entry.target}. "

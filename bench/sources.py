@@ -15,6 +15,12 @@ from .store import folder_hash
 if TYPE_CHECKING:
     from .models import TextToImage
 
+SINGLE_FILES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
+CONVERT = (
+    "Convert a file that you trust, on a machine that may be lost: "
+    "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER, safe_serialization=True), or "
+    "from_pretrained(FOLDER) in its place for a folder of pickled weights."
+)
 MINI_WEIGHTS = Path(__file__).parent / "mini" / "weights"
 
 
@@ -68,6 +74,11 @@ def find_model(name: str) -> ModelSource:
         return ModelSource(name, "mini", str(MINI_WEIGHTS / "pipeline"), None, folder_hash(MINI_WEIGHTS))
     if name == RANDOM_MODEL:
         return ModelSource(name, "sd", name, None, "random weights, seed 0")
+    if folder.is_file() or folder.suffix in SINGLE_FILES:
+        raise BenchError(
+            f"--model {name}: a single file, where a folder in diffusers' layout is needed; a .ckpt, .pt or .bin file "
+            f"is a pickle besides, which can run any code and is never loaded. {CONVERT}"
+        )
     if folder.is_dir():
         check_pipeline_folder(folder)
         return ModelSource(name, "sd", name, None, folder_hash(folder))
@@ -90,6 +101,12 @@ def check_pipeline_folder(folder: Path) -> None:
     if missing:
         raise BenchError(
             f"--model {folder}: not a diffusers pipeline, {', '.join(missing)} missing. Expected a folder as "
-            "StableDiffusionPipeline.save_pretrained writes it; convert a single checkpoint file with "
-            "StableDiffusionPipeline.from_single_file first."
+            f"StableDiffusionPipeline.save_pretrained writes it. {CONVERT}"
         )
+    for part in ("unet", "vae", "text_encoder"):
+        if not any((folder / part).glob("*.safetensors")):
+            held = ", ".join(sorted(file.name for file in (folder / part).iterdir()))
+            raise BenchError(
+                f"--model {folder}: {part} has no .safetensors file (it holds {held}). Pickled weights (.bin, .pt, "
+                f".ckpt) can run any code and are never loaded. {CONVERT}"
+            )

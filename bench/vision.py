@@ -39,6 +39,11 @@ def check_clip(wanted: str) -> None:
     if kind == "local-dir":
         if not (Path(place) / "open_clip_config.json").exists():
             raise BenchError(f"scoring.clip: {place} holds no open_clip_config.json.")
+        if not any(Path(place).glob("*.safetensors")):
+            raise BenchError(
+                f"scoring.clip: {place} holds no .safetensors file. Pickled weights can run any code and are not "
+                "loaded: convert them: safetensors.torch.save_file(model.state_dict(), 'open_clip_model.safetensors')."
+            )
         return
     known = [f"{architecture}/{weights}" for architecture, weights in open_clip.list_pretrained()]
     if wanted not in known:

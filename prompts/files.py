@@ -24,6 +24,8 @@ WIDTHS, HEIGHTS = ("sd_image_width", "width"), ("sd_image_height", "height")
 CATEGORIES = ("categories", "category")
 FILE_NAME = "file_name"
 MAX_SIDE = 4096
+LARGEST = 1_000_000_000  # bytes: COCO's own captions have 92 million
+LONGEST = 10_000  # characters of a prompt
 
 
 def is_file_source(source: str) -> bool:
@@ -42,6 +44,8 @@ def read_prompts(source: str, count: int | None, category: str | None = None) ->
         rows = _hub(source)
     elif not path.is_file():
         raise BenchError(f"prompts: there is no file {source}.")
+    elif path.stat().st_size > LARGEST:
+        raise BenchError(f"prompts: {source} has over {LARGEST:,} bytes. Give the part of it that is used.")
     elif path.suffix.lower() == ".txt":
         rows = [{TEXT: line.strip(), "line": k} for k, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
     elif path.suffix.lower() == ".json":
@@ -168,6 +172,8 @@ def _prompt(row: Mapping[str, Any], k: int, where: str) -> Prompt:
     text = row[TEXT]
     if not isinstance(text, str) or not text.strip():
         raise BenchError(f"{where}: the prompt is empty.")
+    if len(text) > LONGEST:
+        raise BenchError(f"{where}: the prompt has {len(text):,} characters, over {LONGEST:,}.")
     name = str(_value(row, IDS) if _value(row, IDS) is not None else f"{k:05d}")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", name):
         raise BenchError(

@@ -9,6 +9,7 @@ import torch
 import yaml
 from transformers import CLIPTokenizer
 
+from ..checkpoint import load_tensors, save_tensors
 from .export import export
 from .text import token_table, write_tokenizer
 from .training.data import Renders
@@ -43,11 +44,13 @@ def train(work: Path, destination: Path, device: str, say: Callable[[str], None]
     say(f"data: {recipe['images']} renders")
     renders = Renders(recipe["images"], "train", seed, cache=work / "renders.npy")
     vae = train_vae(renders, recipe["vae"], seed, work, device, say)
-    latent_file = work / "latents.pt"
-    if not latent_file.exists():
+    latent_file = work / "latents.safetensors"
+    stored = load_tensors(latent_file)
+    if stored is None:
         say("latents: encoding the renders")
-        torch.save(encode(vae, renders, device), latent_file)
-    latents = torch.load(latent_file, weights_only=True)
+        stored = {"latents": encode(vae, renders, device)}, {}
+        save_tensors(latent_file, *stored)
+    latents = stored[0]["latents"]
     judge = train_judge(renders, latents, vae, table, tokenizer, recipe["judge"], seed, work, device, say)
     denoiser = train_unet(renders, latents, table, tokenizer, tokenizer_folder, recipe["unet"], seed, work, device, say)
     export(destination, tokenizer_folder, vae, denoiser, judge)

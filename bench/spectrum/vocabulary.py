@@ -14,6 +14,7 @@ from ..errors import BenchError
 from ..store import content_key
 
 END_OF_WORD = "</w>"
+LARGEST = 100_000_000  # bytes of a file
 COLUMNS = ("concept", "word", "prompt")
 BUILT_IN = {
     "clip": "all entries of the CLIP tokenizer but the two specials",
@@ -70,6 +71,8 @@ def read_vocabulary(source: str, tokenizer: Any) -> Vocabulary:
     path = Path(source)
     if not path.is_file():
         raise BenchError(f"--vocabulary {source}: give {', '.join(BUILT_IN)}, or a file that exists.")
+    if path.stat().st_size > LARGEST:
+        raise BenchError(f"--vocabulary {path}: over {LARGEST:,} bytes. Give the part of it that is used.")
     return _file_vocabulary(path, tokenizer)
 
 

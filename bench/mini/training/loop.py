@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ...checkpoint import below, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
+
 CHECKPOINT_SECONDS = 120.0
 REPORT_SECONDS = 30.0
 
@@ -36,22 +38,25 @@ def train_part(
         FloatingPointError: the loss is not finite.
     """
     work.mkdir(parents=True, exist_ok=True)
-    checkpoint, log = work / f"{name}.checkpoint.pt", work / f"{name}.log.jsonl"
+    checkpoint, log = work / f"{name}.checkpoint", work / f"{name}.log.jsonl"
     trainable = [p for p in modules.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99))
     average = [p.detach().clone() for p in trainable]
     start = 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
-        modules.load_state_dict(state["modules"])
-        optimiser.load_state_dict(state["optimiser"])
-        average, start = state["average"], state["step"]
+    if (stored := load_tensors(checkpoint)) is not None:
+        tensors, facts = stored
+        modules.load_state_dict(below(tensors, "modules"))
+        restore_optimiser(optimiser, below(tensors, "optimiser"))
+        kept = below(tensors, "average")
+        average = [kept[str(k)].to(own.device) for k, own in enumerate(trainable)]
+        start = facts["step"]
         say(f"{name}: going on at step {start} of {steps}")
 
     def save(step: int) -> None:
-        state = {"modules": modules.state_dict(), "optimiser": optimiser.state_dict(), "average": average, "step": step}
-        torch.save(state, checkpoint.with_suffix(".new"))
-        checkpoint.with_suffix(".new").replace(checkpoint)
+        tensors = {f"modules/{name}": value for name, value in modules.state_dict().items()}
+        tensors |= {f"optimiser/{name}": value for name, value in optimiser_tensors(optimiser).items()}
+        tensors |= {f"average/{k}": value for k, value in enumerate(average)}
+        save_tensors(checkpoint, tensors, {"step": step})
 
     began = reported = saved = time.monotonic()
     losses: list[float] = []
