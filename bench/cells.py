@@ -86,10 +86,13 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     timeline: dict[str, tuple[str, int]] = {}
     followed = {name: metric for name, metric in metrics.items() if name in FOLLOWED}
     followed_sets = [name for name in sets if any(metric.prompts == name for metric in followed.values())]
-    for row in plan.rows:
-        keys = [erasure.key(model.revision, device) for erasure in erasures if erasure.row == row]
+    by_row: dict[str, list[Erasure]] = {}
+    for erasure in erasures:
+        by_row.setdefault(erasure.row, []).append(erasure)
+    for row, own in by_row.items():
+        keys = [erasure.key(model.revision, device) for erasure in own]
         plan_images(row, sets, keys)
-        trained = next(erasure for erasure in erasures if erasure.row == row)
+        trained = own[0]
         for step in trained.snapshots:
             snapshot = f"{row}{SNAPSHOT}{step}"
             timeline[snapshot] = (row, step)

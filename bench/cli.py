@@ -24,7 +24,7 @@ app = typer.Typer(
 for command in (
     run.run, results.table, results.compare, results.nudenet, results.table1, spectrum.spectrum, results.export,
     drift.show, drift.diff, drift.baseline, drift.drift,
-    reference.reference, lists.list_, develop.tune, develop.new, develop.check,
+    reference.reference, lists.list_, develop.tune, develop.new, develop.check, develop.stress,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 app.add_typer(speed.app, name="speed")

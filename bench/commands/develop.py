@@ -1,7 +1,9 @@
-"""Commands for people who add methods: tune, new, check."""
+"""Commands for people who add methods or work on the bench: tune, new, check, stress."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +40,22 @@ def tune(
     typer.echo(results[results["chosen"]].to_string(index=False))
     typer.echo(f"{out}: all {len(results)} points")
     exit_with(failures)
+
+
+def stress(
+    kills: Annotated[int, typer.Option(help="Kill at least so many times.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+) -> None:
+    """Kill small runs at random moments, alter some of their files, and check that nothing is lost.
+
+    Example: bench stress --kills 30
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from ..stress import stress as lines
+
+    with tempfile.TemporaryDirectory() as folder:
+        for line in lines(kills, seed, Path(folder)):
+            typer.echo(line)
 
 
 def new(

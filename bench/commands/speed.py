@@ -1,4 +1,4 @@
-"""`bench speed`: how fast generation, training and scoring are on this machine."""
+"""`bench speed`: how fast generation, training, scoring, spectrum and the engine are on this machine."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from .shared import DeviceOption, names_of
+from .shared import DeviceOption, integers_of, names_of
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="How fast generation, training and scoring are on this machine.\n\nExample: bench speed generation",
+    help="How fast generation, training, scoring, the spectrum and the engine are here.\n\n"
+    "Example: bench speed generation",
 )
 
 
@@ -89,4 +90,18 @@ def speed_spectrum(
     from ..speed_spectrum import measure_spectrum
 
     for line in measure_spectrum(model, choose_device(device), concepts, draws, batch_size, rounds):
+        typer.echo(line)
+
+
+@app.command("engine")
+def speed_engine(
+    cells: Annotated[str, typer.Option(help="Numbers of cells, with commas.")] = "1000,2500,5000,10000",
+) -> None:
+    """Measure what the engine itself costs a cell: a method and a metric that do next to nothing.
+
+    Example: bench speed engine --cells 100,1000
+    """
+    from ..speed_engine import measure_engine
+
+    for line in measure_engine(integers_of("--cells", cells) or []):
         typer.echo(line)

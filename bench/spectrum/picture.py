@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ COLOURS = {
 PANEL = (4.4, 3.6)  # inches
 COLUMNS = 3
 LABELLED = 3  # concepts of each kind that are named in the picture
+FONT = 7  # points
+HEIGHTS = (3, 12, 21, 30, -10, -19, -28, 39, 48)  # of a name over its point, in points, as they are tried
 
 
 def write_picture(
@@ -38,7 +41,7 @@ def write_picture(
     columns = min(COLUMNS, len(tables))
     rows = -(-len(tables) // columns)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[len(tables) :]:
         panel.set_visible(False)
     for panel, (name, table) in zip(panels, tables.items(), strict=False):
@@ -48,15 +51,34 @@ def write_picture(
             panel.scatter(
                 part["percentile"], -part["score"], s=16, color=COLOURS[str(kind)], label=str(kind), zorder=3
             )  # fmt: skip
-            for _, line in _labelled(part).iterrows():
-                text = f"“{line['concept']}”"
-                panel.annotate(text, (line["percentile"], -line["score"]), fontsize=7, xytext=(3, 3),
-                               textcoords="offset points")  # fmt: skip
-        panel.set(title=labels[name], xlabel="concepts, most affected first (%)", yscale="log")
+        panel.set(title=labels[name], xlabel="concepts, most affected first (%)", yscale="log", xlim=(-5, 105))
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel("mean squared change of ε (log)")
+        _write_labels(panel, pd.concat([_labelled(part) for _, part in named[name].groupby("kind", sort=False)]))
+        panel.set_ylabel("mean squared change of ε (log)")
     panels[0].legend(fontsize=8, frameon=False)
     write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=130))
+
+
+def _write_labels(panel: Any, concepts: pd.DataFrame) -> None:
+    """Name concepts beside their points, each at the first height where it covers no other name."""
+    from matplotlib.transforms import Bbox
+
+    scale = panel.figure.dpi / 72  # pixels a point
+    taken: list[Bbox] = []
+    for _, line in concepts.iterrows():
+        point, text = (line["percentile"], -line["score"]), f"“{line['concept']}”"
+        x, y = panel.transData.transform(point)
+        width = 0.6 * FONT * len(text) * scale
+        left = line["percentile"] > 70
+        start = x - width - 3 * scale if left else x + 3 * scale
+        for height in HEIGHTS:
+            bottom = y + height * scale
+            box = Bbox.from_bounds(start, bottom, width, FONT * scale)
+            if Bbox.intersection(box, panel.bbox) is not None and not box.count_overlaps(taken):
+                taken.append(box)
+                panel.annotate(text, point, fontsize=FONT, xytext=(-3 if left else 3, height),
+                               textcoords="offset points", ha="right" if left else "left")  # fmt: skip
+                break
 
 
 def _labelled(part: pd.DataFrame) -> pd.DataFrame:
