@@ -82,8 +82,8 @@ def _lives(pid: int) -> bool:
 
 
 def damaged(path: Path) -> None:
-    """Say that a file can't be used and is taken for missing."""
-    logging.getLogger("erasebench").warning("%s is damaged: it is taken for missing and made again", path)
+    """Say that a file is not as it was written, and taken for missing; what a run needs it makes again."""
+    logging.getLogger("erasebench").warning("%s is damaged and not used", path)
 
 
 def now() -> str:

@@ -290,3 +290,9 @@ def test_the_record_is_validated(copy: RunFolder) -> None:
     write_text(copy.status, "{}")
     result = CliRunner().invoke(app, ["show", str(copy.root)])
     assert "holds no whole run.json" in str(result.exception)
+
+
+def test_the_records_schema_is_documented() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "trust.md").read_text(encoding="utf-8")
+    for name, field in RunRecord.model_fields.items():
+        assert f"| `{name}` | {field.description} |" in text
