@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 from .store import damaged, write_atomically
 
 CHECKSUM = "pixels-sha256"  # an entry of a PNG's text
+END = b"\x00\x00\x00\x00IEND\xaeB\x60\x82"  # a PNG's last chunk
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LEAST_SIDE = 16  # pixels: smaller ones show nothing that could be found
 MOST_PIXELS = 64_000_000
@@ -45,8 +46,8 @@ def read_image(path: Path) -> np.ndarray | Unreadable:
                 return Unreadable(path, f"{width}×{height} pixels: over {MOST_PIXELS:,} in all")
             pixels = np.asarray(image.convert("RGB"))
             written = getattr(image, "text", {}).get(CHECKSUM)  # none in images that were not drawn here
-            if written is not None and written != _digest(pixels):
-                return Unreadable(path, "altered: its pixels do not have its checksum")
+            if written is not None and (written != _digest(pixels) or not _has_end(path)):
+                return Unreadable(path, "torn or altered: it does not have its checksum")
             return pixels
     except FileNotFoundError:
         return Unreadable(path, "missing")
@@ -65,6 +66,13 @@ def write_png(path: Path, image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary, format="PNG", compress_level=1, pnginfo=facts)
 
     write_atomically(path, write)
+
+
+def _has_end(path: Path) -> bool:
+    """Whether a PNG file's last chunk is there; decoders do without it."""
+    with path.open("rb") as file:
+        file.seek(-len(END), 2)
+        return file.read() == END
 
 
 def _digest(pixels: np.ndarray) -> str:
