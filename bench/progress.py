@@ -9,6 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .interrupt import check
+
 SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -43,6 +45,7 @@ class StageBar:
             self._line()
 
     def advance(self, count: int = 1, text: str | None = None) -> None:
+        check()
         self.count += count
         self._text = self._text if text is None else text
         if self._bar:

@@ -2,11 +2,14 @@
 
 import errno
 import logging
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,13 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer import Exit
 from typer.testing import CliRunner
 
 from erasebench import checkpoint, patch, stages, store
 from erasebench.cli import app
+from erasebench.commands.shared import with_resume_hint
 from erasebench.errors import BenchError
 from erasebench.layout import RunFolder
 from erasebench.plan import Generation, Plan
+from erasebench.progress import StageBar
 from erasebench.run_record import RunRecord, read_record
 from erasebench.runner import run
 from erasebench.scores import NotScored
@@ -274,6 +280,31 @@ def test_neither_threads_nor_resume_points_change_an_image(finished: Path, tmp_p
         assert isinstance(first, np.ndarray)
         assert isinstance(second, np.ndarray)
         assert np.abs(first.astype(int) - second.astype(int)).max() <= 1
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_python_swallows_stops_at_the_next_step() -> None:
+    """An exception within __del__ is printed and ignored."""
+    steps: list[int] = []
+
+    class Deleted:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+
+    def work() -> None:
+        with StageBar("work", 3, "steps") as bar:
+            for k in range(3):
+                if k == 1:
+                    Deleted()
+                steps.append(k)
+                bar.advance()
+
+    with pytest.raises(Exit) as stopped:
+        with_resume_hint(work)
+    assert stopped.value.exit_code == 130
+    assert steps == [0, 1]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_the_record_is_validated(copy: RunFolder) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BenchError
+from ..interrupt import stoppable
 
 if TYPE_CHECKING:
     from ..run_record import Failure
@@ -100,13 +100,9 @@ def print_table(folder: Path) -> None:
 
 def with_resume_hint(work: Any) -> Any:
     """Turn Ctrl-C and SIGTERM into what is done, the command to go on with, and exit status 130."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
     try:
-        return work()
+        with stoppable():
+            return work()
     except KeyboardInterrupt as stopped:
         done = f" at {stopped}" if str(stopped) else ""
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
