@@ -74,7 +74,7 @@ def test_objects_styles_and_free_texts_run(
         metrics=["concept_rate", "ssim"], images=2, train_steps=1, generation=Generation(steps=3),
         settings={"esd": {"sampler_steps": 3}, "ablating": {"images": 2, "sampler_steps": 3}},
     )  # fmt: skip
-    assert run(plan, RunFolder(tmp_path / "run"), "cpu") == {}
+    assert run(plan, RunFolder(tmp_path / "run"), "cpu") == ()
     record = json.loads((tmp_path / "run" / "scores" / "esd.concept_rate.json").read_text())
     assert record["n"] == 2
     assert ("zero-shot" in record["note"]) is (kind is not None)
