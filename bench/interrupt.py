@@ -19,6 +19,7 @@ def stoppable() -> Iterator[None]:
     try:
         yield
     finally:
+        _asked = False
         for number, handler in before.items():
             signal.signal(number, handler)
 
