@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from .errors import BenchError
 from .layout import RunFolder
 from .plan import Plan
 from .run_record import RunRecord, read_run
+from .schema import Stored, validated
 from .stats import clustered_error, jackknife_error
 from .store import now, read_json, write_json
 from .tables import read_scores
@@ -21,11 +22,7 @@ LARGEST = 50_000_000  # bytes
 NORMAL = 1.959964  # standard errors on each side of a 95 % interval
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Score(_Part):
+class Score(Stored):
     """One cell.
 
     Attributes:
@@ -43,7 +40,7 @@ class Score(_Part):
     value: float | None
     error: float | None = None
     n: int = 0
-    seed_means: dict[str, float] = {}
+    seed_means: dict[str, float] = Field(default={})
     key: str = ""
     reason: str = ""
     label: str = ""
@@ -51,7 +48,7 @@ class Score(_Part):
     failed: bool = False
 
 
-class Baseline(_Part):
+class Baseline(Stored):
     """What `bench baseline` writes.
 
     Attributes:
@@ -121,16 +118,9 @@ def read_baseline(path: Path) -> Baseline:
     stored = read_json(path)
     if stored is None:
         raise BenchError(f"--baseline {path}: not as `bench baseline` wrote it; make it again.")
-    if stored.get("schema_version") != SCHEMA_VERSION:
-        raise BenchError(
-            f"--baseline {path} has the schema version {stored.get('schema_version')}, not {SCHEMA_VERSION}: make it "
-            "again with this version of erasebench."
-        )
-    try:
-        return Baseline(**stored)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BenchError(f"--baseline {path}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+    return validated(
+        Baseline, stored, SCHEMA_VERSION, f"--baseline {path}", "Make it again with this version of erasebench."
+    )
 
 
 def environment(record: RunRecord) -> dict[str, Any]:

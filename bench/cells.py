@@ -86,10 +86,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     timeline: dict[str, tuple[str, int]] = {}
     followed = {name: metric for name, metric in metrics.items() if name in FOLLOWED}
     followed_sets = [name for name in sets if any(metric.prompts == name for metric in followed.values())]
-    by_row: dict[str, list[Erasure]] = {}
-    for erasure in erasures:
-        by_row.setdefault(erasure.row, []).append(erasure)
-    for row, own in by_row.items():
+    for row, own in by_row(erasures).items():
         keys = [erasure.key(model.revision, device) for erasure in own]
         plan_images(row, sets, keys)
         trained = own[0]
@@ -117,6 +114,14 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         versions=versions,
     )
     return Cells(concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, fingerprint)
+
+
+def by_row(erasures: Iterable[Erasure]) -> dict[str, list[Erasure]]:
+    """Each row's trainings, one a run seed."""
+    found: dict[str, list[Erasure]] = {}
+    for erasure in erasures:
+        found.setdefault(erasure.row, []).append(erasure)
+    return found
 
 
 def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:

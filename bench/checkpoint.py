@@ -11,8 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from .seal import BLANK, FIELD, is_sealed, seal
-from .store import damaged, write_atomically
+from .store import is_whole, write_sealed
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
@@ -33,20 +32,12 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, to
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
     """Write tensors and a JSON object of facts, whole or not at all."""
     stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-
-    def write(temporary: Path) -> None:
-        save_file(stored, temporary, {"facts": json.dumps(facts), FIELD: BLANK})
-        seal(temporary)
-
-    write_atomically(path, write)
+    write_sealed(path, lambda temporary, metadata: save_file(stored, temporary, metadata), facts=json.dumps(facts))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """What `save_tensors` wrote; None where there is no file, or with a warning where it is damaged."""
-    if not path.exists():
-        return None
-    if not is_sealed(path):
-        damaged(path)
+    if not is_whole(path):
         return None
     with safe_open(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from .cells import Cells, by_row
 from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
 from .scoring import ScoringContext
@@ -14,12 +15,10 @@ from .store import read_json
 if TYPE_CHECKING:
     import numpy as np
 
-    from .cells import Cells
     from .image_sets import Vision
     from .models import TextToImage
     from .scores import Metric
     from .sources import ModelSource
-    from .stages import Erasure
 
 
 class Contexts:
@@ -31,9 +30,7 @@ class Contexts:
     ) -> None:  # fmt: skip
         self.plan, self.cells, self.folder, self.source = plan, cells, folder, source
         self.device, self.precision, self.model = device, precision, model
-        self.trained: dict[str, list[Erasure]] = {}
-        for erasure in cells.erasures:
-            self.trained.setdefault(erasure.row, []).append(erasure)
+        self.trained = by_row(cells.erasures)
 
     def of(self, row: str, metric: Metric) -> ScoringContext:
         """What a metric is given for a row; costs, which no two trainings have alike, are for metrics of cost only."""

@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .errors import BenchError
-from .seal import BLANK, FIELD, is_sealed, seal
-from .store import write_atomically
+from .seal import is_sealed
+from .store import write_sealed
 
 Patch = Mapping[str, torch.Tensor]
 
@@ -44,11 +44,7 @@ def check(patch: Patch, allowed: set[str], label: str) -> None:
 
 
 def save_patch(path: Path, patch: Patch) -> None:
-    def write(temporary: Path) -> None:
-        save_file(dict(patch), temporary, {FIELD: BLANK})
-        seal(temporary)
-
-    write_atomically(path, write)
+    write_sealed(path, lambda temporary, metadata: save_file(dict(patch), temporary, metadata))
 
 
 def load_patch(path: Path) -> dict[str, torch.Tensor]:

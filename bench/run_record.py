@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from .errors import BenchError
 from .layout import SNAPSHOT, RunFolder
 from .plan import Plan
+from .schema import Stored, validated
 from .store import read_json, write_json
 
 SCHEMA_VERSION: Literal[1] = 1
 WHOLE_ROW = ("load", "erase", "generate", "disk")  # stages whose failure leaves a row without scores
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Failure(_Part):
+class Failure(Stored):
     """A cell that could not be computed; the same command tries it again."""
 
     stage: Literal["load", "erase", "generate", "score", "disk"] = Field(description="Where it failed.")
@@ -35,7 +32,7 @@ class Failure(_Part):
         return " ".join(part for part in (self.stage, self.row, self.item) if part)
 
 
-class ModelRecord(_Part):
+class ModelRecord(Stored):
     """Which model was erased from."""
 
     name: str = Field(default="", description="As the plan names it.")
@@ -43,7 +40,7 @@ class ModelRecord(_Part):
     revision: str = Field(default="", description="A hash of all weights, or a hub id with its commit.")
 
 
-class Session(_Part):
+class Session(Stored):
     """One process that worked on the run."""
 
     started: str = Field(description="UTC, ISO 8601.")
@@ -54,7 +51,7 @@ class Session(_Part):
     )
 
 
-class RunRecord(_Part):
+class RunRecord(Stored):
     """The content of run.json."""
 
     schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="Of this file's form.")
@@ -109,18 +106,8 @@ def read_record(folder: RunFolder) -> RunRecord | None:
     stored = read_json(folder.status)
     if stored is None:
         return None
-    version = stored.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise BenchError(
-            f"{folder.status} has the schema version {version}, not {SCHEMA_VERSION}: another version of erasebench "
-            "wrote it. Read it with that version, or run the plan again into a new folder."
-        )
-    try:
-        return RunRecord(**stored)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BenchError(f"{folder.status}: {place}: {first['msg']}. It is no run's record.") from None
+    advice = "Read it with that version, or run the plan again into a new folder."
+    return validated(RunRecord, stored, SCHEMA_VERSION, str(folder.status), advice)
 
 
 def read_run(folder: RunFolder) -> tuple[Plan, RunRecord]:

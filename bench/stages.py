@@ -6,7 +6,6 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,9 +20,8 @@ from .patch import Patch, attached, changed, check, difference, load_patch, save
 from .plan import Generation, Plan
 from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore
 from .scoring import ScoringContext
-from .seal import is_sealed
 from .stats import bootstrap_interval
-from .store import content_key, damaged, read_json, write_json
+from .store import content_key, is_whole, read_json, write_json
 from .training import Report, Trainer, Workspace
 
 ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 3, 4
@@ -86,8 +84,8 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         folder.erasure(row, seed),
         folder.checkpoint(row, seed),
     )
-    missing = [k for k in erasure.snapshots if k and not _usable(folder.patch(f"{row}{SNAPSHOT}{k}", seed))]
-    if (read_json(facts_file) or {}).get("key") == key and not missing and _usable(patch_file):
+    missing = [k for k in erasure.snapshots if k and not is_whole(folder.patch(f"{row}{SNAPSHOT}{k}", seed))]
+    if (read_json(facts_file) or {}).get("key") == key and not missing and is_whole(patch_file):
         return False
     network = model()
     before = snapshot(network.unet)
@@ -116,15 +114,6 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
     })  # fmt: skip
     checkpoint.unlink(missing_ok=True)
     return True
-
-
-def _usable(patch_file: Path) -> bool:
-    """Whether a patch is there and whole."""
-    if is_sealed(patch_file):
-        return True
-    if patch_file.exists():
-        damaged(patch_file)
-    return False
 
 
 def generation_key(

@@ -122,25 +122,38 @@ def write_csv(path: Path, table: pd.DataFrame) -> None:
     write_text(path, safe.to_csv(index=False))
 
 
+def write_sealed(path: Path, save: Callable[[Path, dict[str, str]], object], **metadata: str) -> None:
+    """Let `save` write a safetensors file with this metadata and a checksum, atomically."""
+
+    def write(temporary: Path) -> None:
+        save(temporary, {**metadata, FIELD: BLANK})
+        seal(temporary)
+
+    write_atomically(path, write)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file of `write_sealed` is there as it was written; says so where it is damaged."""
+    if is_sealed(path):
+        return True
+    if path.exists():
+        damaged(path)
+    return False
+
+
 def save_array(path: Path, array: np.ndarray, key: str) -> None:
     """Store an array under a key, with a checksum."""
     from safetensors.numpy import save_file
 
-    def write(temporary: Path) -> None:
-        save_file({"array": np.ascontiguousarray(array)}, temporary, {"key": key, FIELD: BLANK})
-        seal(temporary)
-
-    write_atomically(path, write)
+    content = {"array": np.ascontiguousarray(array)}
+    write_sealed(path, lambda temporary, metadata: save_file(content, temporary, metadata), key=key)
 
 
 def load_array(path: Path, key: str) -> np.ndarray | None:
     """The array that was stored under this key; None where there is none or another's, or a damaged one."""
     from safetensors import safe_open
 
-    if not path.exists():
-        return None
-    if not is_sealed(path):
-        damaged(path)
+    if not is_whole(path):
         return None
     with safe_open(path, framework="numpy") as file:
         found: np.ndarray | None = file.get_tensor("array") if (file.metadata() or {}).get("key") == key else None

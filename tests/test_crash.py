@@ -202,7 +202,7 @@ def test_a_full_disk_stops_the_run_and_leaves_a_record(
         plain(path, write)
 
     with monkeypatch.context() as planted:
-        for module in ("store", "checkpoint", "patch", "images"):
+        for module in ("store", "images"):
             planted.setattr(f"erasebench.{module}.write_atomically", full)
         (failure,) = run(PLAN, folder, "cpu")
     assert failure.stage == "disk"
