@@ -27,7 +27,12 @@ FILE_SIZE = 512  # pixels: the model that prompt files give sizes for
 
 @dataclass(frozen=True)
 class Job:
-    """One image to draw; `guidance` and `size` (width, height) are the prompt's own, where it has them."""
+    """One image to draw.
+
+    Attributes:
+        guidance, size: the prompt's own, where it has them; the size as width and height.
+        template: the wording that its prompt shares with others; None for a prompt that stands alone.
+    """
 
     prompt_id: str
     text: str
@@ -36,6 +41,12 @@ class Job:
     run_seed: int = 0
     guidance: float | None = None
     size: tuple[int, int] | None = None
+    template: str | None = None
+
+    @property
+    def cluster(self) -> str:
+        """The unit over which prompts are independent: the template, or the prompt's own id."""
+        return self.prompt_id if self.template is None else self.template
 
     @property
     def file_name(self) -> str:
@@ -68,7 +79,9 @@ def plan_jobs(
             first = prompt.seed is not None and index == k == 0
             seed = prompt.seed if first and prompt.seed is not None else image_seed(run_seed, prompt.id, k)
             size = None if prompt.size is None else (_scaled(prompt.size[0], native), _scaled(prompt.size[1], native))
-            jobs.append(Job(prompt.id, prompt.text, index * samples + k, seed, run_seed, prompt.guidance, size))
+            jobs.append(
+                Job(prompt.id, prompt.text, index * samples + k, seed, run_seed, prompt.guidance, size, prompt.template)
+            )
     return jobs
 
 

@@ -24,7 +24,7 @@ from .stats import bootstrap_interval
 from .store import content_key, is_whole, read_json, write_json
 from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 3, 4
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 3, 5
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,13 @@ def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
     """Mean and interval over prompts, with every image's value."""
     details = result.details or [None] * len(images.jobs)
     rows = [
-        {"prompt": job.prompt_id, "sample": job.sample, "seed": job.run_seed, "value": value}
+        {
+            "prompt": job.prompt_id,
+            "cluster": job.cluster,
+            "sample": job.sample,
+            "seed": None if images.row in (ORIGINAL, REFERENCE) else job.run_seed,
+            "value": value,
+        }
         | ({"detail": detail} if detail is not None else {})
         for job, value, detail in zip(images.jobs, result.values, details, strict=True)
     ]

@@ -10,15 +10,20 @@ from itertools import islice
 from erasebench.errors import BenchError
 from erasebench.mini.world import Scene, scenes
 
-from .concepts import Concept, concept_names, get_concept, in_settings, paraphrases, settings, style_things
+from .concepts import Concept, concept_names, get_concept, paraphrases, places, settings, style_things
 from .prompt import Prompt
 
 CAPTION_SEED, REFERENCE_SEED = 2014, 2015  # of the held-out scenes; any others would do
 
 
-def numbered(texts: Sequence[str], prefix: str, count: int | None) -> tuple[Prompt, ...]:
+Wording = tuple[str, str | None]  # a text and the template that it shares with others
+
+
+def numbered(wordings: Sequence[Wording], prefix: str, count: int | None) -> tuple[Prompt, ...]:
     """The first `count` texts as prompts "prefix-0000", "prefix-0001", …"""
-    return tuple(Prompt(f"{prefix}-{k:04d}", text) for k, text in enumerate(texts[:count]))
+    return tuple(
+        Prompt(f"{prefix}-{k:04d}", text, template=template) for k, (text, template) in enumerate(wordings[:count])
+    )
 
 
 def direct(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
@@ -35,10 +40,10 @@ def related(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
     """Concepts of the same kind; for nudity, people."""
     kind = "person" if concept.kind == "nudity" else concept.kind
     if kind == "style":
-        texts = [t for style in _others(concept, "style") for t in _asking(style, [style.phrase])]
+        wordings = [wording for style in _others(concept, "style") for wording in _asking(style, [style.phrase])]
     else:
-        texts = _in_all_settings(_others(concept, kind))
-    return numbered(texts, "related", count)
+        wordings = _in_all_settings(_others(concept, kind))
+    return numbered(wordings, "related", count)
 
 
 def unrelated(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
@@ -55,13 +60,15 @@ def others(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
 def objects(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
     """1,000 everyday objects, without the concept itself."""
     words = [word for word in object_words() if concept.name != word.partition(" ")[2]]
-    return numbered([f"a photo of {word}" for word in words], "thing", count)
+    return numbered([(f"a photo of {word}", None) for word in words], "thing", count)
 
 
 def styles(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
     """Things in every style but the erased one."""
-    texts = [f"{thing}, {style.phrase}" for thing in style_things() for style in _others(concept, "style")]
-    return numbered(texts, "style", count)
+    wordings = [
+        (f"{thing}, {style.phrase}", style.phrase) for thing in style_things() for style in _others(concept, "style")
+    ]
+    return numbered(wordings, "style", count)
 
 
 def world(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
@@ -88,8 +95,11 @@ def object_words() -> tuple[str, ...]:
     return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
 
 
-def _asking(concept: Concept, phrases: Sequence[str]) -> list[str]:
-    """Prompts with these phrases for the concept, so that a few of the first use all phrases."""
+def _asking(concept: Concept, phrases: Sequence[str]) -> list[Wording]:
+    """Prompts with these phrases for the concept, so that a few of the first use all phrases.
+
+    Those that differ by the setting alone (for a style, by the thing alone) share a template.
+    """
     if not phrases:
         raise BenchError(
             f"prompts: no paraphrases of {concept.name!r} are known. Give your own: --prompts concept=FILE.txt."
@@ -97,10 +107,18 @@ def _asking(concept: Concept, phrases: Sequence[str]) -> list[str]:
     if concept.kind == "style":
         ways = [template.split(", ")[0] for template in concept.templates]
         return [
-            f"{way.format(thing=thing)}, {phrase}" for thing in style_things() for way in ways for phrase in phrases
+            (f"{way.format(thing=thing)}, {phrase}", f"{way}, {phrase}")
+            for thing in style_things()
+            for way in ways
+            for phrase in phrases
         ]
-    lists = [in_settings(concept, phrase) for phrase in phrases]
-    return [text for texts in zip(*lists, strict=True) for text in texts]
+    return [
+        (f"{text} {place}".strip(), text)
+        for place in places(concept)
+        for template in concept.templates
+        for phrase in phrases
+        if (text := template.format(x=phrase))
+    ]
 
 
 def _others(concept: Concept, kind: str) -> list[Concept]:
@@ -113,6 +131,10 @@ def _things(concept: Concept) -> list[Concept]:
     return [other for other in found if other.kind not in ("style", "place")]
 
 
-def _in_all_settings(concepts: Sequence[Concept]) -> list[str]:
-    places = ("",) if all(concept.kind == "place" for concept in concepts) else settings()
-    return [f"a photo of {concept.phrase} {place}".strip() for place in places for concept in concepts]
+def _in_all_settings(concepts: Sequence[Concept]) -> list[Wording]:
+    where = ("",) if all(concept.kind == "place" for concept in concepts) else settings()
+    return [
+        (f"a photo of {concept.phrase} {place}".strip(), f"a photo of {concept.phrase}")
+        for place in where
+        for concept in concepts
+    ]

@@ -129,10 +129,14 @@ def paraphrases(name: str) -> tuple[str, ...]:
     return tuple(_paraphrases().get(name, ()))
 
 
+def places(concept: Concept) -> tuple[str, ...]:
+    """The settings that a concept is asked for in; a place stands in no other."""
+    return ("",) if concept.kind == "place" else settings()
+
+
 def in_settings(concept: Concept, phrase: str) -> tuple[str, ...]:
     """The concept's prompts with another phrase in its place, in every setting."""
-    places = ("",) if concept.kind == "place" else settings()
-    return tuple(f"{t.format(x=phrase)} {place}".strip() for place in places for t in concept.templates)
+    return tuple(f"{t.format(x=phrase)} {place}".strip() for place in places(concept) for t in concept.templates)
 
 
 def get_concept(name: str, kind: str | None = None, replacement: str | None = None, family: str = "sd") -> Concept:

@@ -220,3 +220,16 @@ def test_the_concept_file_has_a_schema() -> None:
     ):  # fmt: skip
         with pytest.raises(ValidationError):
             _ConceptFile(**{**content, **wrong})
+
+
+def test_prompts_that_differ_by_their_setting_share_a_cluster() -> None:
+    direct = prompt_set("concept", "direct", get_concept("garbage truck"), None).prompts
+    assert len(direct) == 40
+    assert len({prompt.cluster for prompt in direct}) == 5
+    both = {
+        p.cluster for p in direct if p.text in ("a photo of a garbage truck", "a photo of a garbage truck at night")
+    }
+    assert both == {"a photo of a garbage truck"}
+    lone = prompt_set("objects", "objects", get_concept("nudity"), 3).prompts
+    assert [prompt.cluster for prompt in lone] == [prompt.id for prompt in lone]
+    assert [job.cluster for job in plan_jobs(direct[:2], 2, [0])] == [prompt.cluster for prompt in direct[:2]]
