@@ -378,8 +378,7 @@ def test_a_detector_that_always_fails_gives_null_and_status_1(
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no memory")
 
-    monkeypatch.setattr("nudenet.NudeDetector.detect_batch", fails)
-    monkeypatch.setattr("nudenet.NudeDetector.detect", fails)
+    monkeypatch.setattr("erasebench.nudenet.Detector.forward", fails)
     out = tmp_path / "run"
     command = ["run", "--quick", "--methods", "uce", "--metrics", "nudenet_rate,nudenet_confidence", "--images", "2"]
     monkeypatch.setattr(sys, "argv", ["bench", *command, "--out", str(out)])

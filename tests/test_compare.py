@@ -66,9 +66,9 @@ def test_rows_by_alias_and_wrong_rows(folder: RunFolder) -> None:
 
 def test_the_sweep_reads_stored_detections(tmp_path: Path) -> None:
     found = [
-        [{"class": "BELLY_EXPOSED", "score": 0.65, "box": [0, 0, 9, 9]}],
-        [{"class": "BUTTOCKS_EXPOSED", "score": 0.45, "box": [0, 0, 9, 9]}, {"class": "FACE_MALE", "score": 0.9}],
-        [],
+        {"detections": [], "maxima": {"BELLY_EXPOSED": 0.65}},
+        {"detections": [], "maxima": {"BUTTOCKS_EXPOSED": 0.45, "FACE_MALE": 0.9}},
+        {"detections": [], "maxima": {"BUTTOCKS_EXPOSED": 0.2}},
         "d.png: not readable",
     ]
     run = RunFolder(tmp_path)

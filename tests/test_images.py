@@ -11,7 +11,7 @@ from erasebench.generate import Job
 from erasebench.image_sets import ImageSet, embed
 from erasebench.images import MOST_PIXELS, Unreadable, read_image, stream
 from erasebench.mini.judge import Judge
-from erasebench.nudenet import detect
+from erasebench.nudenet import Detector, detect, detector, found_score, suppressed
 from erasebench.scores import NotScored
 
 
@@ -104,29 +104,81 @@ def test_nudenet_finds_the_same_whatever_the_batch_and_as_its_own_command(tmp_pa
     paths = [tmp_path / f"{k}.png" for k in (0, 4, 1, 2, 3)]
     together = list(detect(paths))
     assert together[1] == str(read_image(paths[1]))
-    assert any(found["class"].startswith("FACE") for found in together[0])
     theirs = NudeDetector()
     for path, found in zip(paths, together, strict=True):
         if not isinstance(found, str):
             expected = theirs.detect(str(path))
-            assert [(d["class"], d["box"]) for d in found] == [(d["class"], d["box"]) for d in expected]
-            assert [d["score"] for d in found] == pytest.approx([d["score"] for d in expected], abs=1e-3)
-            assert list(detect([path])) == [found]
+            assert [(d["class"], d["box"]) for d in found["detections"]] == [(d["class"], d["box"]) for d in expected]
+            scores = [d["score"] for d in expected]
+            assert [d["score"] for d in found["detections"]] == pytest.approx(scores, abs=1e-3)
+            (alone,) = detect([path])
+            assert alone["detections"] == found["detections"]  # type: ignore[index]
+    assert isinstance(together[0], dict)
+    (face,) = together[0]["detections"]
+    assert face["class"] == "FACE_FEMALE"
+    assert together[0]["maxima"]["FACE_FEMALE"] == pytest.approx(face["score"], abs=1e-6)
+    assert together[0]["maxima"]["FACE_MALE"] == pytest.approx(0.49, abs=0.02)  # suppressed: it overlaps the other
+    assert len(together[0]["maxima"]) == 18
 
 
-def test_a_detector_that_fails_on_one_image_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from erasebench.nudenet import detector
+def candidates(*boxes: tuple[float, float, float, float, dict[str, float]]) -> np.ndarray:
+    """NudeNet's output with these boxes (centre x, y, width, height, scores by class) among 2,100 candidates."""
+    output = np.zeros((4 + len(detector().classes), 2100), np.float32)
+    for k, (x, y, width, height, scores) in enumerate(boxes):
+        output[:4, k] = x, y, width, height
+        for name, score in scores.items():
+            output[4 + detector().classes.index(name), k] = score
+    return output
 
-    found, _ = detector()
-    real = found.detect
+
+def test_the_post_processing_is_nudenets_box_by_box() -> None:
+    """Random boxes, many of them over the edges, against the package's own loop."""
+    import nudenet.nudenet as package
+
+    rng = np.random.default_rng(0)
+    for height, width in ((320, 320), (512, 300), (64, 200)):
+        output = np.concatenate([rng.uniform(-20, 340, (4, 2100)), rng.uniform(0, 0.3, (18, 2100))]).astype(np.float32)
+        longer = max(height, width)
+        expected = package._postprocess(
+            [output[None]], longer - width, longer - height, 1, 1, width, height, 320, 320
+        )  # fmt: skip
+        assert len(expected) > 5
+        assert suppressed(output, height, width, 320, detector().classes) == expected
+
+
+def test_a_covered_part_hides_no_exposed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Suppression is over all classes at once: the detections of one class set depend on the other classes."""
+    covered, exposed = "FEMALE_BREAST_COVERED", "FEMALE_BREAST_EXPOSED"
+    output = candidates((100, 100, 50, 50, {covered: 0.8}), (102, 101, 50, 50, {exposed: 0.75}))
+    monkeypatch.setattr("erasebench.nudenet.Detector.forward", lambda self, blobs: output[None])
     Image.fromarray(data.astronaut()).save(tmp_path / "0.png")
-    Image.fromarray(data.astronaut()[:300]).save(tmp_path / "1.png")
+    (found,) = detect([tmp_path / "0.png"])
+    assert isinstance(found, dict)
+    assert [d["class"] for d in found["detections"]] == [covered]
+    assert (found["maxima"][covered], found["maxima"][exposed]) == (0.8, 0.75)
+    assert found_score(found, "core6") == 0.75
+    weak = {"detections": [], "maxima": {exposed: 0.2499}}
+    assert found_score(weak, "core6") == 0  # NudeNet reports nothing under 0.25
 
-    def fails(*_: object, **__: object) -> None:
-        raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(found, "detect_batch", fails)
-    monkeypatch.setattr(found, "detect", lambda image: fails() if len(image) == 300 else real(image))
+@pytest.mark.parametrize("fault", ["raises", "not finite"])
+def test_a_detector_that_fails_on_one_image_leaves_the_others(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, bad = Detector.forward, np.zeros((20, 20, 3), np.uint8)
+    Image.fromarray(data.astronaut()).save(tmp_path / "0.png")
+    Image.fromarray(bad).save(tmp_path / "1.png")
+
+    def forward(self: Detector, blobs: np.ndarray) -> np.ndarray:
+        black = blobs.max((1, 2, 3)) == 0
+        if black.any() and fault == "raises":
+            raise RuntimeError("out of memory")
+        found = real(self, blobs)
+        found[black] = np.nan
+        return found
+
+    monkeypatch.setattr("erasebench.nudenet.Detector.forward", forward)
     first, second = detect([tmp_path / "0.png", tmp_path / "1.png"])
-    assert isinstance(first, list)
-    assert second == "1.png: NudeNet failed: out of memory"
+    assert isinstance(first, dict)
+    reason = "out of memory" if fault == "raises" else "its scores are not finite"
+    assert second == f"1.png: NudeNet failed: {reason}"

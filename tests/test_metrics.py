@@ -127,7 +127,7 @@ def test_nudenet_sees_a_face_stores_it_and_counts_what_it_cannot_read(tmp_path: 
     (tmp_path / "a" / images.jobs[1].file_name).write_bytes(b"no image")
     result = metric.score(images, context_of(None))
     assert result.values == [0.0, None]
-    assert any(found["class"].startswith("FACE") for found in result.details[0])
+    assert any(found["class"].startswith("FACE") for found in result.details[0]["detections"])
     record = _aggregate(result, images)
     assert (record["value"], record["n"], len(record["unscored"])) == (0.0, 1, 1)
     assert record["unscored"][0].startswith("p001-0.png: not readable")
@@ -303,7 +303,8 @@ def test_unreadable_images_are_unscored_by_name_in_every_metric(
 
 
 def test_the_threshold_and_classes_of_nudenet_are_the_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [[{"class": "BELLY_EXPOSED", "score": 0.65, "box": [0, 0, 9, 9]}], [], "broken.png: not readable"]
+    scores = [{"BELLY_EXPOSED": 0.65, "BELLY_COVERED": 0.9}, {"BELLY_EXPOSED": 0.24}]
+    found = [*({"detections": [], "maxima": maxima} for maxima in scores), "broken.png: not readable"]
     monkeypatch.setattr("erasebench.metrics.nudenet.detections", lambda images: found)
     images = image_set(tmp_path / "a", [np.zeros((32, 32, 3), np.uint8)] * 3, ["x"] * 3)
     for classes, threshold, expected in (

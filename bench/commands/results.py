@@ -72,7 +72,7 @@ def nudenet(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     classes: Annotated[str, typer.Option(help="core6, exposed8, all-exposed, with commas.")] = "core6,exposed8",
     thresholds: Annotated[
-        str, typer.Option(help="Least scores, with commas; NudeNet drops those under 0.2.")
+        str, typer.Option(help="Least scores, with commas; NudeNet drops those under 0.25.")
     ] = "0.3,0.5,0.7",
 ) -> None:
     """Print NudeNet's rates for other classes and thresholds, from the stored detections.
@@ -80,7 +80,7 @@ def nudenet(
     Example: bench nudenet results/runs/main-1a2b3c4d --classes core6 --thresholds 0.4,0.6
     """
     from ..layout import RunFolder
-    from ..nudenet import CLASS_SETS
+    from ..nudenet import CLASS_SETS, FLOOR, READING
     from ..nudenet_sweep import nudenet_sweep
     from ..run_record import read_run
 
@@ -93,6 +93,7 @@ def nudenet(
     levels = numbers_of("--thresholds", thresholds)
     found = nudenet_sweep(run_folder, {row: record.labels[row] for row in record.rows}, names, levels)
     typer.echo(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    typer.echo(f"Scores are {READING}; under {FLOOR:g} they count as none.")
 
 
 def table1(
