@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .devices import is_gpu
 from .timing import synchronize
 
 if TYPE_CHECKING:
@@ -59,13 +60,16 @@ class Meter:
         self._before = (model.forwards.without_gradient, model.forwards.with_gradient)
         if memory:
             _reset_peak_memory(model.device)
+        synchronize(model.device)  # what was asked for before is no part of it
         self._began, self._paused = time.perf_counter(), 0.0
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Time inside the block does not count: writing snapshots and checkpoints is no part of a method."""
+        synchronize(self.model.device)  # work before the block counts
         began = time.perf_counter()
         yield
+        synchronize(self.model.device)
         self._paused += time.perf_counter() - began
 
     def cost(self, steps: int = 0) -> Cost:
@@ -82,8 +86,8 @@ class Meter:
 
 
 def _reset_peak_memory(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+    if is_gpu(device):
+        torch.cuda.reset_peak_memory_stats(device)
         return
     try:  # Linux: forget the high-water mark of resident memory
         Path("/proc/self/clear_refs").write_text("5")
@@ -92,8 +96,8 @@ def _reset_peak_memory(device: str) -> None:
 
 
 def _peak_memory(device: str) -> float:
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
+    if is_gpu(device):
+        return torch.cuda.max_memory_allocated(device) / 2**20
     try:
         status = Path("/proc/self/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))

@@ -13,11 +13,12 @@ import torch
 
 from .cells import Cells, unfold
 from .cost import Cost
+from .devices import resolve_precision
 from .errors import ModelUnavailable
 from .forwards import count_forwards
 from .images import write_png
 from .layout import REFERENCE, RunFolder
-from .models import TextToImage, resolve_precision
+from .models import TextToImage
 from .nudenet import detect
 from .parameters import select
 from .plan import Plan
@@ -112,6 +113,7 @@ def _scoring(size: int, share: float) -> float:
 def _timed(work: Callable[[], object], seconds: float, device: str) -> float:
     """Seconds of one call, from as many as fit, after one to warm up."""
     work()
+    synchronize(device)
     began, count = time.perf_counter(), 0
     while count == 0 or time.perf_counter() - began < seconds:
         work()

@@ -23,12 +23,13 @@ from diffusers import (
 )
 
 from .catalog import RANDOM_MODEL
+from .devices import switch_off_tf32
 from .errors import BenchError, ModelUnavailable
 from .sources import ModelSource
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
 SOLVERS: dict[str, Any] = {"dpm++": DPMSolverMultistepScheduler, "lms": LMSDiscreteScheduler, "pndm": PNDMScheduler}
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DECODED = 8  # images that are decoded together: 32 of 512 pixels would make a tensor of 2³¹ elements
 
 
 @dataclass
@@ -107,7 +108,8 @@ class TextToImage:
             self.forwards.without_gradient += len(z)
         if self.autocast_dtype is None:
             return network(z.to(network.dtype), t, context.to(network.dtype)).sample.float()
-        with torch.autocast(self.device, self.autocast_dtype), _output_in_float32(network, self.device):
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, self.autocast_dtype), _output_in_float32(network, kind):
             return network(z, t, context).sample
 
     def timesteps(self, steps: int) -> list[int]:
@@ -207,9 +209,21 @@ class TextToImage:
     @torch.no_grad()
     def decode(self, z: torch.Tensor) -> np.ndarray:
         """Clean latents as uint8 images of shape (batch, height, width, 3)."""
-        image = self.vae.decode(z.to(self.vae.dtype) / self.vae.config.scaling_factor).sample
-        scaled = (image.float() / 2 + 0.5).clamp(0, 1) * 255
-        return scaled.round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        return self.decode_checked(z)[0]
+
+    @torch.no_grad()
+    def decode_checked(self, z: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """`decode`, and for each image whether its latent and its pixels are finite: bool of shape (batch,).
+
+        What is not finite would be black: its pixels mean nothing.
+        """
+        images, finite = [], []
+        for few in z.split(DECODED):
+            image = self.vae.decode(few.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.float()
+            finite.append(few.isfinite().flatten(1).all(1) & image.isfinite().flatten(1).all(1))
+            scaled = (image / 2 + 0.5).nan_to_num().clamp(0, 1) * 255
+            images.append(scaled.round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        return np.concatenate(images), torch.cat(finite).cpu().numpy()
 
     def noise(self, seeds: Sequence[int], size: tuple[int, int] | None = None) -> torch.Tensor:
         """Starting noise, one generator on the CPU for each seed: the same image whatever the batch or the device.
@@ -230,23 +244,26 @@ class TextToImage:
         )  # fmt: skip
 
     def set_precision(self, precision: str) -> None:
-        """Cast all parts for generation, to what `resolve_precision` gave."""
-        dtype = PRECISIONS[precision]
-        if self.device == "cpu":
-            # On the CPU, autocast keeps normalisations and sums in float32; pure bf16 would not.
-            self.autocast_dtype = dtype if precision == "bf16" else None
-        else:
+        """Draw in what `resolve_precision` gave: fp32; bf16, the UNet's autocast over float32 weights; or all in fp16.
+
+        Autocast keeps normalisations and sums in float32, which bf16 with its 8 bits needs; fp16 casts the weights,
+        and nothing makes them float32 again.
+        """
+        self.autocast_dtype = torch.bfloat16 if precision == "bf16" else None
+        if precision == "fp16":
             for part in (self.unet, self.vae, self.text_encoder):
-                part.to(dtype)
+                part.to(torch.float16)
+        elif self.unet.dtype != torch.float32:
+            raise ValueError(f"weights cast to {self.unet.dtype} can't be drawn with in {precision}: load them again")
 
 
 @contextmanager
-def _output_in_float32(network: UNet2DConditionModel, device: str) -> Iterator[None]:
+def _output_in_float32(network: UNet2DConditionModel, kind: str) -> Iterator[None]:
     """Under autocast, let the last layer give float32: losses compare small differences of predictions."""
     layer = network.conv_out
 
     def forward(features: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(kind, enabled=False):
             return type(layer).forward(layer, features.float())
 
     layer.forward = forward
@@ -256,45 +273,32 @@ def _output_in_float32(network: UNet2DConditionModel, device: str) -> Iterator[N
         del layer.forward
 
 
-def resolve_precision(precision: str, device: str) -> str:
-    """ "auto" as fp16 on a GPU and fp32 on a CPU.
-
-    Raises:
-        BenchError: fp16 is asked for on a CPU.
-    """
-    if precision == "auto":
-        return "fp16" if device == "cuda" else "fp32"
-    if precision == "fp16" and device == "cpu":
-        raise BenchError("generation.precision: fp16 needs a GPU; on the CPU use fp32 or bf16.")
-    return precision
-
-
-def choose_device(wanted: str) -> str:
-    """ "auto", "cpu" or "cuda" as a torch device.
-
-    Raises:
-        BenchError: CUDA is asked for and there is none.
-    """
-    if wanted not in ("auto", "cpu", "cuda"):
-        raise BenchError(f"--device is auto, cpu or cuda, not {wanted!r}.")
-    available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise BenchError(
-            f"--device cuda: PyTorch {torch.__version__} sees no CUDA device here. "
-            "Use --device cpu, or check the driver with nvidia-smi and install a CUDA build of torch."
-        )
-    return "cuda" if wanted != "cpu" and available else "cpu"
-
-
 def load(source: ModelSource, device: str) -> TextToImage:
-    """Read a model's weights in float32."""
+    """Read a model's weights in float32, which TF32 is no part of.
+
+    Raises:
+        ModelUnavailable: the weights can't be read or fetched, or are not finite.
+    """
+    switch_off_tf32()
     if source.source == RANDOM_MODEL:
         from .full_size import random_pipeline
 
         pipeline = random_pipeline()
     else:
         pipeline = _read_pipeline(source.source, source.hub_revision)
+    check_finite(pipeline, source.name)
     return TextToImage(pipeline, source.name, source.family, source.revision, device)
+
+
+def check_finite(pipeline: StableDiffusionPipeline, name: str) -> None:
+    """Raise unless all weights are finite: one NaN draws black images, in which nothing is found."""
+    for part in ("unet", "vae", "text_encoder"):
+        for tensor, value in getattr(pipeline, part).state_dict().items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise ModelUnavailable(
+                    f"--model {name}: {part} has values that are not finite in {tensor}: the file is damaged, or its "
+                    "training failed. Get the weights again."
+                )
 
 
 def _read_pipeline(source: str, revision: str | None) -> StableDiffusionPipeline:

@@ -39,7 +39,9 @@ def _version(name: str) -> str | None:
 def _device_name(device: str) -> str:
     import torch
 
-    return torch.cuda.get_device_name() if device == "cuda" else _processor()
+    from .devices import is_gpu
+
+    return torch.cuda.get_device_name(device) if is_gpu(device) else _processor()
 
 
 def _processor() -> str:
@@ -61,7 +63,9 @@ def _driver(device: str) -> str | None:
     """The NVIDIA driver and CUDA's version, or None on a CPU."""
     import torch
 
-    if device != "cuda":
+    from .devices import is_gpu
+
+    if not is_gpu(device):
         return None
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:

@@ -55,7 +55,7 @@ def run(plan: Plan, folder: RunFolder, device: str) -> tuple[Failure, ...]:
         Interrupted: on Ctrl-C; what is done is kept.
     """
     source = find_model(plan.model)
-    from .models import resolve_precision
+    from .devices import resolve_precision
 
     precision = resolve_precision(plan.generation.precision, device)
     work = _Run(plan, source, folder, device, precision)  # what is wrong with the plan shows before anything is written

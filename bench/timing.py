@@ -6,13 +6,15 @@ import time
 
 import torch
 
+from .devices import is_gpu
+
 MATRIX_SIZE = 2048
 
 
 def synchronize(device: str) -> None:
     """Wait until a GPU has done what it was given; a CPU always has."""
-    if device == "cuda":
-        torch.cuda.synchronize()
+    if is_gpu(device):
+        torch.cuda.synchronize(device)
 
 
 def matrix_gflops(device: str, dtype: torch.dtype = torch.float32) -> float:

@@ -17,6 +17,7 @@ from torch import nn
 
 from .checkpoint import below, load_tensors, optimiser_tensors, restore_optimiser, save_tensors
 from .cost import Cost, Meter
+from .devices import resolve_training_precision
 from .errors import BenchError
 from .models import TextToImage
 from .parameters import select
@@ -61,7 +62,7 @@ class Trainer:
         group: the parameters that may change, a name in `erasebench.GROUPS`.
         seed: of every random number that the training draws.
         max_steps: an upper limit on steps (a plan's `train_steps`), or None.
-        precision: "fp32", "bf16" (autocast over float32 weights), or "auto": bf16 on a GPU.
+        precision: "fp32", "bf16" (autocast over float32 weights), or "auto": bf16 on a GPU that has it.
         report: called after each step with its number and a line such as "step 3/100, loss 0.01".
         snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated.
         workspace: files for checkpoints and shared trajectories.
@@ -323,7 +324,7 @@ class Trainer:
     @contextmanager
     def _precision(self) -> Iterator[None]:
         before = self.model.autocast_dtype
-        half = self.precision == "bf16" or (self.precision == "auto" and self.model.device == "cuda")
+        half = resolve_training_precision(self.precision, self.model.device) == "bf16"
         self.model.autocast_dtype = torch.bfloat16 if half else None
         try:
             yield

@@ -267,7 +267,7 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         (["new", "method", "My Method"], "is no method's name"),
         (["new", "method", "esd"], "there is a method 'esd' already"),
         (["export", "/", "esd", "--to", "x"], "is no run's folder"),
-        (["run", "--device", "gpu"], "--device is auto, cpu or cuda, not 'gpu'"),
+        (["run", "--device", "gpu"], "--device is auto, cpu, cuda or cuda:N with a GPU's number, not 'gpu'"),
         (["run", "--out", "/proc/nowhere"], "can't be written"),
         (["run", "--model", "/"], "not a diffusers pipeline"),
         (["run", "--precision", "fp8"], "--precision: input should be 'auto', 'fp32', 'fp16' or 'bf16'"),

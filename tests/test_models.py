@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from erasebench.errors import BenchError
+from erasebench.errors import BenchError, ModelUnavailable
 from erasebench.mini.judge import WEIGHTS
-from erasebench.models import TextToImage, choose_device, resolve_precision
+from erasebench.models import TextToImage, check_finite
 from erasebench.parameters import select
 from erasebench.sources import find_model
 
@@ -80,20 +81,6 @@ def test_the_hub_offline_says_what_to_do() -> None:
     assert find_model("owner/name@abc").revision == "owner/name@abc"
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_cuda_without_a_gpu_is_an_error() -> None:
-    assert choose_device("auto") == "cpu"
-    with pytest.raises(BenchError, match="sees no CUDA device"):
-        choose_device("cuda")
-
-
-def test_half_precision_needs_a_gpu() -> None:
-    assert resolve_precision("auto", "cpu") == "fp32"
-    assert resolve_precision("auto", "cuda") == "fp16"
-    with pytest.raises(BenchError, match="fp16 needs a GPU"):
-        resolve_precision("fp16", "cpu")
-
-
 def test_bf16_on_the_cpu_draws_almost_the_same(mini: TextToImage) -> None:
     z, context = mini.noise([1]), mini.encode(["a cat"])
     with torch.no_grad():
@@ -104,3 +91,44 @@ def test_bf16_on_the_cpu_draws_almost_the_same(mini: TextToImage) -> None:
         again = mini.predict_noise(z, 500, context)
     assert torch.equal(exact, again)
     assert 0 < (rough - exact).abs().max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("part", "tensor"), [("unet", "conv_in.weight"), ("vae", "decoder.conv_out.bias"), ("text_encoder", None)]
+)
+def test_weights_that_are_not_finite_are_refused_by_name(mini: TextToImage, part: str, tensor: str | None) -> None:
+    pipeline = mini.pipeline()
+    check_finite(pipeline, "mine")
+    weights = getattr(pipeline, part).state_dict()
+    name = tensor or list(weights)[-1]
+    place = weights[name].view(-1)
+    before = place[-1].item()
+    for value in (float("nan"), float("inf")):
+        place[-1] = value
+        try:
+            with pytest.raises(ModelUnavailable, match=rf"--model mine: {part} has values .* not finite in {name}"):
+                check_finite(pipeline, "mine")
+        finally:
+            place[-1] = before
+
+
+def test_images_are_decoded_eight_at_a_time_and_what_is_not_finite_is_known(
+    mini: TextToImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z = mini.noise(range(19)) * 0.2
+    with torch.no_grad():
+        at_once = mini.vae.decode(z / mini.vae.config.scaling_factor).sample
+    expected = ((at_once / 2 + 0.5).clamp(0, 1) * 255).round().permute(0, 2, 3, 1).numpy()
+    z[4, 0, 3, 3], z[9, 0, 0, 0] = float("nan"), float("inf")
+    sizes, decode = [], mini.vae.decode
+
+    def noted(few: torch.Tensor) -> object:
+        sizes.append(len(few))
+        return decode(few)
+
+    monkeypatch.setattr(mini.vae, "decode", noted)
+    images, finite = mini.decode_checked(z)
+    assert sizes == [8, 8, 3]
+    assert [k for k, known in enumerate(finite) if not known] == [4, 9]
+    assert (images.shape, images.dtype) == ((19, 64, 64, 3), np.uint8)
+    assert np.abs(images[finite].astype(float) - expected[finite]).max() <= 1

@@ -26,8 +26,8 @@ def tune(
 
     Example: bench tune --methods esd,sdd --out tuning.csv
     """
+    from ..devices import choose_device
     from ..layout import RunFolder
-    from ..models import choose_device
     from ..plan import resolve_methods
     from ..runner import run as run_plan
     from ..store import write_csv

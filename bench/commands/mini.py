@@ -35,9 +35,9 @@ def train(
         import sentence_transformers  # noqa: F401
     except ImportError as error:
         raise BenchError(f"training needs the package {error.name}: `pip install 'erasebench[train]'`.") from None
+    from ..devices import choose_device
     from ..mini.train import RECIPE
     from ..mini.train import train as make
-    from ..models import choose_device
 
     chosen = choose_device(device)
     with_resume_hint(lambda: make(work, out or work / "weights", chosen, typer.echo, recipe or RECIPE))
@@ -56,9 +56,9 @@ def evaluate(
 
     Example: bench mini evaluate --grid samples.png
     """
+    from ..devices import choose_device
     from ..mini.evaluate import evaluate as measure
     from ..mini.evaluate import sample_grid
-    from ..models import choose_device
 
     chosen = choose_device(device)
     for line in measure(images, chosen, weights):

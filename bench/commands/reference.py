@@ -25,7 +25,7 @@ def reference(
 
     Example: bench reference coco --images val2014 --captions coco_30k.csv
     """
-    from ..models import choose_device
+    from ..devices import choose_device
     from ..reference import extract_all, prepare_reference
     from ..vision import CleanFidInception, OpenClip
 

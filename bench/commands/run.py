@@ -110,7 +110,7 @@ def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[R
     get_concept(plan.concept, plan.kind, plan.replacement)
     find_model(plan.model)
     folder = RunFolder(out if out is not None else default_folder(plan))
-    from ..models import choose_device
+    from ..devices import choose_device
 
     chosen = choose_device(device)
     if dry_run:

@@ -17,7 +17,7 @@ from ..interrupt import stoppable
 if TYPE_CHECKING:
     from ..run_record import Failure
 
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, or cuda:N for one of several GPUs.")]
 
 
 def exit_with(failures: Sequence[Failure]) -> None:

@@ -29,8 +29,8 @@ def spectrum(
 
     Example: bench spectrum results/runs/main-1a2b3c4d --methods esd,ours --vocabulary words --limit 2000
     """
+    from ..devices import choose_device
     from ..layout import RunFolder
-    from ..models import choose_device
     from ..spectrum.command import run_image_spectrum, run_spectrum
 
     run, names, chosen = RunFolder(folder), names_of(methods) or [], choose_device(device)

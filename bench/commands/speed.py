@@ -29,7 +29,7 @@ def speed_generation(
 
     Example: bench speed generation --images 64
     """
-    from ..models import choose_device
+    from ..devices import choose_device
     from ..speed import measure, report
 
     typer.echo(report(measure(model, choose_device(device), images, steps, batch_size, rounds)))
@@ -47,7 +47,7 @@ def speed_training(
 
     Example: bench speed training --methods esd,ours --model sd-v1-4-random --steps 1 --rounds 1
     """
-    from ..models import choose_device
+    from ..devices import choose_device
     from ..plan import resolve_methods
     from ..speed_training import measure_overheads
 
@@ -66,7 +66,7 @@ def speed_scoring(
 
     Example: bench speed scoring --images 256
     """
-    from ..models import choose_device
+    from ..devices import choose_device
     from ..speed_scoring import measure_scoring
 
     for line in measure_scoring(model, choose_device(device), images):
@@ -86,7 +86,7 @@ def speed_spectrum(
 
     Example: bench speed spectrum --concepts 256
     """
-    from ..models import choose_device
+    from ..devices import choose_device
     from ..speed_spectrum import measure_spectrum
 
     for line in measure_spectrum(model, choose_device(device), concepts, draws, batch_size, rounds):

@@ -11,9 +11,10 @@ import pandas as pd
 
 from erasebench.prompts.concepts import Concept, concept_names, get_concept
 
+from ..devices import resolve_precision
 from ..errors import BenchError
 from ..layout import RunFolder
-from ..models import TextToImage, resolve_precision
+from ..models import TextToImage
 from ..patch import load_patch
 from ..plan import Plan
 from ..progress import StageBar

@@ -63,7 +63,7 @@ def train_judge(
         # Images shift by up to 4 pixels, so that the judge never learns where exactly an edge lies.
         dx, dy = rng.integers(0, 9, 2)
         pixels = functional.pad(pixels, (4, 4, 4, 4), mode="replicate")[..., dy : dy + 64, dx : dx + 64].to(device)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             features = clip.encode_image(pixels, normalize=False).float()
         # Captions for the last images only: the heads need none, and text costs as much as images.
         texts = renders.captions(rows[-captioned:], rng)
@@ -92,7 +92,7 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor, device: str, batch: int = 
         z = latents[start : start + batch]
         amount = 0.15 * torch.rand((len(z), 1, 1, 1), generator=generator)
         z = z + amount * torch.randn(z.shape, generator=generator)
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             image = vae.decode(z.to(device)).sample
         parts.append(((image.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(parts)

@@ -68,7 +68,7 @@ def train_unet(
         t = torch.randint(0, 1000, (len(rows),), generator=generator).to(device)
         alpha = alphas[t][:, None, None, None]
         context = modules["text_encoder"](tokens).last_hidden_state
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
             predicted = modules["unet"](alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, t, context).sample
         error = (predicted.float() - noise).square().mean((1, 2, 3))
         return (weights[t] * error).mean()
