@@ -9,17 +9,31 @@ import numpy as np
 from pydantic import Field
 
 from .errors import BenchError
-from .layout import RunFolder
+from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
 from .run_record import RunRecord, read_run
 from .schema import Stored, validated
-from .stats import clustered_error, jackknife_error
 from .store import now, read_json, write_json
 from .tables import read_scores
 
-SCHEMA_VERSION: Literal[1] = 1
-LARGEST = 50_000_000  # bytes
+SCHEMA_VERSION: Literal[2] = 2
+LARGEST = 200_000_000  # bytes
 NORMAL = 1.959964  # standard errors on each side of a 95 % interval
+NO_TRAINING = "-"  # the seed of images that no training is behind
+
+
+class Training(Stored):
+    """One training's part of a score; for the original model and real images the only one.
+
+    Attributes:
+        value: the score over this training's images.
+        means: of a score that has values an image: by cluster, the unit over which prompts are independent, its mean.
+        replicates: of a score of a whole set: its values without one group of prompts each.
+    """
+
+    value: float
+    means: dict[str, float] = Field(default={})
+    replicates: list[float] = Field(default=[])
 
 
 class Score(Stored):
@@ -27,10 +41,9 @@ class Score(Stored):
 
     Attributes:
         value: the score; None where there is none.
-        error: its standard error over prompts, or over groups of prompts; None where it has none.
+        error: half its 95 % interval in standard errors of a normal distribution; None where it has none.
         n: images or words.
-        seed_means: of an image's values, the mean of each run seed.
-        key: a hash of everything but the code that the score depends on.
+        trainings: by training seed, what the score is made from.
         reason: why there is no value.
         label: the metric's, with its direction.
         digits: after the point, in tables.
@@ -40,8 +53,7 @@ class Score(Stored):
     value: float | None
     error: float | None = None
     n: int = 0
-    seed_means: dict[str, float] = Field(default={})
-    key: str = ""
+    trainings: dict[str, Training] = Field(default={})
     reason: str = ""
     label: str = ""
     digits: int = 3
@@ -54,19 +66,17 @@ class Baseline(Stored):
     Attributes:
         name: the run's plan.
         made: when, UTC.
-        seeds: run seeds.
-        trained: rows whose weights were trained.
         definitions: by metric, what a score of this name means; scores of another meaning are not compared.
-        environment: device, packages and flags that rounding depends on.
+        rows: by row, what it was made by: the method with its resolved settings, the concept's texts, the seeds.
+        environment: device, number formats, packages and flags that rounding depends on.
         scores: by row and metric; what it cost to train is left out.
     """
 
-    schema_version: Literal[1] = Field(default=SCHEMA_VERSION)
+    schema_version: Literal[2] = Field(default=SCHEMA_VERSION)
     name: str
     made: str
-    seeds: list[int]
-    trained: list[str]
     definitions: dict[str, dict[str, Any]]
+    rows: dict[str, dict[str, Any]]
     environment: dict[str, Any]
     scores: dict[str, dict[str, Score]]
 
@@ -96,9 +106,13 @@ def baseline_of(folder: RunFolder) -> Baseline:
             elif score is not None:
                 scores.setdefault(row, {})[metric] = _score(score)
     return Baseline(
-        name=plan.name, made=now(), seeds=plan.seeds, trained=list(plan.rows), definitions=definitions,
-        environment=environment(record), scores=scores,
-    )  # fmt: skip
+        name=plan.name,
+        made=now(),
+        definitions=definitions,
+        rows={row: _row(folder, plan, record, row) for row in record.rows},
+        environment=environment(record),
+        scores=scores,
+    )
 
 
 def write_baseline(path: Path, baseline: Baseline) -> None:
@@ -124,16 +138,18 @@ def read_baseline(path: Path) -> Baseline:
 
 
 def environment(record: RunRecord) -> dict[str, Any]:
-    """What rounding depends on: batch size, and the last session's device, driver, flags, Python and other packages."""
+    """What rounding depends on: batch size and number formats, and the last session's device, driver, flags, Python
+    and other packages."""
     batch = {"batch size": record.plan.get("generation", {}).get("batch_size")}
+    formats = {f"precision of {stage}": found for stage, found in record.precision.items()}
     last = record.sessions[-1].provenance if record.sessions else {}
     packages = {f"package {name}": found for name, found in last.get("packages", {}).items() if name != "erasebench"}
     flags = {name.replace("_", " "): value for name, value in last.get("determinism", {}).items()}
-    return {key: last.get(key) for key in ("device", "driver", "python")} | flags | packages | batch
+    return {key: last.get(key) for key in ("device", "driver", "python")} | flags | packages | batch | formats
 
 
 def _definition(plan: Plan, record: RunRecord, metric: str, score: dict[str, Any]) -> dict[str, Any]:
-    """What a metric's scores mean."""
+    """What a metric's scores mean, in words that are the same on every machine: content, never paths or keys."""
     sampler = plan.generation.model_dump(exclude={"batch_size", "precision"})
     meaning: dict[str, Any] = {
         "metric version": score["version"],
@@ -143,25 +159,57 @@ def _definition(plan: Plan, record: RunRecord, metric: str, score: dict[str, Any
     }
     if (role := score["prompts"]) is not None:
         meaning |= {f"generation.{key}": value for key, value in sampler.items()}
-        meaning |= {"prompts": record.prompts[role]["hash"], "reference": plan.reference}
+        meaning |= {"prompts": record.prompts[role]["hash"], "real images": record.reference}
     elif metric == "spectrum":
         meaning |= {f"spectrum.{key}": value for key, value in plan.spectrum.model_dump().items()}
     return meaning
 
 
+def _row(folder: RunFolder, plan: Plan, record: RunRecord, row: str) -> dict[str, Any]:
+    """What a row was made by."""
+    if row == REFERENCE:
+        return {}
+    seeds = {"run seeds": " ".join(map(str, plan.seeds))}
+    if row == ORIGINAL:
+        return seeds
+    trained = read_json(folder.erasure(row, plan.seeds[0])) or {}
+    task = {key: value for key, value in trained.get("task", {}).items() if key != "seed"}
+    return {
+        "method": record.methods.get(row),
+        **{f"settings.{key}": value for key, value in trained.get("config", {}).items()},
+        **{f"task.{key}": value for key, value in task.items()},
+        "at most steps": plan.train_steps,
+        **seeds,
+    }
+
+
 def _score(score: dict[str, Any]) -> Score:
-    known = [value for value in score.get("values", ()) if value["value"] is not None]
-    error, by_seed = None, dict[str, list[float]]()
-    if known:
-        error = clustered_error([value["value"] for value in known], [value["prompt"] for value in known])
-        for value in known:
-            by_seed.setdefault(str(value["seed"]), []).append(value["value"])
-    elif score.get("replicates"):
-        error = jackknife_error(score["replicates"])
-    elif score["low"] is not None and score["high"] is not None:
+    error = None
+    if score["low"] is not None and score["high"] is not None:
         error = (score["high"] - score["low"]) / (2 * NORMAL)
     return Score(
-        value=score["value"], error=error, n=score["n"], key=score["key"], reason=score["reason"],
-        seed_means={seed: float(np.mean(values)) for seed, values in by_seed.items()}, label=score["label"],
+        value=score["value"],
+        error=error,
+        n=score["n"],
+        trainings=_trainings(score),
+        reason=score["reason"],
+        label=score["label"],
         digits=score["digits"],
-    )  # fmt: skip
+    )
+
+
+def _trainings(score: dict[str, Any]) -> dict[str, Training]:
+    """A stored score's parts by training seed."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for entry in score.get("values", ()):
+        if entry["value"] is not None:
+            seed = NO_TRAINING if entry["seed"] is None else str(entry["seed"])
+            clusters = found.setdefault(seed, {})
+            clusters.setdefault(entry.get("cluster", entry["prompt"]), []).append(entry["value"])
+    return {
+        seed: Training(
+            value=float(np.mean(np.concatenate(list(clusters.values())))),
+            means={cluster: float(np.mean(values)) for cluster, values in clusters.items()},
+        )
+        for seed, clusters in found.items()
+    }

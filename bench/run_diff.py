@@ -32,7 +32,6 @@ def show(folder: RunFolder) -> Iterator[str]:
         yield f"prompts {role}: {used['source']}, {used['size']}, hash {used['hash']}"
     drawn = plan.generation.model_dump(exclude_none=True)
     yield "generation: " + ", ".join(f"{key} {value}" for key, value in drawn.items())
-    yield "precision: " + ", ".join(f"{key} {value}" for key, value in record.precision.items())
     for key, value in environment(record).items():
         if value is not None:
             yield f"{key}: {value}"
@@ -67,7 +66,6 @@ def _set_up(plan: Plan, record: RunRecord) -> dict[str, Any]:
     return {
         **own,
         "model revision": record.model.revision,
-        **{f"precision of {key}": value for key, value in record.precision.items()},
         **{f"hash of prompts {role}": used["hash"] for role, used in record.prompts.items()},
         **{f"method of {row}": version for row, version in record.methods.items()},
         **{f"version of {name}": version for name, version in record.metrics.items()},

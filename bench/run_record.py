@@ -13,7 +13,7 @@ from .plan import Plan
 from .schema import Stored, validated
 from .store import read_json, write_json
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 WHOLE_ROW = ("load", "erase", "generate", "disk")  # stages whose failure leaves a row without scores
 
 
@@ -54,7 +54,7 @@ class Session(Stored):
 class RunRecord(Stored):
     """The content of run.json."""
 
-    schema_version: Literal[1] = Field(default=SCHEMA_VERSION, description="Of this file's form.")
+    schema_version: Literal[2] = Field(default=SCHEMA_VERSION, description="Of this file's form.")
     status: Literal["running", "interrupted", "failed", "complete"] = Field(
         default="running", description="How far it is."
     )
@@ -65,6 +65,7 @@ class RunRecord(Stored):
     prompts: dict[str, dict[str, Any]] = Field(
         default={}, description="By role: source, size and hash of the prompt set."
     )
+    reference: str = Field(default="", description="A hash of the real images; empty where there are none.")
     methods: dict[str, str] = Field(default={}, description="By row: the registered method and its version.")
     metrics: dict[str, int] = Field(default={}, description="Versions of the metrics.")
     weights: dict[str, str] = Field(default={}, description="By ROW/SEED: SHA-256 of the file of changed weights.")

@@ -55,8 +55,9 @@ def run(plan: Plan, folder: RunFolder, device: str) -> tuple[Failure, ...]:
         Interrupted: on Ctrl-C; what is done is kept.
     """
     source = find_model(plan.model)
-    from .devices import resolve_precision
+    from .devices import resolve_precision, switch_off_tf32
 
+    switch_off_tf32()  # before the record says so: models are loaded later
     precision = resolve_precision(plan.generation.precision, device)
     work = _Run(plan, source, folder, device, precision)  # what is wrong with the plan shows before anything is written
     with claimed(folder, plan):
@@ -146,6 +147,7 @@ class _Run:
             model=ModelRecord(name=self.source.name, family=self.source.family, revision=self.source.revision),
             precision={"training": self.plan.training.precision, "generation": self.precision},
             prompts={name: s.described() for name, s in self.cells.prompt_sets.items()},
+            reference=real.key if (real := self.cells.images.get((REFERENCE, "coco"))) else "",
             methods={e.row: f"{e.name} {e.method.version}" for e in self.cells.erasures},
             metrics={name: metric.version for name, metric in self.cells.metrics.items()},
             weights=before.weights if before is not None else {},

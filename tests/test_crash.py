@@ -21,8 +21,10 @@ from typer import Exit
 from typer.testing import CliRunner
 
 from erasebench import checkpoint, patch, stages, store
+from erasebench.baseline import baseline_of
 from erasebench.cli import app
 from erasebench.commands.shared import with_resume_hint
+from erasebench.drift import compare_with, exit_status
 from erasebench.errors import BenchError
 from erasebench.layout import RunFolder
 from erasebench.plan import Generation, Plan
@@ -266,7 +268,7 @@ def test_what_a_killed_process_left_is_removed(copy: RunFolder) -> None:
     assert mine.exists()
 
 
-def test_neither_threads_nor_resume_points_change_an_image(finished: Path, tmp_path: Path) -> None:
+def test_neither_threads_nor_resume_points_change_an_image_or_a_verdict(finished: Path, tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2 if threads == 1 else 1)
     try:
@@ -280,6 +282,9 @@ def test_neither_threads_nor_resume_points_change_an_image(finished: Path, tmp_p
         assert isinstance(first, np.ndarray)
         assert isinstance(second, np.ndarray)
         assert np.abs(first.astype(int) - second.astype(int)).max() <= 1
+    verdicts = compare_with(baseline_of(RunFolder(finished)), baseline_of(RunFolder(tmp_path / "run")))
+    assert exit_status(verdicts) == 0
+    assert all("other machine (threads: " in verdict.reason for verdict in verdicts)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -311,7 +316,7 @@ def test_a_signal_that_python_swallows_stops_at_the_next_step() -> None:
 def test_the_record_is_validated(copy: RunFolder) -> None:
     content = store.read_json(copy.status) or {}
     write_json(copy.status, {**content, "schema_version": 0})
-    with pytest.raises(BenchError, match="schema version 0, not 1"):
+    with pytest.raises(BenchError, match="schema version 0, not 2"):
         read_record(copy)
     write_json(copy.status, {**content, "rows": 3})
     with pytest.raises(BenchError, match="rows: "):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from erasebench.baseline import Baseline, Score, baseline_of, read_baseline, write_baseline
+from erasebench.baseline import Baseline, Score, Training, baseline_of, read_baseline, write_baseline
 from erasebench.cli import app
 from erasebench.drift import Outcome, compare_with, exit_status
 from erasebench.drift_report import as_json, as_junit, as_markdown, view
@@ -25,9 +25,13 @@ from erasebench.stats import clustered_error, holm
 from erasebench.store import write_text
 
 PLAN = Plan(
-    methods=["esd"], metrics=["concept_rate", "clip_score", "ssim"], concept="garbage truck", images=6, train_steps=6,
+    methods=["esd"],
+    metrics=["concept_rate", "kid", "clip_score", "ssim"],
+    concept="garbage truck",
+    images=6,
+    train_steps=6,
     generation=Generation(steps=6),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -121,18 +125,28 @@ def test_scores_of_another_meaning_are_not_compared(
     assert exit_status(verdicts) == 2
 
 
-def fabricated(rng: np.random.Generator, shift: float = 0.0, seeds: int = 4, cells: int = 12) -> Baseline:
-    """A run whose cells scatter over run seeds with different widths."""
-    first = int(rng.integers(1_000_000))
-    scores = {}
+def fabricated(
+    rng: np.random.Generator, shift: float = 0.0, seeds: int = 4, cells: int = 12, prompts: int = 20
+) -> Baseline:
+    """A run whose cells scatter over prompts (the same in every run) and trainings, with different widths."""
+    first, scores = int(rng.integers(1_000_000)), {}
     for k in range(cells):
-        means = {str(first + s): float(rng.normal(0.5 + shift * (k == 0), 0.02 * (1 + k % 3))) for s in range(seeds)}
-        scores[f"metric {k}"] = Score(value=float(np.mean(list(means.values()))), error=0.004, seed_means=means)
-    definitions: dict[str, dict[str, Any]] = {name: {} for name in scores}
+        easy = np.random.default_rng(k).normal(0.5 + shift * (k == 0), 0.2, prompts)
+        parts = {}
+        for seed in range(first, first + seeds):
+            drawn = easy + rng.normal(0, 0.02 * (1 + k % 3)) + rng.normal(0, 0.05, prompts)
+            means = {f"p{j}": float(value) for j, value in enumerate(drawn)}
+            parts[str(seed)] = Training(value=float(drawn.mean()), means=means)
+        value = float(np.mean([part.value for part in parts.values()]))
+        scores[f"metric {k}"] = Score(value=value, trainings=parts)
     return Baseline(
-        name="x", made="", seeds=[first + s for s in range(seeds)], trained=["esd"], definitions=definitions,
-        environment={"machine": first}, scores={"esd": scores},
-    )  # fmt: skip
+        name="x",
+        made="",
+        definitions={name: {} for name in scores},
+        rows={"esd": {"run seeds": str(first)}},
+        environment={},
+        scores={"esd": scores},
+    )
 
 
 def test_fresh_seeds_raise_no_more_false_alarms_than_stated() -> None:
@@ -151,17 +165,86 @@ def test_fresh_trainings_need_seeds_on_both_sides() -> None:
     assert "two or more a side" in verdicts[0].reason
 
 
-def test_another_machine_is_tested_and_not_trusted_to_round_alike(finished: RunFolder) -> None:
+OTHER_MACHINES: dict[str, dict[str, Any]] = {
+    "another processor": {"device": "another"},
+    "other packages": {"package torch": "0.0.1", "package numpy": "0.0.1", "python": "3.99"},
+    "two threads": {"threads": 2},
+}
+
+
+def elsewhere(here: Baseline, changed: dict[str, Any], moved: Callable[[float], float]) -> Baseline:
+    """The same run on another machine, its scores moved."""
+    scores = {
+        row: {
+            metric: score.model_copy(update={"value": None if score.value is None else moved(score.value)})
+            for metric, score in cells.items()
+        }
+        for row, cells in here.scores.items()
+    }
+    return here.model_copy(update={"environment": {**here.environment, **changed}, "scores": scores})
+
+
+@pytest.mark.parametrize("changed", OTHER_MACHINES.values(), ids=OTHER_MACHINES)
+def test_another_machine_passes_where_the_numbers_agree(changed: dict[str, Any], finished: RunFolder) -> None:
+    """Also a score without an interval: KID over 6 prompts."""
     here = baseline_of(finished)
-    there = here.model_copy(update={"environment": {**here.environment, "device": "another"}})
-    verdicts = compare_with(here, there)
-    assert {(verdict.verdict, verdict.reason) for verdict in verdicts} == {(Outcome.SAME, "other machine: tested")}
-    score = here.scores["esd"]["ssim"]
-    assert score.value is not None
-    assert score.error is not None
-    far = score.model_copy(update={"value": score.value - 8 * score.error})
-    moved = there.model_copy(update={"scores": {**there.scores, "esd": {**there.scores["esd"], "ssim": far}}})
-    assert outcomes(here, moved)["esd", "ssim"] == Outcome.DRIFTED
+    assert here.scores["esd"]["kid"].error is None
+    verdicts = compare_with(here, elsewhere(here, changed, lambda value: value + 5e-5))
+    assert len(verdicts) == 8
+    assert exit_status(verdicts) == 0
+    assert all(verdict.reason.startswith("agrees; other machine (") for verdict in verdicts)
+    assert all(next(iter(changed)) in verdict.reason for verdict in verdicts)
+    assert exit_status(compare_with(here, elsewhere(here, {}, lambda value: value + 5e-5))) == 1  # here: to rounding
+
+
+def test_without_an_interval_a_larger_difference_is_reported_and_may_be_allowed(finished: RunFolder) -> None:
+    here = baseline_of(finished)
+    there = elsewhere(here, {"device": "another"}, lambda value: value)
+    kid = here.scores["esd"]["kid"]
+    assert kid.value is not None
+    far = {**there.scores["esd"], "kid": kid.model_copy(update={"value": kid.value + 0.01})}
+    verdicts = compare_with(here, there.model_copy(update={"scores": {**there.scores, "esd": far}}))
+    (found,) = (verdict for verdict in verdicts if verdict.verdict != Outcome.SAME)
+    assert (found.metric, found.verdict) == ("kid", Outcome.NOT_COMPARABLE)
+    assert found.reason.startswith("further apart than machines are, and the score has no interval; other machine (")
+    assert (exit_status(verdicts), exit_status(verdicts, allow_not_comparable=True)) == (2, 0)
+    suite = ElementTree.fromstring(as_junit(verdicts, allow_not_comparable=True))
+    assert (suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("0", "0", "1")
+
+
+def shifted(here: Baseline, shift: float, rng: np.random.Generator) -> Baseline:
+    """Another machine, on which every prompt's mean moved by `shift` and a little noise."""
+    cells = {}
+    for metric, score in here.scores["esd"].items():
+        parts = {}
+        for seed, part in score.trainings.items():
+            means = {cluster: mean + shift + rng.normal(0, 0.005) for cluster, mean in part.means.items()}
+            parts[seed] = Training(value=float(np.mean(list(means.values()))), means=means)
+        value = float(np.mean([part.value for part in parts.values()]))
+        cells[metric] = score.model_copy(update={"value": value, "trainings": parts})
+    return here.model_copy(update={"environment": {"device": "another"}, "scores": {"esd": cells}})
+
+
+def test_the_same_prompts_are_compared_in_pairs() -> None:
+    """A shift of a tenth of the spread over prompts: lost between two intervals, plain in pairs."""
+    rng = np.random.default_rng(0)
+    here = fabricated(rng, seeds=1, cells=1)
+    verdicts = compare_with(here, shifted(here, 0.02, rng))
+    assert [verdict.verdict for verdict in verdicts] == [Outcome.DRIFTED]
+    (part,) = here.scores["esd"]["metric 0"].trainings.values()
+    assert 1.96 * np.std(list(part.means.values())) / len(part.means) ** 0.5 > 0.02
+    alarms = sum(exit_status(compare_with(here, shifted(here, 0.0, rng), 0.05)) for _ in range(100))
+    assert alarms <= 10
+
+
+def test_definitions_hold_no_path_and_no_key(finished: RunFolder) -> None:
+    """What a score means is the same wherever the folders lie."""
+    here = baseline_of(finished)
+    for facts in (*here.definitions.values(), *here.rows.values()):
+        assert not any("/" in str(value) for name, value in facts.items() if name != "scoring.clip")
+    assert here.definitions["kid"]["real images"]
+    assert here.rows["esd"]["settings.lr"] > 0
+    assert here.rows["reference"] == {}
 
 
 def test_cells_that_come_and_go(finished: RunFolder) -> None:
@@ -185,6 +268,7 @@ def test_reports_agree(finished: RunFolder) -> None:
     assert text.startswith(f"**1 drifted, 0 not comparable, {len(verdicts) - 1} same**")
     assert text.splitlines()[4].startswith("| esd | ssim |")
     assert "at most 0.01 (Holm)" in text
+    assert "others to 0.001 of the score + 0.0001" in text
     facts = as_json(verdicts, 0.01)
     assert [cell["metric"] for cell in facts["cells"] if cell["verdict"] == "drifted"] == ["ssim"]
     suite = ElementTree.fromstring(as_junit(verdicts))
@@ -216,6 +300,7 @@ def test_the_commands(finished: RunFolder, tmp_path: Path) -> None:
     shown = runner.invoke(app, ["show", root]).output
     assert "complete, plan main" in shown
     assert "weights esd/0: " in shown
+    assert shown.count("precision of generation: fp32") == 1
     assert "package torch: " in shown
     same = runner.invoke(app, ["diff", root, root])
     assert same.exit_code == 0

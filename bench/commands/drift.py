@@ -75,10 +75,15 @@ def drift(
     baseline: Annotated[Path, typer.Option(help="A file that `bench baseline` wrote.")],
     level: Annotated[float, typer.Option(help="The chance of any false alarm among the tested cells.")] = 0.01,
     markdown: Annotated[Path | None, typer.Option(help="Also write a table for a pull request.")] = None,
+    allow_not_comparable: Annotated[
+        bool, typer.Option("--allow-not-comparable", help="Report what can't be compared, but with exit status 0.")
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Also write the verdicts as JSON.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write them as JUnit XML.")] = None,
 ) -> None:
     """Check a run against a baseline. Exit status 0: the same; 1: something drifted; 2: something can't be compared.
+
+    Numbers that agree are the same, whatever the machine; others are tested in pairs, prompt by prompt.
 
     Example: bench drift results/runs/ci-1a2b3c4d --baseline results/baselines/ci.json --junit drift.xml
     """
@@ -100,5 +105,5 @@ def drift(
     if json is not None:
         write_json(json, as_json(verdicts, level))
     if junit is not None:
-        write_text(junit, as_junit(verdicts))
-    raise typer.Exit(exit_status(verdicts))
+        write_text(junit, as_junit(verdicts, allow_not_comparable))
+    raise typer.Exit(exit_status(verdicts, allow_not_comparable))
