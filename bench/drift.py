@@ -85,8 +85,8 @@ def compare_with(baseline: Baseline, run: Baseline, level: float = LEVEL) -> lis
         if before.value is not None
     ]
     tested = [k for k, verdict in enumerate(verdicts) if verdict.p is not None]
-    for k, rejected in zip(tested, holm([verdicts[k].p or 0.0 for k in tested], level), strict=True):
-        verdicts[k] = replace(verdicts[k], verdict=Outcome.DRIFTED if rejected else Outcome.SAME)
+    for k, p in zip(tested, holm([verdicts[k].p or 0.0 for k in tested]), strict=True):
+        verdicts[k] = replace(verdicts[k], verdict=Outcome.DRIFTED if p <= level else Outcome.SAME)
     return verdicts
 
 
