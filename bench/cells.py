@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,7 @@ from erasebench.prompts.sets import PromptSet, prompt_set, world_reference
 from .errors import BenchError
 from .generate import Job, plan_jobs
 from .image_sets import ImageSet
-from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
+from .layout import ORIGINAL, REFERENCE, SNAPSHOT, UNSEEDED, RunFolder
 from .methodology import ErasureTask, Method
 from .plan import Plan
 from .reference import open_reference
@@ -59,6 +59,13 @@ class Cells:
     versions: dict[str, str]
     fingerprint: str
 
+    @property
+    def drawn(self) -> Iterator[ImageSet]:
+        """Every set of images to draw, one a training."""
+        for (row, _), images in self.images.items():
+            if images.row == row != REFERENCE:
+                yield from images.each
+
 
 def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Cells:
     """Unfold a plan for a model on a device.
@@ -74,20 +81,23 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     sets = {name: _prompts(plan, name, concept) for name in needed}
     images: dict[tuple[str, str], ImageSet] = {}
 
-    def plan_images(row: str, names: Iterable[str], patches: list[str]) -> None:
+    def plan_images(row: str, names: Iterable[str], patches: Mapping[int | None, str | None]) -> None:
         for name in names:
-            prompts = sets[name]
-            count = plan.images_of(name)
-            jobs = plan_jobs(prompts.prompts, count, plan.seeds, model.image_size)
-            key = generation_key(patches, model.revision, prompts.hash, count, plan, device)
-            images[row, name] = ImageSet(row, name, folder.images(row, name), jobs, key, folder.features(row, name))
+            prompts, count = sets[name], plan.images_of(name)
+            jobs = plan_jobs(prompts.prompts, count, plan.image_seed, model.image_size)
+            parts = []
+            for seed, patch in patches.items():
+                key = generation_key(patch, model.revision, prompts.hash, count, plan, device)
+                place, kept = folder.images(row, name, seed), folder.features(row, name, seed)
+                parts.append(ImageSet(row, name, place, jobs, key, kept, training=seed))
+            images[row, name] = ImageSet.joined(parts)
 
-    plan_images(ORIGINAL, sets, [])
+    plan_images(ORIGINAL, sets, {None: None})
     timeline: dict[str, tuple[str, int]] = {}
     followed = {name: metric for name, metric in metrics.items() if name in FOLLOWED}
     followed_sets = [name for name in sets if any(metric.prompts == name for metric in followed.values())]
     for row, own in by_row(erasures).items():
-        keys = [erasure.key(model.revision, device) for erasure in own]
+        keys = {erasure.training: erasure.key(model.revision, device) for erasure in own}
         plan_images(row, sets, keys)
         trained = own[0]
         for step in trained.snapshots:
@@ -95,7 +105,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
             timeline[snapshot] = (row, step)
             same = {0: ORIGINAL, trained.steps: row}.get(step)  # both ends are drawn already
             if same is None:
-                plan_images(snapshot, followed_sets, [f"{key}{SNAPSHOT}{step}" for key in keys])
+                plan_images(snapshot, followed_sets, {seed: f"{key}{SNAPSHOT}{step}" for seed, key in keys.items()})
             else:
                 images |= {(snapshot, name): images[same, name] for name in followed_sets}
     if "coco" in sets and (reference := _reference(plan, model, folder)):
@@ -117,7 +127,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
 
 
 def by_row(erasures: Iterable[Erasure]) -> dict[str, list[Erasure]]:
-    """Each row's trainings, one a run seed."""
+    """Each row's trainings, one a seed; a single one where no seed changes anything."""
     found: dict[str, list[Erasure]] = {}
     for erasure in erasures:
         found.setdefault(erasure.row, []).append(erasure)
@@ -131,7 +141,7 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
         config = method.configure(family, concept.preset, variant.settings)
         if method.needs_replacement and not concept.replacement:
             without.append(row)
-        for seed in plan.seeds:
+        for seed in [UNSEEDED] if method.deterministic else plan.seeds:
             task = ErasureTask(
                 concept.name, concept.preset, concept.name, concept.replacement, concept.anchors, concept.phrase, seed
             )

@@ -72,13 +72,28 @@ def compare(folder: RunFolder, plan: Plan, a: str, b: str) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
+def paired_rows(
+    first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Stored values of the same prompt, sample and training seed.
+
+    A side that no seed changes (the original, a closed form) is paired with every training of the other.
+    """
+    sides = [{(v["prompt"], v["sample"], v["seed"]): v for v in side} for side in (first, second)]
+    seeds = [list(dict.fromkeys(v["seed"] for v in side)) for side in (first, second)]
+    if seeds[0] == [None]:
+        return [(sides[0][p, k, None], value) for (p, k, _), value in sides[1].items() if (p, k, None) in sides[0]]
+    if seeds[1] == [None]:
+        return [(value, sides[1][p, k, None]) for (p, k, _), value in sides[0].items() if (p, k, None) in sides[1]]
+    return [(value, sides[1][key]) for key, value in sides[0].items() if key in sides[1]]
+
+
 def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> Difference | None:
     if "values" in mine and "values" in theirs:
-        known = {(v["prompt"], v["sample"]): v["value"] for v in theirs["values"] if v["value"] is not None}
         pairs = [
-            (value["value"], known[key], value["prompt"])
-            for value in mine["values"]
-            if value["value"] is not None and (key := (value["prompt"], value["sample"])) in known
+            (first["value"], second["value"], first["prompt"])
+            for first, second in paired_rows(mine["values"], theirs["values"])
+            if None not in (first["value"], second["value"])
         ]
         return paired_difference(*map(list, zip(*pairs, strict=True))) if pairs else None
     first, second = mine.get("replicates", ()), theirs.get("replicates", ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +45,13 @@ class Subject:
         self.method, self.model = method, model
         self._first: Erased | None = None
 
-    def erase(self) -> Erased:
+    def erase(self, seed: int = TASK.seed) -> Erased:
         """Erase with the embedded model's preset, at most STEPS steps."""
         before = snapshot(self.model.unet)
         config = self.method.configure("mini", TASK.kind, {})
-        trainer = Trainer(self.model, config.parameters, TASK.seed, max_steps=STEPS)
+        trainer = Trainer(self.model, config.parameters, seed, max_steps=STEPS)
         try:
-            self.method.erase(self.model, TASK, config, trainer)
+            self.method.erase(self.model, replace(TASK, seed=seed), config, trainer)
             return Erased(difference(before, self.model.unet), set(trainer.parameters), trainer.cost())
         finally:
             self.model.unet.load_state_dict(before)
@@ -83,6 +83,15 @@ def same_seed_same_weights(subject: Subject) -> None:
             f"{len(different)} weights differ between two erasures with the same seed, such as {different[:1]}: draw "
             "all random numbers with trainer.generator, trainer.noise or trainer.integers."
         )
+
+
+def deterministic_means_no_seed_matters(subject: Subject) -> None:
+    """A method that calls itself deterministic has the same weights whatever the seed."""
+    if not subject.method.deterministic:
+        return
+    other = subject.erase(TASK.seed + 1).patch
+    if any(name not in other or not torch.equal(value, other[name]) for name, value in subject.first.patch.items()):
+        raise Broken("another seed gives other weights: leave out deterministic=True.")
 
 
 def saved_and_loaded_draws_the_same(subject: Subject) -> None:
@@ -156,6 +165,7 @@ def it_says_where_it_comes_from(subject: Subject) -> None:
 CHECKS: tuple[Callable[[Subject], None], ...] = (
     weights_change_only_where_declared,
     same_seed_same_weights,
+    deterministic_means_no_seed_matters,
     saved_and_loaded_draws_the_same,
     cost_is_accounted,
     configuration_is_strict_and_frozen,

@@ -17,14 +17,14 @@ from .devices import resolve_precision
 from .errors import ModelUnavailable
 from .forwards import count_forwards
 from .images import write_png
-from .layout import REFERENCE, RunFolder
+from .layout import RunFolder
 from .models import TextToImage
 from .nudenet import detect
 from .parameters import select
 from .plan import Plan
 from .sources import find_model
 from .stages import Erasure
-from .store import read_json
+from .store import stored_key
 from .timing import synchronize
 
 SECONDS = 10.0  # of measurement, in all
@@ -37,8 +37,9 @@ def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
     """Lines: cells, images, UNet forwards, disk and time; erasures and images that are there already are left out."""
     source = find_model(plan.model)
     cells = unfold(plan, source, folder, device)
-    erasures = [e for e in cells.erasures if (read_json(folder.erasure(e.row, e.task.seed)) or {}).get("key")
-                != e.key(source.revision, device)]  # fmt: skip
+    erasures = [
+        e for e in cells.erasures if stored_key(folder.erasure(e.row, e.task.seed)) != e.key(source.revision, device)
+    ]
     images = _missing(cells, folder)
     training = _training(erasures)
     size = plan.generation.size or source.image_size
@@ -123,7 +124,7 @@ def _timed(work: Callable[[], object], seconds: float, device: str) -> float:
 
 
 def _training(erasures: list[Erasure]) -> Cost:
-    """All erasures' forwards; run seeds of one row cost alike."""
+    """All erasures' forwards; trainings of one row cost alike."""
     carrier = find_model("mini").load("cpu")
     total, known = Cost(), dict[str, Cost]()
     for erasure in erasures:
@@ -141,14 +142,18 @@ def _patch_bytes(model: TextToImage, group: str) -> int:
 
 
 def _drawn(cells: Cells) -> int:
-    return sum(len(s.jobs) for (row, _), s in cells.images.items() if row not in (REFERENCE,) and s.row == row)
+    return sum(len(images.jobs) for images in cells.drawn)
 
 
 def _missing(cells: Cells, folder: RunFolder) -> int:
     """Images that are not there yet, or belong to other weights or settings."""
-    sets = [s for (row, _), s in cells.images.items() if row != REFERENCE and s.row == row]
-    whole = {s.key for s in sets if (read_json(folder.images_key(s.row, s.name)) or {}).get("key") == s.key}
-    return sum(1 for s in sets for file in s.files if s.key not in whole or not file.exists())
+    return sum(
+        1
+        for images in cells.drawn
+        for whole in [stored_key(folder.images_key(images.row, images.name, images.training)) == images.key]
+        for file in images.files
+        if not whole or not file.exists()
+    )
 
 
 def _minutes(seconds: float) -> str:

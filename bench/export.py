@@ -27,7 +27,7 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
         folder: a run's folder.
         row: a method or variant of the run.
         target: a folder that does not exist or is empty.
-        seed: which run seed's weights; the first by default.
+        seed: which training's weights; the first by default.
 
     Raises:
         BenchError: there is no such run, row or seed, it was not trained, or the target is not empty.
@@ -37,9 +37,7 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
         row = METHODS.aliases()[row]
     if row not in plan.rows:
         raise unknown("row", row, plan.rows, f"bench table {folder.root}")
-    seed = plan.seeds[0] if seed is None else seed
-    if seed not in plan.seeds:
-        raise BenchError(f"--seed {seed}: the run has the seeds {', '.join(map(str, plan.seeds))}.")
+    seed = record.training_of(row, seed)
     facts = read_json(folder.erasure(row, seed))
     if facts is None or not folder.patch(row, seed).exists():
         raise BenchError(f"{row} was not trained in {folder.root}. `bench run {folder.plan} --out {folder.root}` does.")
@@ -77,7 +75,7 @@ def model_card(folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed:
         f"# {plan.model} without “{plan.concept}”, by {label}",
         "",
         f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
-        f"run seed {seed}, by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
+        f"training seed {seed}, by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
         "`StableDiffusionPipeline.from_pretrained(FOLDER)`.",
         "",
         "## Scores",

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ FILE_SIZE = 512  # pixels: the model that prompt files give sizes for
 
 @dataclass(frozen=True)
 class Job:
-    """One image to draw.
+    """One image to draw, the same for the original and for every training.
 
     Attributes:
         guidance, size: the prompt's own, where it has them; the size as width and height.
@@ -38,7 +38,6 @@ class Job:
     text: str
     sample: int
     seed: int
-    run_seed: int = 0
     guidance: float | None = None
     size: tuple[int, int] | None = None
     template: str | None = None
@@ -53,35 +52,28 @@ class Job:
         return f"{self.prompt_id}-{self.sample}.png"
 
 
-def image_seed(run_seed: int, prompt_id: str, sample: int) -> int:
-    """The seed of one image, a function of nothing else: 63 bits of a hash.
+def image_seed(noise: int, prompt_id: str, sample: int) -> int:
+    """The seed of one image, a function of the plan's image seed, prompt and sample alone: 63 bits of a hash.
 
     >>> image_seed(0, "concept-0001", 0) == image_seed(0, "concept-0001", 1)
     False
     """
-    digest = hashlib.sha256(f"{run_seed}/{prompt_id}/{sample}".encode()).digest()
+    digest = hashlib.sha256(f"{noise}/{prompt_id}/{sample}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def plan_jobs(
-    prompts: Sequence[Prompt], images: int | None, seeds: Sequence[int], native: int = FILE_SIZE
-) -> list[Job]:
-    """`images` jobs for each run seed: as many samples of each prompt as it takes; None for one of each.
+def plan_jobs(prompts: Sequence[Prompt], images: int | None, noise: int = 0, native: int = FILE_SIZE) -> list[Job]:
+    """`images` jobs: as many samples of each prompt as it takes; None for one of each.
 
-    Samples are numbered on over the seeds. A prompt's own seed is its first sample's. Its own size is meant for Stable
+    `noise` is the plan's image seed. A prompt's own seed is its first sample's. Its own size is meant for Stable
     Diffusion's 512 pixels; for a model of another `native` size it is scaled.
     """
     wanted = len(prompts) if images is None else images
-    samples = -(-wanted // len(prompts))
     jobs = []
-    for index, run_seed in enumerate(seeds):
-        for k, prompt in [(k, prompt) for k in range(samples) for prompt in prompts][:wanted]:
-            first = prompt.seed is not None and index == k == 0
-            seed = prompt.seed if first and prompt.seed is not None else image_seed(run_seed, prompt.id, k)
-            size = None if prompt.size is None else (_scaled(prompt.size[0], native), _scaled(prompt.size[1], native))
-            jobs.append(
-                Job(prompt.id, prompt.text, index * samples + k, seed, run_seed, prompt.guidance, size, prompt.template)
-            )
+    for k, prompt in islice(((k, prompt) for k in count() for prompt in prompts), wanted):
+        seed = prompt.seed if k == 0 and prompt.seed is not None else image_seed(noise, prompt.id, k)
+        size = None if prompt.size is None else (_scaled(prompt.size[0], native), _scaled(prompt.size[1], native))
+        jobs.append(Job(prompt.id, prompt.text, k, seed, prompt.guidance, size, prompt.template))
     return jobs
 
 

@@ -41,7 +41,7 @@ class Vision(Protocol):
 
 @dataclass
 class ImageSet:
-    """The images of one row and prompt set, aligned with their prompts.
+    """The images of one row and prompt set, aligned with their prompts: those of each training, one after the other.
 
     Attributes:
         row: "original", a method or "reference".
@@ -51,6 +51,9 @@ class ImageSet:
         key: a hash of everything that the images depend on.
         kept: the folder where encoders' features and detections are kept; None to keep them in memory only.
         paths: the files, for images that were not drawn here.
+        training: the seed of the training that drew them; None where no seed changes anything (the original, real
+            images, closed forms) and for a set of several trainings.
+        parts: of a set of several trainings, the set of each; all have the same jobs.
     """
 
     row: str
@@ -60,14 +63,40 @@ class ImageSet:
     key: str
     kept: Path | None = None
     paths: Sequence[Path] | None = None
+    training: int | None = None
+    parts: Sequence[ImageSet] = ()
     _seen: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def joined(cls, parts: Sequence[ImageSet]) -> ImageSet:
+        """One set of the images of several trainings; of one, that itself."""
+        if len(parts) == 1:
+            return parts[0]
+        first = parts[0]
+        jobs = [job for part in parts for job in part.jobs]
+        key = content_key(trainings=[part.key for part in parts])
+        return cls(first.row, first.name, first.folder.parent, jobs, key, parts=parts)
+
+    @property
+    def each(self) -> Sequence[ImageSet]:
+        """The sets of each training: this one, where it is no joined one."""
+        return self.parts or (self,)
+
+    @property
+    def trainings(self) -> list[int | None]:
+        """The training seed of each image."""
+        return [part.training for part in self.each for _ in part.jobs]
 
     @property
     def files(self) -> list[Path]:
+        if self.parts:
+            return [file for part in self.parts for file in part.files]
         return list(self.paths) if self.paths is not None else [self.folder / job.file_name for job in self.jobs]
 
     def features(self, vision: Vision) -> np.ndarray:
         """The images' embeddings, float32 of shape (images, width), extracted once; NaN for an unreadable image."""
+        if self.parts:
+            return np.concatenate([part.features(vision) for part in self.parts])
         key = content_key(images=self.key, encoder=vision.name, revision=vision.revision)
         if key not in self._seen:
             path = None if self.kept is None else self.kept / f"{_slug(vision.name)}.safetensors"
@@ -80,17 +109,19 @@ class ImageSet:
         features: np.ndarray = self._seen[key]
         return features
 
-    def once(self, name: str, version: str, compute: Callable[[], list[Any]]) -> list[Any]:
-        """A list of one JSON value an image, such as detections, computed once for a version.
+    def once(self, name: str, version: str, compute: Callable[[Sequence[Path]], list[Any]]) -> list[Any]:
+        """A list of one JSON value an image, such as detections, computed from files once for a version.
 
         It is kept unless one of them is a text, which says why an image has none.
         """
+        if self.parts:
+            return [value for part in self.parts for value in part.once(name, version, compute)]
         key = content_key(images=self.key, what=name, version=version)
         if key not in self._seen:
             path = None if self.kept is None else self.kept / f"{name}.json"
             stored = None if path is None else read_json(path)
             if stored is None or stored.get("key") != key:
-                stored = {"key": key, "values": compute()}
+                stored = {"key": key, "values": compute(self.files)}
                 if path is not None and not any(isinstance(value, str) for value in stored["values"]):
                     write_json(path, stored)
             self._seen[key] = stored["values"]
@@ -108,6 +139,8 @@ class ImageSet:
 
     def forget(self) -> None:
         """Let go of what is kept in files."""
+        for part in self.parts:
+            part.forget()
         if self.kept is not None:
             self._seen.clear()
 

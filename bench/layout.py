@@ -8,6 +8,7 @@ from .errors import BenchError
 
 REFERENCE, ORIGINAL = "reference", "original"
 SNAPSHOT = "@"  # between a row and a training step
+UNSEEDED = 0  # in the place of a training seed where none changes anything
 
 
 def safe_name(name: str) -> str:
@@ -62,15 +63,21 @@ class RunFolder:
         """Tensors that trainings share."""
         return self.root / "cache"
 
-    def images(self, row: str, prompt_set: str) -> Path:
-        return self.root / "images" / safe_name(row) / safe_name(prompt_set)
+    def images(self, row: str, prompt_set: str, training: int | None = None) -> Path:
+        """The images of one training; without a training seed, those of a row that has none."""
+        return self._of_training("images", row, prompt_set, training)
 
-    def images_key(self, row: str, prompt_set: str) -> Path:
-        return self.root / "images" / safe_name(row) / f"{safe_name(prompt_set)}.json"
+    def images_key(self, row: str, prompt_set: str, training: int | None = None) -> Path:
+        folder = self.images(row, prompt_set, training)
+        return folder.with_name(f"{folder.name}.json")
 
-    def features(self, row: str, prompt_set: str) -> Path:
-        """Where what encoders and detectors saw in an image set is kept."""
-        return self.root / "features" / safe_name(row) / safe_name(prompt_set)
+    def features(self, row: str, prompt_set: str, training: int | None = None) -> Path:
+        """Where what encoders and detectors saw in a training's images is kept."""
+        return self._of_training("features", row, prompt_set, training)
+
+    def _of_training(self, kind: str, row: str, prompt_set: str, training: int | None) -> Path:
+        folder = self.root / kind / safe_name(row) / safe_name(prompt_set)
+        return folder if training is None else folder / f"seed-{training}"
 
     def score(self, row: str, metric: str) -> Path:
         return self.root / "scores" / f"{safe_name(row)}.{safe_name(metric)}.json"

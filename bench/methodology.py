@@ -76,6 +76,7 @@ class Method:
             ("mini/style"), applied in this order.
         needs_replacement: whether it can do nothing without a text that takes the concept's place.
         version: raise it when the method's results change; it is part of the cache key.
+        deterministic: whether no seed changes its weights, as for a closed form: it is trained and drawn once.
     """
 
     label: str
@@ -85,6 +86,7 @@ class Method:
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs_replacement: bool = False
     version: int = 1
+    deterministic: bool = False
 
     def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> MethodConfig:
         """The configuration for a model family and a kind of concept, with a plan's settings on top.
@@ -122,6 +124,7 @@ def method(
     aliases: tuple[str, ...] = (),
     needs_replacement: bool = False,
     version: int = 1,
+    deterministic: bool = False,
 ) -> Callable[[EraseFunction], Method]:
     """Register a function as an erasure method, under its own name with dashes for underscores.
 
@@ -129,6 +132,6 @@ def method(
     """
 
     def register(erase: EraseFunction) -> Method:
-        return Method(label, paper, config, erase, presets or {}, needs_replacement, version)
+        return Method(label, paper, config, erase, presets or {}, needs_replacement, version, deterministic)
 
     return register

@@ -44,7 +44,7 @@ def detections(images: ImageSet) -> list[Found]:
     overlapping boxes over all classes at once, so that a covered part can hide an exposed one: `maxima` has each
     class's highest score over all candidate boxes, which no other class touches.
     """
-    return images.once("nudenet", version_note(), lambda: list(detect(images.files)))
+    return images.once("nudenet", version_note(), lambda files: list(detect(files)))
 
 
 def found_score(found: Found, classes: str) -> float | None:

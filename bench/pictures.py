@@ -19,7 +19,7 @@ HEADS = {"concept": "prompts for the concept", "objects": "other concepts"}
 
 
 def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet], labels: Mapping[str, str]) -> None:
-    """Write overview.png: the first images of the prompt sets "concept" and "objects", spread over their prompts."""
+    """Write overview.png: images of the first training, spread over the prompts of the sets "concept" and "objects"."""
     names = [name for name in HEADS if any(name == other for _, other in images)]
     rows = [row for row in labels if row != REFERENCE and all((row, name) in images for name in names)]
     rows = [row for row in rows if all(file.exists() for name in names for file in _chosen(images[row, name]))]
@@ -45,5 +45,6 @@ def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet]
 
 
 def _chosen(images: ImageSet) -> list[Path]:
-    step = max(1, len(images.jobs) // PER_SET)
-    return images.files[::step][:PER_SET]
+    first = images.each[0]
+    step = max(1, len(first.jobs) // PER_SET)
+    return first.files[::step][:PER_SET]

@@ -41,6 +41,9 @@ class Generation(_Strict):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
+
+
 def _by_name(value: Any) -> Any:
     """A source's name alone as a prompt set."""
     return {"source": value} if isinstance(value, str) else value
@@ -57,7 +60,7 @@ class Prompts(_Strict):
 
     Attributes:
         source: a built-in set, a file, or hub:OWNER/NAME; `bench list prompts`.
-        images: images per run seed; None for the plan's `images`, "all" for one of every prompt.
+        images: images of each training; None for the plan's `images`, "all" for one of every prompt.
         category: only prompts of this category, for files that have categories.
     """
 
@@ -126,7 +129,7 @@ def _with_sources(prompts: dict[str, Any], family: str) -> dict[str, Any]:
 
 
 class Plan(_Strict):
-    """A run: one model, one concept, many methods, metrics and seeds.
+    """A run: one model, one concept, many methods, metrics and trainings.
 
     Attributes:
         concept: a built-in concept's name, or with `kind` any text.
@@ -134,7 +137,9 @@ class Plan(_Strict):
         replacement: the text that takes the concept's place; None for the built-in one.
         methods: registered names; `all` for the papers' six, `every` for all that are registered.
         variants: further rows by name.
-        images: images per prompt set and seed, unless the set has its own count.
+        images: images per prompt set of each training, unless the set has its own count.
+        seeds: of trainings: each method is trained once a seed, a closed form once.
+        image_seed: of the noise that images are drawn from, the same for the original and for every training.
         prompts: the prompt set of each role: concept, coco, objects. A source's name alone will do.
         train_steps: an upper limit on every method's training steps, for trials; None for the method's own.
         snapshots: training steps at which concept rate and SSIM are scored too.
@@ -155,7 +160,8 @@ class Plan(_Strict):
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")], Variant] = {}
     metrics: list[str]
     images: Annotated[int, Field(ge=1)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    image_seed: Seed = 0
     train_steps: Annotated[int, Field(ge=1)] | None = None
     snapshots: list[Annotated[int, Field(ge=0)]] = []
     settings: dict[str, dict[str, Any]] = {}
@@ -187,7 +193,7 @@ class Plan(_Strict):
         return family_of(self.model)
 
     def images_of(self, role: str) -> int | None:
-        """Images per run seed of a role; None for one of every prompt."""
+        """Images of each training for a role; None for one of every prompt."""
         own = self.prompts[role].images  # type: ignore[index]
         return None if own == "all" else self.images if own is None else own
 

@@ -24,7 +24,7 @@ def show(folder: RunFolder) -> Iterator[str]:
     last = record.sessions[-1].provenance if record.sessions else {}
     yield f"{folder.root}: {record.status}, plan {plan.name} ({plan.key[:8]}), fingerprint {record.fingerprint}"
     yield f"concept “{plan.concept}”, model {record.model.name} ({record.model.revision})"
-    yield "run seeds: " + ", ".join(map(str, plan.seeds))
+    yield f"training seeds: {', '.join(map(str, plan.seeds))}; image seed: {plan.image_seed}"
     rows = (f"{row} ({record.methods[row]})" if row in record.methods else row for row in record.rows)
     yield "rows: " + ", ".join(rows)
     yield "metrics: " + ", ".join(f"{name} {version}" for name, version in record.metrics.items())

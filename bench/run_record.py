@@ -8,7 +8,7 @@ import yaml
 from pydantic import Field
 
 from .errors import BenchError
-from .layout import SNAPSHOT, RunFolder
+from .layout import SNAPSHOT, UNSEEDED, RunFolder
 from .plan import Plan
 from .schema import Stored, validated
 from .store import read_json, write_json
@@ -22,7 +22,7 @@ class Failure(Stored):
 
     stage: Literal["load", "erase", "generate", "score", "disk"] = Field(description="Where it failed.")
     row: str = Field(description="The row; empty for all rows.")
-    item: str = Field(description="The run seed, prompt set or metric.")
+    item: str = Field(description="The training seed, prompt set or metric.")
     reason: str = Field(description="The error's message.")
     traceback: str = Field(default="", description="The error's traceback; empty for errors that a user can mend.")
 
@@ -67,6 +67,9 @@ class RunRecord(Stored):
     )
     reference: str = Field(default="", description="A hash of the real images; empty where there are none.")
     methods: dict[str, str] = Field(default={}, description="By row: the registered method and its version.")
+    trainings: dict[str, tuple[int, ...]] = Field(
+        default={}, description="By row: the seeds of its trainings; none for a closed form, which no seed changes."
+    )
     metrics: dict[str, int] = Field(default={}, description="Versions of the metrics.")
     weights: dict[str, str] = Field(default={}, description="By ROW/SEED: SHA-256 of the file of changed weights.")
     rows: tuple[str, ...] = Field(default=(), description="The tables' rows in order.")
@@ -77,6 +80,19 @@ class RunRecord(Stored):
         default={}, description="SHA-256 of the leaderboard's files by suffix, once written."
     )
     sessions: tuple[Session, ...] = Field(default=(), description="The processes that worked on it, first to last.")
+
+    def training_of(self, row: str, seed: int | None = None) -> int:
+        """The seed under which a row's weights lie: the given one, or the first; for a closed form always the same.
+
+        Raises:
+            BenchError: the row was not trained with this seed.
+        """
+        known = self.trainings.get(row, ())
+        if not known:
+            return UNSEEDED
+        if seed is not None and seed not in known:
+            raise BenchError(f"--seed {seed}: {row} was trained with the seeds {', '.join(map(str, known))}.")
+        return known[0] if seed is None else seed
 
     def failure_of(self, row: str, metric: str) -> Failure | None:
         """What keeps a cell of the leaderboard empty."""

@@ -138,6 +138,7 @@ class _Run:
         return all(file.exists() for file in patches) and all(read_json(file) is not None for file in scores)
 
     def _new_record(self, before: RunRecord | None) -> RunRecord:
+        from .cells import by_row
         from .provenance import provenance
 
         sessions = before.sessions if before is not None else ()
@@ -149,6 +150,10 @@ class _Run:
             prompts={name: s.described() for name, s in self.cells.prompt_sets.items()},
             reference=real.key if (real := self.cells.images.get((REFERENCE, "coco"))) else "",
             methods={e.row: f"{e.name} {e.method.version}" for e in self.cells.erasures},
+            trainings={
+                row: tuple(e.task.seed for e in own if e.training is not None)
+                for row, own in by_row(self.cells.erasures).items()
+            },
             metrics={name: metric.version for name, metric in self.cells.metrics.items()},
             weights=before.weights if before is not None else {},
             rows=self.cells.rows,
@@ -252,27 +257,25 @@ class _Run:
     def _generate(self) -> None:
         from .stages import draw, prepare_images, store_reference
 
-        sets = [
-            images
-            for (row, _), images in self.cells.images.items()
-            if self._healthy(row) and images.row == row and images.paths is None
-        ]
+        sets = [images for images in self.cells.drawn if self._healthy(images.row)]
+        reference = self.cells.images.get((REFERENCE, "coco"))
+        if reference is not None and reference.paths is None:
+            sets.append(reference)
         with self._bar("generate", sum(len(images.jobs) for images in sets), "images") as bar:
             for images in sets:
-                bar.say(f"{images.row}, {images.name}")
+                seed = "" if images.training is None else f", seed {images.training}"
+                bar.say(f"{images.row}, {images.name}{seed}")
                 try:
                     prepare_images(self.folder, images)
                     if images.row == REFERENCE:
                         store_reference(images, _world_images)
                         bar.advance(len(images.jobs))
                         continue
-                    for seed in self.plan.seeds:
-                        jobs = [job for job in images.jobs if job.run_seed == seed]
-                        draw(self.folder, images, jobs, seed, self._generation_model, self.plan.generation, bar.advance)
+                    draw(self.folder, images, self._generation_model, self.plan.generation, bar.advance)
                 except ModelUnavailable:
                     raise
                 except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
-                    self._failed("generate", images.row, images.name, error)
+                    self._failed("generate", images.row, f"{images.name}{seed}", error)
 
     def _score(self) -> None:
         from .stages import score

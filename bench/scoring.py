@@ -25,13 +25,14 @@ class Distributions:
     """Features of drawn and of real images, float64 of shape (images, width), for distances between the two.
 
     `prompts` and `subjects` number the drawn images by prompt and the real ones by file: images of one prompt are no
-    independent pair. `groups` has a number from 0 to GROUPS − 1 for each drawn image, by its prompt; None under
-    2 · GROUPS prompts.
+    independent pair. `trainings` are the drawn images' training seeds; None where no seed changes anything. `groups`
+    has a number from 0 to GROUPS − 1 for each drawn image, by its prompt; None under 2 · GROUPS prompts.
     """
 
     drawn: np.ndarray
     real: np.ndarray
     prompts: np.ndarray
+    trainings: Sequence[int | None]
     subjects: np.ndarray
     groups: np.ndarray | None
     note: str
@@ -53,12 +54,12 @@ class ScoringContext:
     Attributes:
         concept: what is erased.
         row: the row's name.
-        original: the original model's images of the same prompts and seeds.
+        original: the original model's images of the same prompts and noise, one for each image of a training.
         reference: real images, with captions where they have any, or None where there are none.
         judge: the embedded model's judge, or None for other models.
         clip: the model for CLIP scores.
         distance: the features for FID and KID.
-        costs: for metrics of cost, one training cost for each seed; empty for others and for rows that train nothing.
+        costs: for metrics of cost, one for each training; empty for others and for rows that train nothing.
         scoring: the plan's detector classes and thresholds.
         versions: of the packages and weights that scores depend on.
         spectrum: for an erased model, the mean squared changes of predictions, (words, draws); None for others.
@@ -96,7 +97,8 @@ class ScoringContext:
         groups = prompts % GROUPS if len(order) >= 2 * GROUPS else None
         x, y = (_scaled(side, vision) for side in (drawn[scored], real[scored_real]))
         note = f"{vision.name} features, {len(x)} drawn and {len(y)} real images"
-        return Distributions(x, y, prompts, subjects, groups, note, vision.qualifier, unscored)
+        trainings = [seed for seed, known in zip(images.trainings, scored, strict=True) if known]
+        return Distributions(x, y, prompts, trainings, subjects, groups, note, vision.qualifier, unscored)
 
 
 def _scaled(features: np.ndarray, vision: Vision) -> np.ndarray:

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from .generate import Job, generate
+from .generate import generate
 from .image_sets import ImageSet
 from .images import remove_damaged, write_png
-from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
+from .layout import ORIGINAL, REFERENCE, SNAPSHOT, UNSEEDED, RunFolder
 from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
 from .patch import Patch, attached, changed, check, difference, load_patch, save_patch, snapshot
@@ -21,10 +21,10 @@ from .plan import Generation, Plan
 from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore
 from .scoring import ScoringContext
 from .stats import bootstrap_interval
-from .store import content_key, is_whole, read_json, write_json
+from .store import content_key, is_whole, read_json, stored_key, write_json
 from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 3, 5
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 4, 5
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Erasure:
     max_steps: int | None
     precision: str
     snapshots: tuple[int, ...]
+
+    @property
+    def training(self) -> int | None:
+        """The training seed; None where it changes nothing."""
+        return None if self.method.deterministic else self.task.seed
 
     @property
     def steps(self) -> int | None:
@@ -85,7 +90,7 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         folder.checkpoint(row, seed),
     )
     missing = [k for k in erasure.snapshots if k and not is_whole(folder.patch(f"{row}{SNAPSHOT}{k}", seed))]
-    if (read_json(facts_file) or {}).get("key") == key and not missing and is_whole(patch_file):
+    if stored_key(facts_file) == key and not missing and is_whole(patch_file):
         return False
     network = model()
     before = snapshot(network.unet)
@@ -117,16 +122,16 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
 
 
 def generation_key(
-    patches: list[str], model_revision: str, prompts: str, images: int | None, plan: Plan, device: str
+    patch: str | None, model_revision: str, prompts: str, images: int | None, plan: Plan, device: str
 ) -> str:
-    """The key of an image set, from its patches' keys (none for the original), its prompts' hash and their count."""
+    """The key of one training's images, from its patch's key (None for the original), prompts' hash and their count."""
     return content_key(
         stage="generate",
         version=GENERATE_VERSION,
-        patches=patches,
+        patch=patch,
         model=model_revision,
         prompts=prompts,
-        seeds=plan.seeds,
+        image_seed=plan.image_seed,
         images=images,
         settings=plan.generation.model_dump(exclude={"batch_size"}),
         device=device,
@@ -135,8 +140,8 @@ def generation_key(
 
 def prepare_images(folder: RunFolder, images: ImageSet) -> None:
     """Make sure that the folder holds nothing but images of this key."""
-    key_file = folder.images_key(images.row, images.name)
-    if (read_json(key_file) or {}).get("key") == images.key:
+    key_file = folder.images_key(images.row, images.name, images.training)
+    if stored_key(key_file) == images.key:
         return
     shutil.rmtree(images.folder, ignore_errors=True)
     images.folder.mkdir(parents=True)
@@ -146,20 +151,21 @@ def prepare_images(folder: RunFolder, images: ImageSet) -> None:
 
 
 def draw(
-    folder: RunFolder, images: ImageSet, jobs: list[Job], seed: int, model: Callable[[], TextToImage],
-    settings: Generation, done: Callable[[int], None],
+    folder: RunFolder, images: ImageSet, model: Callable[[], TextToImage], settings: Generation,
+    done: Callable[[int], None],
 ) -> None:  # fmt: skip
-    """Draw one seed's jobs of an image set, with the row's patch attached."""
-    remove_damaged(images.folder / job.file_name for job in jobs)
-    if all((images.folder / job.file_name).exists() for job in jobs):
-        done(len(jobs))
+    """Draw one training's images, with its patch attached."""
+    remove_damaged(images.files)
+    if all(file.exists() for file in images.files):
+        done(len(images.jobs))
         return
     network = model()
+    seed = UNSEEDED if images.training is None else images.training
     patch: Patch = {} if images.row == ORIGINAL else load_patch(folder.patch(images.row, seed))
     size = None if settings.size is None else (settings.size, settings.size)
     with attached(network.unet, patch):
         generate(
-            network, jobs, images.folder, steps=settings.steps, guidance=settings.guidance,
+            network, images.jobs, images.folder, steps=settings.steps, guidance=settings.guidance,
             batch_size=settings.batch_size, scheduler=settings.scheduler, size=size, done=done,
         )  # fmt: skip
 
@@ -234,15 +240,9 @@ def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
     """Mean and interval over prompts, with every image's value."""
     details = result.details or [None] * len(images.jobs)
     rows = [
-        {
-            "prompt": job.prompt_id,
-            "cluster": job.cluster,
-            "sample": job.sample,
-            "seed": None if images.row in (ORIGINAL, REFERENCE) else job.run_seed,
-            "value": value,
-        }
+        {"prompt": job.prompt_id, "cluster": job.cluster, "sample": job.sample, "seed": seed, "value": value}
         | ({"detail": detail} if detail is not None else {})
-        for job, value, detail in zip(images.jobs, result.values, details, strict=True)
+        for job, seed, value, detail in zip(images.jobs, images.trainings, result.values, details, strict=True)
     ]
     unscored = [
         str(detail or file.name)

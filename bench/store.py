@@ -116,6 +116,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return None
 
 
+def stored_key(path: Path) -> str | None:
+    """The key of what a record says that there is; None where there is no record."""
+    key = (read_json(path) or {}).get("key")
+    return None if key is None else str(key)
+
+
 def write_csv(path: Path, table: pd.DataFrame) -> None:
     """Write a table whose texts a spreadsheet can't take for formulas."""
     safe = table.map(lambda value: f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value)

@@ -52,14 +52,15 @@ def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:
     """One line a row: row, label, model, concept, seeds, failed, then value, low, high, n and seed_sd of each metric.
 
     `failed` names the metrics that could not be computed.
-    `seed_sd` is the standard deviation of the run seeds' means, where there are several: how much trainings differ.
+    `seeds` are of the row's trainings; a closed form is trained once, whatever the seed.
+    `seed_sd` is the standard deviation of the trainings' means, where there are several: how much trainings differ.
     """
     lines = []
     for row in record.rows:
         failed = [name for name in plan.metrics if record.failure_of(row, name)]
         line: dict[str, Any] = {
             "row": row, "label": record.labels[row], "model": plan.model, "concept": plan.concept,
-            "seeds": " ".join(map(str, plan.seeds)), "failed": " ".join(failed),
+            "seeds": _trainings(record, row), "failed": " ".join(failed),
         }  # fmt: skip
         for name in plan.metrics:
             score = scores.get((row, name), {})
@@ -69,8 +70,14 @@ def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
+def _trainings(record: RunRecord, row: str) -> str:
+    """A row's training seeds; empty for what is not trained."""
+    seeds = record.trainings.get(row)
+    return "" if seeds is None else " ".join(map(str, seeds)) or "closed form"
+
+
 def seed_deviation(record: Mapping[str, Any]) -> float | None:
-    """The standard deviation of the run seeds' mean values; None under two seeds or without values an image."""
+    """The standard deviation of the trainings' mean values; None under two seeds or without values an image."""
     by_seed: dict[int, list[float]] = {}
     for value in record.get("values", ()):
         if value["value"] is not None:
@@ -108,9 +115,9 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
     seeds = " ".join(map(str, plan.seeds))
     sampler = f"{drawn.scheduler.upper()} {drawn.steps} steps, guidance {drawn.guidance:g}"
     lines = [
-        f"Model {plan.model}, concept “{plan.concept}”, run seeds {seeds}; {sampler}, size "
-        f"{drawn.size or 'the model’s own'}. Best bold, second best underlined, among methods; 95 % intervals over "
-        "prompts in the CSV file."
+        f"Model {plan.model}, concept “{plan.concept}”, training seeds {seeds} (closed forms are trained once), image "
+        f"seed {plan.image_seed}; {sampler}, size {drawn.size or 'the model’s own'}. Best bold, second best "
+        "underlined, among methods; 95 % intervals over prompts in the CSV file."
     ]
     if plan.protocol is not None:
         differs = deviations(plan.protocol, plan.model_dump())

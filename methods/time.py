@@ -26,6 +26,7 @@ class Config(MethodConfig):
     paper="arXiv 2303.08084",
     config=Config,
     needs_replacement=True,
+    deterministic=True,
     presets={"mini": {"regularisation": 52.0}},
 )
 def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:

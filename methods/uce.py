@@ -33,6 +33,7 @@ class Config(MethodConfig):
     paper="arXiv 2308.14761",
     config=Config,
     needs_replacement=True,
+    deterministic=True,
     presets={
         "object": {"templates": OBJECT},
         "nudity": {"templates": OBJECT},

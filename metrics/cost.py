@@ -9,7 +9,7 @@ def _mean(context: ScoringContext, key: str) -> SetScore:
     if not context.costs:
         raise NotApplicable("nothing was trained")
     return SetScore(
-        float(np.mean([cost[key] for cost in context.costs])), len(context.costs), note="mean over run seeds"
+        float(np.mean([cost[key] for cost in context.costs])), len(context.costs), note="mean over trainings"
     )
 
 

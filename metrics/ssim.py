@@ -13,7 +13,7 @@ WINDOW = 25  # "All but One", section 5
 
 @metric(label="SSIM", better="higher", prompts="objects", version=2)
 def ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
-    """Structural similarity to the original model's image of the same prompt and seed, by scikit-image.
+    """Structural similarity to the original model's image of the same prompt and noise, by scikit-image.
 
     Window 25, colour channels averaged, uint8 range 255; in [-1, 1]. Prompts name other concepts than the erased.
     """
@@ -21,8 +21,13 @@ def ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
 
     if context.row == "original" or context.original is None:
         raise NotApplicable("the original would be compared with itself")
+    originals = {
+        (job.prompt_id, job.sample): file
+        for job, file in zip(context.original.jobs, context.original.files, strict=True)
+    }
+    paired = [originals[job.prompt_id, job.sample] for job in images.jobs]
     with ThreadPoolExecutor(os.cpu_count()) as workers:  # SciPy's filters let go of the interpreter
-        found = list(workers.map(_compare(structural_similarity), images.files, context.original.files))
+        found = list(workers.map(_compare(structural_similarity), images.files, paired))
     values = [value if isinstance(value, float) else None for value in found]
     details = [None if isinstance(value, float) else value for value in found]
     return ImageScores(values, note=f"scikit-image, window {WINDOW}", details=details)

@@ -10,7 +10,7 @@ class Prompt:
     Attributes:
         id: letters, digits, dots, dashes and underscores; files are named after it.
         text: what the model is asked.
-        seed: of the first sample, where the file gives one; None for a seed made of run seed, id and sample.
+        seed: of the first sample, where the file gives one; None for one made of the image seed, id and sample.
         guidance: the guidance scale for this prompt; None for the plan's.
         size: width and height in pixels of Stable Diffusion v1; None for the model's own.
         reference: the file name of the real image with this caption, or its COCO id; None where unknown.

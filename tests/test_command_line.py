@@ -64,10 +64,10 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
     metrics = [f"{name}{side}" for name in METRICS.usual() for side in ("", "_low", "_high", "_n", "_seed_sd")]
     assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", "failed", *metrics]
     assert [line["row"] for line in lines] == ["original", "esd", "uce", "reference"]
-    assert {line["concept_rate_n"] for line in lines} == {"6", "0"}
-    for row in ("original", "esd", "uce"):
+    assert [line["concept_rate_n"] for line in lines] == ["3", "6", "3", "0"]
+    for place, count in (("original/{}", 3), ("esd/{}/seed-0", 3), ("esd/{}/seed-1", 3), ("uce/{}", 3)):
         for name in ("concept", "coco", "objects"):
-            assert len(list((finished / "images" / row / name).glob("*-[0-9].png"))) == 6
+            assert len(list((finished / "images" / place.format(name)).glob("*-[0-9].png"))) == count
     for suffix in ("md", "tex", "html"):
         assert "ESD" in (finished / f"leaderboard.{suffix}").read_text()
     for seed in (0, 1):
@@ -75,7 +75,7 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
         assert patch
         assert all("attn2" in name for name in patch)
     score = json.loads((finished / "scores" / "esd.concept_rate.json").read_text())
-    assert {"prompt", "sample", "seed", "value"} <= set(score["values"][0])
+    assert {"prompt", "cluster", "sample", "seed", "value"} <= set(score["values"][0])
     with (finished / "nudenet.csv").open(newline="") as file:
         sweep = list(csv.DictReader(file))
     assert {(line["row"], line["classes"]) for line in sweep} >= {("esd", "core6"), ("original", "all-exposed")}
@@ -125,8 +125,9 @@ def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: P
     assert "| SSIM ↑ | — |" in card
     pipeline = StableDiffusionPipeline.from_pretrained(target)
     pipeline.set_progress_bar_config(disable=True)
-    stored = json.loads((finished / "images" / "esd" / "objects.json").read_text())
-    name = "object-0001-1.png"  # run seed 1's sample
+    images = finished / "images" / "esd" / "objects" / "seed-1"
+    stored = json.loads(images.with_suffix(".json").read_text())
+    name = "object-0001-0.png"
     noise = torch.randn(
         (1, 4, 16, 16),
         generator=torch.Generator().manual_seed(stored["seeds"][name]),
@@ -134,7 +135,7 @@ def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: P
     drawn = pipeline(
         stored["prompts"]["object-0001"], num_inference_steps=10, guidance_scale=5.0, latents=noise
     ).images[0]
-    assert np.abs(np.asarray(drawn).astype(int) - read_image(finished / "images" / "esd" / "objects" / name)).max() <= 1
+    assert np.abs(np.asarray(drawn).astype(int) - read_image(images / name)).max() <= 1
     again = bench("export", str(finished), "esd", "--to", str(target))
     assert again.returncode == 2
     assert "is there already" in again.stderr

@@ -89,9 +89,11 @@ def empty(file: Path) -> None:
 @pytest.mark.parametrize("harm", [truncate, flip, empty])
 @pytest.mark.parametrize(
     "pattern",
-    ["images/esd/concept/*.png", "images/reference/coco/*.png", "patches/esd/*.safetensors", "patches/uce/*.json",
-     "scores/esd.ssim.json", "features/esd/coco/*.safetensors", "images/uce/objects.json", "run.json",
-     "leaderboard.csv"],
+    [
+        "images/esd/concept/seed-0/*.png", "images/reference/coco/*.png", "patches/esd/*.safetensors",
+        "patches/uce/*.json", "scores/esd.ssim.json", "features/esd/coco/seed-0/*.safetensors",
+        "images/uce/objects.json", "run.json", "leaderboard.csv",
+    ],
 )  # fmt: skip
 def test_a_damaged_file_is_named_and_made_again(
     harm: Callable[[Path], None], pattern: str, finished: Path, copy: RunFolder, caplog: pytest.LogCaptureFixture
@@ -277,7 +279,7 @@ def test_neither_threads_nor_resume_points_change_an_image_or_a_verdict(finished
         torch.set_num_threads(threads)
     from erasebench.images import read_image
 
-    for file in finished.glob("images/*/*/*.png"):
+    for file in finished.glob("images/**/*.png"):
         first, second = read_image(file), read_image(tmp_path / "run" / file.relative_to(finished))
         assert isinstance(first, np.ndarray)
         assert isinstance(second, np.ndarray)

@@ -72,7 +72,7 @@ def changed_threshold(patch: pytest.MonkeyPatch) -> None:
 def changed_seed(patch: pytest.MonkeyPatch) -> None:
     from erasebench.generate import image_seed
 
-    patch.setattr("erasebench.generate.image_seed", lambda run_seed, prompt, k: image_seed(run_seed + 1, prompt, k))
+    patch.setattr("erasebench.generate.image_seed", lambda noise, prompt, k: image_seed(noise + 1, prompt, k))
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_same_plan_again_is_the_same_bit_by_bit(finished: RunFolder, tmp_pat
     verdicts = compare_with(baseline, other)
     assert exit_status(verdicts) == 0
     assert {verdict.reason for verdict in verdicts} == {"identical set-up"}
-    first, second = (sorted((folder / "images").glob("[!r]*/*/*.png")) for folder in (finished.root, tmp_path / "run"))
+    first, second = (sorted((folder / "images").glob("[!r]*/**/*.png")) for folder in (finished.root, tmp_path / "run"))
     assert [file.read_bytes() for file in first] == [file.read_bytes() for file in second]
     assert len(first) == 2 * 3 * 6
 

@@ -321,5 +321,3 @@ def test_the_words_of_an_adversarial_search_are_named(tmp_path: Path) -> None:
 def test_wrong_rows_and_seeds_say_so(finished: RunFolder) -> None:
     with pytest.raises(BenchError, match=r"unknown row 'esd'"):
         run_spectrum(finished, ["esd"], "words", 1, 4, 0, 8, "cpu", csv=False)
-    with pytest.raises(BenchError, match="the run has the seeds 0"):
-        run_spectrum(finished, ["uce"], "words", 1, 4, 3, 8, "cpu", csv=False)

@@ -24,7 +24,9 @@ ROWS = ("original", "esd", "sdd", "uce", "reference")
 LABELS = {"original": "Original", "esd": "ESD", "sdd": "SDD", "uce": "UCE & co", "reference": "Real images"}
 PROMPTS = {"source": "built in: direct", "hash": "abc", "size": 40, "own_seed": 0, "own_guidance": 0, "own_size": 0}
 
-RECORD = RunRecord(rows=ROWS, labels=LABELS, prompts={"concept": PROMPTS})
+RECORD = RunRecord(
+    rows=ROWS, labels=LABELS, prompts={"concept": PROMPTS}, trainings={"esd": (0, 1), "sdd": (0, 1), "uce": ()}
+)
 
 
 def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def test_the_csv_has_the_promised_columns(folder: RunFolder) -> None:
     assert [line["row"] for line in lines] == list(ROWS)
     assert lines[1]["concept_rate"] == "0.1234"
     assert float(lines[1]["concept_rate_seed_sd"]) == pytest.approx(0.1 / 2**0.5)
-    assert lines[0]["seeds"] == "0 1"
+    assert [line["seeds"] for line in lines] == ["", "0 1", "0 1", "closed form", ""]
     assert (lines[3]["ssim"], lines[3]["ssim_n"], lines[3]["ssim_seed_sd"]) == ("", "0", "")
 
 
@@ -131,7 +133,7 @@ def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:
     prompts = {"concept": PROMPTS | {"own_seed": 7}}
     notes = "\n".join(footnotes(scores, PLAN, prompts))
     for text in ("1 images unscored, such as a.png: missing", "too small", "a judge", "DDIM 25 steps, guidance 5",
-                 "built in: direct, 40 prompts, 7 with their own seed, hash abc", "run seeds 0 1"):  # fmt: skip
+                 "built in: direct, 40 prompts, 7 with their own seed, hash abc", "training seeds 0 1"):  # fmt: skip
         assert text in notes
     assert "Protocol" not in notes
 

@@ -101,7 +101,7 @@ def table1(
     prompts: Annotated[list[str] | None, typer.Option(help="As for `bench run`, such as coco=coco_30k.csv.")] = None,
     reference: Annotated[Path | None, typer.Option(help="Real images, as for `bench run`.")] = None,
     images: Annotated[int | None, typer.Option(help="Images per prompt set and seed, instead of the plan's.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="Run seeds with commas.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Training seeds with commas.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; changes no image.")] = None,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/table1-HASH by default.")] = None,
@@ -135,7 +135,9 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     row: Annotated[str, typer.Argument(metavar="METHOD", help="One of its methods or variants.")],
     to: Annotated[Path, typer.Option(help="A new folder.")],
-    seed: Annotated[int | None, typer.Option(help="Which run seed's weights; the first by default.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Which training's weights; the first's by default.")
+    ] = None,
 ) -> None:
     """Write an erased model as a folder for StableDiffusionPipeline.from_pretrained, with a model card.
 

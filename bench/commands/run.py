@@ -33,7 +33,7 @@ def run(
         str | None, typer.Option(help="A preset of prompts, detector, seeds and sampler: see `bench list protocols`.")
     ] = None,
     metrics: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
-    images: Annotated[int | None, typer.Option(help="Images per prompt set and seed.")] = None,
+    images: Annotated[int | None, typer.Option(help="Images per prompt set of each training.")] = None,
     prompts: Annotated[
         list[str] | None,
         typer.Option(help="ROLE=SOURCE, such as concept=i2p.csv or coco=coco_30k.csv; see `bench list prompts`."),
@@ -41,7 +41,10 @@ def run(
     reference: Annotated[
         Path | None, typer.Option(help="Real images for FID and KID: a folder, or one that `bench reference` made.")
     ] = None,
-    seeds: Annotated[str | None, typer.Option(help="Run seeds with commas.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Training seeds with commas.")] = None,
+    image_seed: Annotated[
+        int | None, typer.Option(help="Of the noise that all images are drawn from, the original's too.")
+    ] = None,
     snapshots: Annotated[
         str | None, typer.Option(help="Training steps to score too, with commas: writes timeline.csv and .png.")
     ] = None,
@@ -80,6 +83,7 @@ def run(
         "prompts": prompts_of(prompts or []) or None,
         "reference": None if reference is None else str(reference),
         "seeds": integers_of("--seeds", seeds),
+        "image_seed": image_seed,
         "snapshots": integers_of("--snapshots", snapshots),
         "settings": settings_of(settings or []) or None,
         "generation": generation or None,

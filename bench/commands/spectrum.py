@@ -20,7 +20,7 @@ def spectrum(
     draws: Annotated[int, typer.Option(help="Shared latents, or images a concept with --space image.", min=1)] = 4,
     limit: Annotated[int | None, typer.Option(help="Only the first so many concepts.", min=1)] = None,
     space: Annotated[str, typer.Option(help="noise: predictions; image: images compared by CLIP.")] = "noise",
-    seed: Annotated[int, typer.Option(help="The run seed whose weights are taken.")] = 0,
+    seed: Annotated[int, typer.Option(help="The seed of the training whose weights are taken.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Predictions at once; changes no score.", min=1)] = 32,
     csv: Annotated[bool, typer.Option("--csv", help="Also write each method's table as CSV.")] = False,
     device: DeviceOption = "auto",

@@ -41,8 +41,8 @@ def run_spectrum(
 ) -> tuple[list[Path], str]:  # fmt: skip
     """Scan a vocabulary for rows of a finished run and write tables, summaries and a picture into RUN/spectrum.
 
-    Returns the files written and a line about the speed. `seed` is the run seed whose weights are taken and that fixes
-    the draws.
+    Returns the files written and a line about the speed. `seed` is the training whose weights are taken; it fixes the
+    draws too.
 
     Raises:
         BenchError: the run lacks a row or its weights, or the vocabulary can't be read.
@@ -145,14 +145,13 @@ def _open(
 
     plan, record = read_run(folder)
     rows = list(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in methods or plan.rows))
-    if seed not in plan.seeds:
-        raise BenchError(f"--seed {seed}: the run has the seeds {', '.join(map(str, plan.seeds))}.")
     erased = []
     for row in rows:
-        facts = read_json(folder.erasure(row, seed))
-        if facts is None or not folder.patch(row, seed).exists():
+        training = record.training_of(row, seed)
+        facts = read_json(folder.erasure(row, training))
+        if facts is None or not folder.patch(row, training).exists():
             raise BenchError(f"{folder.root} has no weights of {row}, seed {seed}: finish the run first.")
-        erased.append(Erased(row, facts["key"], partial(load_patch, folder.patch(row, seed))))
+        erased.append(Erased(row, facts["key"], partial(load_patch, folder.patch(row, training))))
     return plan, record, find_model(plan.model).load(device), erased
 
 

@@ -44,7 +44,7 @@ def image_space(
             f"{len(vocabulary)}. Give --limit or a file."
         )
     prompts = [Prompt(f"concept-{k:04d}", text) for k, text in enumerate(vocabulary.texts)]
-    jobs = plan_jobs(prompts, len(prompts) * samples, [seed])
+    jobs = plan_jobs(prompts, len(prompts) * samples, seed)
     place, features = RunFolder(folder), []
     for name, key, patch in (("original", "original", dict), (erased.name, erased.key, erased.patch)):
         drawn = content_key(
