@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
 
 class Contexts:
-    """Scoring contexts of a run's rows; encoders are loaded when the first score asks for them."""
+    """Scoring contexts of a run's rows; encoders are loaded when the first score asks for them.
+
+    `model` gives the original model in full precision.
+    """
 
     def __init__(
-        self, plan: Plan, cells: Cells, folder: RunFolder, source: ModelSource, device: str, precision: str,
+        self, plan: Plan, cells: Cells, folder: RunFolder, source: ModelSource, device: str,
         model: Callable[[], TextToImage],
     ) -> None:  # fmt: skip
         self.plan, self.cells, self.folder, self.source = plan, cells, folder, source
-        self.device, self.precision, self.model = device, precision, model
+        self.device, self.model = device, model
         self.trained = by_row(cells.erasures)
 
     def of(self, row: str, metric: Metric) -> ScoringContext:
@@ -58,10 +61,10 @@ class Contexts:
     def _weights(self, row: str) -> dict[str, str]:
         """What a metric that looks at the weights themselves depends on."""
         keys = [erasure.key(self.source.revision, self.device) for erasure in self.trained.get(row, ())]
-        return {"weights": " ".join(keys), "spectrum": str(self.plan.spectrum), "precision": self.precision}
+        return {"weights": " ".join(keys), "spectrum": f"{self.plan.spectrum}, image seed {self.plan.image_seed}"}
 
     def _spectrum(self, row: str) -> np.ndarray:
-        """What a row's first erasure changed in the predictions for words, (words, draws)."""
+        """What a row's first erasure changed in the predictions for words, (words, levels, draws)."""
         from .patch import load_patch
         from .spectrum.blocks import Erased
         from .spectrum.scan import scan
@@ -71,9 +74,10 @@ class Contexts:
         seed = erasure.task.seed
         key = erasure.key(self.source.revision, self.device)
         erased = Erased(row, key, partial(load_patch, self.folder.patch(row, seed)))
-        words = read_vocabulary("words", model.tokenizer).first(wanted.words)
+        words = read_vocabulary("words", model.tokenizer, wanted.words)
+        latents = wanted.levels, wanted.draws, self.plan.image_seed
         batch = self.plan.generation.batch_size
-        return scan(model, [erased], words, self.folder.spectrum, wanted.draws, seed, batch).differences[row]
+        return scan(model, [erased], words, self.folder.spectrum, *latents, batch).differences[row]
 
     @cache  # noqa: B019
     def _judge(self) -> Any:

@@ -87,12 +87,14 @@ class SpectrumSettings(_Strict):
     """Over which words the metric `spectrum` is taken.
 
     Attributes:
-        words: the first so many of the CLIP vocabulary's whole words.
-        draws: shared latents, each at its own noise level.
+        words: a random sample of so many of the CLIP vocabulary's whole words.
+        levels: noise levels of the shared latents.
+        draws: shared latents at each level.
     """
 
     words: Annotated[int, Field(ge=1)] = 1024
-    draws: Annotated[int, Field(ge=1)] = 4
+    levels: Annotated[int, Field(ge=1, le=50)] = 4
+    draws: Annotated[int, Field(ge=2)] = 2
 
 
 LONGEST = 1_000_000  # characters of a plan

@@ -76,11 +76,12 @@ class _Run:
         self.cells: Cells = unfold(plan, source, folder, device)
         check_clip(plan.scoring.clip)
         self.precision = precision
-        self.contexts = Contexts(plan, self.cells, folder, source, device, precision, self._generation_model)
+        self.contexts = Contexts(plan, self.cells, folder, source, device, self._exact_model)
         self.failures: list[Failure] = []
         self.lost: set[str] = set()  # rows without weights or images
         self.bars: list[StageBar] = []
         self._model: TextToImage | None = None
+        self._exact: TextToImage | None = None
         self._generating = False
 
     def go(self) -> tuple[Failure, ...]:
@@ -224,6 +225,14 @@ class _Run:
             self._training_model().set_precision(self.precision)
             self._generating = True
         return self._training_model()
+
+    def _exact_model(self) -> TextToImage:
+        """The model in full precision, beside one that was made to draw in another."""
+        if not self._generating or self.precision == "fp32":
+            return self._training_model()
+        if self._exact is None:
+            self._exact = self.source.load(self.device)
+        return self._exact
 
     # The stages
 

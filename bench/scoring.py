@@ -62,7 +62,7 @@ class ScoringContext:
         costs: for metrics of cost, one for each training; empty for others and for rows that train nothing.
         scoring: the plan's detector classes and thresholds.
         versions: of the packages and weights that scores depend on.
-        spectrum: for an erased model, the mean squared changes of predictions, (words, draws); None for others.
+        spectrum: for an erased model, the mean squared changes of predictions, (words, levels, draws); None for others.
     """
 
     concept: Concept

@@ -35,9 +35,9 @@ def measure_spectrum(
     erased model anew. It is timed on a quarter of the concepts. Erased models are stand-ins with changed keys.
     """
     model = find_model(model_name).load(device)
-    words = read_vocabulary("words", model.tokenizer).first(concepts)
-    few = words.first(max(1, concepts // 4))
-    latents = shared_draws(model, draws, 0)
+    words = read_vocabulary("words", model.tokenizer, concepts)
+    few = words.sample(max(1, concepts // 4))
+    latents = shared_draws(model, draws, 1, 0)
     gflop = gflop_a_text(model.unet, latents[0].z, latents[0].t, model.encode(["a word"] * batch_size))
     yield f"{model_name} on {device}, {concepts} words, {draws} draws, batches of {batch_size}, {rounds} rounds"
     for count in METHODS:
@@ -62,8 +62,8 @@ def measure_spectrum(
 
 def _scan(model: TextToImage, erased: Sequence[Erased], words: Vocabulary, draws: int, batch: int) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
-        found = scan(model, erased, words, Path(folder), draws, 0, batch)
-    return np.stack([found.differences[one.name] for one in erased])
+        found = scan(model, erased, words, Path(folder), draws, 1, 0, batch)
+    return np.stack([found.differences[one.name][:, :, 0] for one in erased])
 
 
 @torch.no_grad()

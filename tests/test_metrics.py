@@ -42,7 +42,7 @@ def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = Non
     given = {
         "concept": get_concept(concept, kind), "row": "esd", "original": None, "reference": None, "judge": judge,
         "clip": lambda: judge, "distance": lambda: judge, "costs": [COST], "scoring": Scoring(clip="judge"),
-        "spectrum": lambda: np.full((5, 2), 1e-3),
+        "spectrum": lambda: np.full((5, 2, 2), 1e-3),
     }  # fmt: skip
     return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
 

@@ -14,6 +14,7 @@ from PIL import Image
 from erasebench.errors import BenchError
 from erasebench.full_size import new_unet
 from erasebench.layout import RunFolder
+from erasebench.metrics.spectrum import mean_interval
 from erasebench.models import TextToImage
 from erasebench.patch import Patch, attached, snapshot
 from erasebench.plan import Generation, Plan
@@ -21,9 +22,9 @@ from erasebench.prompts.concepts import get_concept
 from erasebench.runner import run
 from erasebench.spectrum.blocks import Erased
 from erasebench.spectrum.command import named_concepts, picked_words, run_image_spectrum, run_spectrum
-from erasebench.spectrum.draws import SAMPLER_STEPS, levels, shared_draws
+from erasebench.spectrum.draws import SAMPLER_STEPS, noise_levels, shared_draws
 from erasebench.spectrum.forward import can_share, gflop_a_text, predict_for_texts
-from erasebench.spectrum.scan import scan
+from erasebench.spectrum.scan import scan, scores_of
 from erasebench.spectrum.summary import concept_table, correlations, named_table
 from erasebench.spectrum.vocabulary import Vocabulary, clip_vocabulary, read_vocabulary
 from erasebench.store import write_json
@@ -68,8 +69,12 @@ def test_the_vocabulary_is_the_tokenizers(mini: TextToImage, words: Vocabulary) 
 
 def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
     chosen = some(words)
-    found = scan(mini, [erased(mini)], chosen, tmp_path, draws=3, seed=5, batch_size=7).differences["esd"]
-    draws = shared_draws(mini, 3, 5)
+    found = (
+        scan(mini, [erased(mini)], chosen, tmp_path, levels=3, draws=2, seed=5, batch_size=7)
+        .differences["esd"]
+        .reshape(24, 6)
+    )
+    draws = shared_draws(mini, 3, 2, 5)
     for k, text in enumerate(chosen.texts):
         context = mini.encode([text])
         for j, draw in enumerate(draws):
@@ -80,13 +85,47 @@ def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabul
             assert found[k, j] == pytest.approx(float(((after - before) ** 2).mean()), rel=1e-4)
 
 
-def test_the_draws_lie_at_several_exact_levels(mini: TextToImage) -> None:
-    assert levels(4) == [6, 18, 31, 43]
-    draws = shared_draws(mini, 4, 0)
-    assert [draw.t for draw in draws] == [mini.timesteps(SAMPLER_STEPS)[k] for k in levels(4)]
-    again = shared_draws(mini, 4, 0)
+def test_the_draws_lie_at_several_exact_levels_two_at_each(mini: TextToImage) -> None:
+    assert noise_levels(4) == [6, 18, 31, 43]
+    draws = shared_draws(mini, 4, 2, 0)
+    assert [draw.t for draw in draws] == [mini.timesteps(SAMPLER_STEPS)[k] for k in noise_levels(4) for _ in range(2)]
+    assert not torch.equal(draws[0].z, draws[1].z)
+    again = shared_draws(mini, 4, 2, 0)
     assert all(torch.equal(a.z, b.z) for a, b in zip(draws, again, strict=True))
-    assert not torch.equal(draws[0].z, shared_draws(mini, 4, 1)[0].z)
+    assert not torch.equal(draws[0].z, shared_draws(mini, 1, 1, 1)[0].z)
+
+
+def test_the_standard_error_is_of_the_spread_within_levels() -> None:
+    """Levels far apart, as noise levels are: a simulation of what other latents would have given."""
+    rng = np.random.default_rng(0)
+    means = np.array([1.0, 10.0, 100.0, 1000.0])[:, None]
+    values = rng.normal(means, 0.5, (20_000, 4, 2))
+    scores, errors = scores_of({"x": values})["x"]
+    assert np.sqrt((errors**2).mean()) == pytest.approx(scores.std(), rel=0.02)
+    assert np.isnan(scores_of({"x": values[:, :, :1]})["x"][1]).all()
+
+
+def test_the_metrics_interval_covers_words_and_latents() -> None:
+    """Words and latents both drawn anew each time; the words' part alone would cover a third as often."""
+    rng, covered, narrow = np.random.default_rng(0), [], []
+    level = np.array([1.0, 2.0, 4.0, 8.0])[:, None]
+    for _ in range(2000):
+        values = 20 + level + rng.normal(0, 1, (64, 1, 1)) + rng.normal(0, 1, (1, 4, 2)) + rng.normal(0, 1, (64, 4, 2))
+        mean, low, high = mean_interval(values)
+        covered.append(low <= 20 + level.mean() <= high)
+        margin = 1.96 * values.mean((1, 2)).std(ddof=1) / 8
+        narrow.append(abs(mean - 20 - level.mean()) <= margin)
+    assert np.mean(covered) >= 0.92
+    assert np.mean(narrow) < 0.6
+
+
+def test_a_spectrum_is_in_float32_or_not_at_all(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
+    try:
+        mini.set_precision("bf16")
+        with pytest.raises(ValueError, match="needs a model in float32"):
+            scan(mini, [erased(mini)], some(words, 2), tmp_path)
+    finally:
+        mini.set_precision("fp32")
 
 
 def test_the_shared_part_changes_no_prediction(mini: TextToImage) -> None:
@@ -122,9 +161,9 @@ def test_batch_size_and_blocks_change_no_score(
     mini: TextToImage, words: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = some(words)
-    whole = scan(mini, [erased(mini)], chosen, tmp_path / "a", draws=2, batch_size=24)
+    whole = scan(mini, [erased(mini)], chosen, tmp_path / "a", 1, 2, batch_size=24)
     monkeypatch.setattr("erasebench.spectrum.scan.BLOCK", 5)
-    parts = scan(mini, [erased(mini)], chosen, tmp_path / "b", draws=2, batch_size=2)
+    parts = scan(mini, [erased(mini)], chosen, tmp_path / "b", 1, 2, batch_size=2)
     assert np.allclose(whole.differences["esd"], parts.differences["esd"], rtol=1e-4)
     assert np.allclose(whole.embeddings, parts.embeddings, atol=1e-5)
 
@@ -141,7 +180,7 @@ def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
         return mini.forwards.without_gradient - before - drawing
 
     before = mini.forwards.without_gradient
-    shared_draws(mini, 2, 0)
+    shared_draws(mini, 1, 2, 0)
     drawing = mini.forwards.without_gradient - before
 
     class Stop(Exception):
@@ -152,30 +191,30 @@ def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
             raise Stop
 
     with pytest.raises(Stop):
-        scan(mini, [erased(mini)], chosen, tmp_path, 2, report=stop)
-    assert forwards(lambda: scan(mini, [erased(mini)], chosen, tmp_path, 2)) == 16 * 2
+        scan(mini, [erased(mini)], chosen, tmp_path, 1, report=stop)
+    assert forwards(lambda: scan(mini, [erased(mini)], chosen, tmp_path, 1)) == 16 * 2
     both = [erased(mini), erased(mini, "sdd", 2)]
-    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 24 * 2
-    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 0
-    resumed = scan(mini, both, chosen, tmp_path, 2).differences
-    straight = scan(mini, both, chosen, tmp_path / "straight", 2).differences
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 1)) == 24 * 2
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 1)) == 0
+    resumed = scan(mini, both, chosen, tmp_path, 1).differences
+    straight = scan(mini, both, chosen, tmp_path / "straight", 1).differences
     assert all(np.array_equal(resumed[name], straight[name]) for name in straight)
     torn = next((tmp_path / "sdd").iterdir())
     torn.write_bytes(torn.read_bytes()[:40])
-    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 2)) == 8 * 2
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 1)) == 8 * 2
     changed = [erased(mini, "esd", 3)]  # other weights under the same name
-    assert forwards(lambda: scan(mini, changed, chosen, tmp_path, 2)) == 24 * 2
+    assert forwards(lambda: scan(mini, changed, chosen, tmp_path, 1)) == 24 * 2
 
 
 def test_what_the_tokenizer_reads_alike_is_computed_once(mini: TextToImage, tmp_path: Path) -> None:
     texts = ("cat", "cat", "Cat ", "a cat", "dog", "cat", "dog")
     twice = Vocabulary("twice", texts, tuple(range(len(texts))), (True,) * len(texts))
-    found = scan(mini, [erased(mini)], twice, tmp_path, 2)
+    found = scan(mini, [erased(mini)], twice, tmp_path, 1)
     assert found.predictions == 3 * 2 * 2
     scores = found.differences["esd"]
     assert (scores[[0, 0, 0, 4]] == scores[[1, 2, 5, 6]]).all()
-    assert len(np.unique(scores[:, 0])) == 3
-    plain = scan(mini, [erased(mini)], twice.only([3, 4], "few"), tmp_path / "plain", 2)
+    assert len(np.unique(scores[:, 0, 0])) == 3
+    plain = scan(mini, [erased(mini)], twice.only([3, 4], "few"), tmp_path / "plain", 1)
     assert np.allclose(plain.differences["esd"], scores[[3, 4]], rtol=1e-4)
     assert np.allclose(plain.embeddings, found.embeddings[[3, 6]], atol=1e-5)
 
@@ -199,7 +238,7 @@ def test_an_unchanged_model_scores_zero_and_a_larger_change_lower(
         Erased("none", "0", dict),
         *(Erased(f"by {s}", str(s), lambda s=s: noisy(mini, 1, s)) for s in (0.1, 0.5)),
     ]
-    spectrum = scan(mini, models, some(words, 8), tmp_path, 2)
+    spectrum = scan(mini, models, some(words, 8), tmp_path, 1)
     scores = {name: concept_table(spectrum, name)["score"] for name in spectrum.differences}
     assert (scores["none"] == 0).all()
     assert (scores["by 0.1"] > scores["by 0.5"]).all()
@@ -210,9 +249,10 @@ def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: P
     table = concept_table(spectrum, "esd")
     assert list(table) == ["concept", "token_id", "is_word", "score", "standard_error", "rank"]
     assert table.loc[table["rank"] == 1, "score"].iloc[0] == table["score"].min()
-    expected = -spectrum.differences["esd"].mean(1)
+    changes = spectrum.differences["esd"]
+    expected = -changes.mean((1, 2))
     assert np.allclose(table["score"], expected)
-    assert np.allclose(table["standard_error"], spectrum.differences["esd"].std(1, ddof=1) / 3**0.5)
+    assert np.allclose(table["standard_error"], (changes.var(2, ddof=1).sum(1) / 2) ** 0.5 / 3)
     named, kinds = named_concepts(get_concept("nudity"))
     assert (kinds["nudity"], kinds["woman"], kinds["bamboo"], kinds[""]) == (
         "erased",
@@ -241,6 +281,23 @@ def test_a_file_with_duplicates_blanks_long_entries_and_emoji(mini: TextToImage,
     assert "1 entries are longer than 77 tokens and are cut: word word" in found.remark
     spectrum = scan(mini, [erased(mini)], found, tmp_path / "blocks", 1)
     assert np.isfinite(spectrum.differences["esd"]).all()
+
+
+def test_a_sample_is_random_of_whole_words_and_grows(mini: TextToImage, tmp_path: Path) -> None:
+    """The first entries of CLIP's vocabulary are punctuation and broken bytes."""
+    small, large = (read_vocabulary("clip", mini.tokenizer, count) for count in (128, 1024))
+    assert small.name == "words"
+    assert all(small.is_word)
+    assert large.texts[:128] == small.texts
+    assert small.remark == "a random sample of 128 of 33,020 entries"
+    assert read_vocabulary("words", mini.tokenizer, 128) == small
+    assert 12_000 < np.median(large.ids) < 37_000  # over the whole vocabulary, not its frequent beginning
+    path = tmp_path / "few.txt"
+    path.write_text("a garbage truck\na cat\na dog\n")
+    few = read_vocabulary(str(path), mini.tokenizer, 2)
+    assert len(few) == 2
+    assert few.remark == "a random sample of 2 of 3 entries"
+    assert read_vocabulary(str(path), mini.tokenizer, 3).texts == ("a garbage truck", "a cat", "a dog")
 
 
 @pytest.mark.parametrize(
@@ -273,10 +330,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
-    files, speed = run_spectrum(finished, [], "words", 2, 40, 0, 32, "cpu", csv=True)
-    assert re.fullmatch(
-        r"\d+ predictions in \d+ s: [\d.]+ concepts a second through one model, \d+% of .* limit", speed
-    )
+    files, lines = run_spectrum(finished, [], "words", 1, 2, 40, 0, 32, "cpu", csv=True)
+    pattern = r"\d+ predictions in \d+ s: [\d.]+ concepts a second through one model, \d+% of .* limit"
+    assert re.fullmatch(pattern, lines[-1])
+    assert "2 latents each, from the spread within levels: they cover which latents were drawn" in lines[-2]
+    assert lines[-3] == "40 entries of words: a random sample of 40 of 33,020 entries."
+    for text, label in zip(lines, ("UCE", "TIME"), strict=False):
+        assert re.fullmatch(rf"{label}\n  most affected: (\w+, ){{9}}\w+\n  least affected: (\w+, ){{9}}\w+", text)
     names = {file.name for file in files}
     tables = {f"{row}.{suffix}" for row in ("uce", "time") for suffix in ("parquet", "csv", "json")}
     assert names == {*tables, "correlations.csv", "spectrum.png"}
@@ -288,12 +348,13 @@ def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
     places = {entry["concept"]: entry for entry in told["named"]}
     assert places["nudity"]["rank"] == 1
     assert {"", "a photo", "woman", "bamboo"} <= set(places)
-    assert (told["draws"], told["vocabulary"], told["words"]) == (2, "words", 40)
+    assert (told["levels"], told["draws"], told["vocabulary"], told["words"]) == (1, 2, "words", 40)
+    assert told["standard_error"] == lines[-2]
     with Image.open(target / "spectrum.png") as picture:
         assert picture.size[0] > picture.size[1]
     before = [file.read_bytes() for file in files if file.suffix != ".png"]
-    _, speed = run_spectrum(finished, ["uce", "time"], "words", 2, 40, 0, 32, "cpu", csv=True)
-    assert speed == "every prediction was stored already"
+    _, lines = run_spectrum(finished, ["uce", "time"], "words", 1, 2, 40, 0, 32, "cpu", csv=True)
+    assert lines[-1] == "every prediction was stored already"
     assert before == [file.read_bytes() for file in files if file.suffix != ".png"]
 
 
@@ -320,4 +381,4 @@ def test_the_words_of_an_adversarial_search_are_named(tmp_path: Path) -> None:
 
 def test_wrong_rows_and_seeds_say_so(finished: RunFolder) -> None:
     with pytest.raises(BenchError, match=r"unknown row 'esd'"):
-        run_spectrum(finished, ["esd"], "words", 1, 4, 0, 8, "cpu", csv=False)
+        run_spectrum(finished, ["esd"], "words", 1, 2, 4, 0, 8, "cpu", csv=False)

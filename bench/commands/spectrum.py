@@ -17,8 +17,13 @@ def spectrum(
     vocabulary: Annotated[
         str, typer.Option(help="clip (49,406 entries), words (its whole words), or a file.")
     ] = "clip",
-    draws: Annotated[int, typer.Option(help="Shared latents, or images a concept with --space image.", min=1)] = 4,
-    limit: Annotated[int | None, typer.Option(help="Only the first so many concepts.", min=1)] = None,
+    levels: Annotated[int, typer.Option(help="Noise levels of the shared latents.", min=1, max=50)] = 4,
+    draws: Annotated[
+        int, typer.Option(help="Latents at each level, or images a concept with --space image.", min=2)
+    ] = 2,
+    limit: Annotated[
+        int | None, typer.Option(help="Only a random sample of so many concepts; of clip, of its whole words.", min=1)
+    ] = None,
     space: Annotated[str, typer.Option(help="noise: predictions; image: images compared by CLIP.")] = "noise",
     seed: Annotated[int, typer.Option(help="The seed of the training whose weights are taken.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Predictions at once; changes no score.", min=1)] = 32,
@@ -37,10 +42,10 @@ def spectrum(
     if space not in ("noise", "image"):
         raise BenchError(f"--space {space}: noise or image.")
     if space == "noise":
-        files, speed = with_resume_hint(
-            lambda: run_spectrum(run, names, vocabulary, draws, limit, seed, batch_size, chosen, csv)
+        files, lines = with_resume_hint(
+            lambda: run_spectrum(run, names, vocabulary, levels, draws, limit, seed, batch_size, chosen, csv)
         )
-        typer.echo(speed)
+        typer.echo("\n".join(lines))
     else:
         files = with_resume_hint(
             lambda: run_image_spectrum(run, names, vocabulary, draws, limit, seed, batch_size, chosen)

@@ -16,10 +16,10 @@ import torch
 from ..models import TextToImage
 from ..patch import Patch
 from ..store import content_key, load_array, save_array
-from .draws import Draw
+from .draws import PRECISION, Draw
 from .forward import predict_for_texts
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class Blocks:
 
     def __init__(self, model: TextToImage, folder: Path, draws: Sequence[Draw], key: str, batch_size: int) -> None:
         self.model, self.folder, self.draws, self.batch_size = model, folder, draws, batch_size
-        self.common = {"version": VERSION, "draws": key, "dtype": str(model.unet.dtype)}
+        self.common = {"version": VERSION, "draws": key, "precision": PRECISION, "device": model.device}
         self.predictions, self.seconds = 0, 0.0
 
     @torch.no_grad()
     def contexts(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings, (texts, 77, width)."""
-        key = content_key(texts=texts, model=self.model.revision, what="contexts")
+        key = content_key(
+            texts=texts, model=self.model.revision, what="contexts", precision=PRECISION, device=self.model.device
+        )
         path = self.folder / "texts" / f"{key}.safetensors"
         stored = load_array(path, key)
         if stored is None:

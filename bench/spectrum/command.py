@@ -29,35 +29,35 @@ from .forward import gflop_a_text
 from .images import image_space
 from .picture import write_bars, write_picture
 from .scan import Spectrum, scan
-from .summary import NEUTRAL, concept_table, correlations, named_table, summary
+from .summary import NEUTRAL, concept_table, correlations, error_covers, extremes_line, named_table, summary
 from .vocabulary import Vocabulary, read_vocabulary
 
 PICKED = 10  # words of an adversarial search
 
 
 def run_spectrum(
-    folder: RunFolder, methods: list[str], vocabulary: str, draws: int, limit: int | None, seed: int, batch_size: int,
-    device: str, csv: bool,
-) -> tuple[list[Path], str]:  # fmt: skip
+    folder: RunFolder, methods: list[str], vocabulary: str, levels: int, draws: int, limit: int | None, seed: int,
+    batch_size: int, device: str, csv: bool,
+) -> tuple[list[Path], list[str]]:  # fmt: skip
     """Scan a vocabulary for rows of a finished run and write tables, summaries and a picture into RUN/spectrum.
 
-    Returns the files written and a line about the speed. `seed` is the training whose weights are taken; it fixes the
-    draws too.
+    Returns the files written and lines to print: the words most and least affected, what errors cover, the speed.
+    `seed` is the training whose weights are taken; all see the same latents, of the plan's image seed. `draws` are
+    at each noise level.
 
     Raises:
         BenchError: the run lacks a row or its weights, or the vocabulary can't be read.
     """
     plan, record, model, erased = _open(folder, methods, seed, device)
-    words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
+    words = read_vocabulary(vocabulary, model.tokenizer, limit)
     concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
     named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), seed))
-    model.set_precision(resolve_precision("auto" if device == "cpu" else "bf16", device))
     with StageBar("named concepts", 0, "predictions") as bar:
-        first = scan(model, erased, named, folder.spectrum, draws, seed, batch_size, bar.reach)
+        first = scan(model, erased, named, folder.spectrum, levels, draws, plan.image_seed, batch_size, bar.reach)
     with StageBar("vocabulary", 0, "predictions") as bar:
-        spectrum = scan(model, erased, words, folder.spectrum, draws, seed, batch_size, bar.reach)
+        spectrum = scan(model, erased, words, folder.spectrum, levels, draws, plan.image_seed, batch_size, bar.reach)
     target = folder.root / "spectrum"
-    files = []
+    files, lines = [], []
     tables, places = {}, {}
     prompt = first.embeddings[named.texts.index(plan.concept)]
     for one in erased:
@@ -69,22 +69,25 @@ def run_spectrum(
             files.append(target / f"{one.name}.csv")
         told = {
             "method": one.name, "concept": plan.concept, "vocabulary": words.name, "remark": words.remark,
-            "draws": draws, "seed": seed, **summary(spectrum, first, one.name, kinds, prompt),
+            "levels": levels, "draws": draws, "seed": seed, "standard_error": error_covers(levels, draws),
+            **summary(spectrum, first, one.name, kinds, prompt),
         }  # fmt: skip
         write_json(target / f"{one.name}.json", told)
         files.append(target / f"{one.name}.json")
+        lines.append(extremes_line(record.labels[one.name], told))
     names = [one.name for one in erased]
     write_csv(target / "correlations.csv", correlations(spectrum, names))
     write_picture(target / "spectrum.png", tables, places, record.labels)
     files += [target / "correlations.csv", target / "spectrum.png"]
-    return files, _speed(model, spectrum, draws, batch_size)
+    about = f"{len(words):,} entries of {words.name}{f': {words.remark}' if words.remark else ''}."
+    return files, [*lines, about, error_covers(levels, draws), _speed(model, spectrum, levels * draws, batch_size)]
 
 
 def _speed(model: TextToImage, spectrum: Spectrum, draws: int, batch_size: int) -> str:
     """Concepts a second and the share of what the machine's matrix product would allow."""
     if not spectrum.predictions:
         return "every prediction was stored already"
-    draw = shared_draws(model, 1, 0)[0]
+    draw = shared_draws(model, 1, 1, 0)[0]
     gflop = gflop_a_text(model.unet, draw.z, draw.t, model.encode(["a word"] * batch_size))
     share = spectrum.predictions * gflop / matrix_gflops(model.device, model.unet.dtype) / spectrum.seconds
     return (
@@ -100,7 +103,7 @@ def run_image_spectrum(
 ) -> list[Path]:  # fmt: skip
     """The second reading, in image space: a CSV and a bar chart a method; files as `run_spectrum`."""
     plan, record, model, erased = _open(folder, methods, seed, device)
-    words = read_vocabulary(vocabulary, model.tokenizer).first(limit)
+    words = read_vocabulary(vocabulary, model.tokenizer, limit)
     settings = plan.generation.model_copy(update={"batch_size": batch_size})
     model.set_precision(resolve_precision(settings.precision, device))
     vision = clip_of(plan.scoring.clip, device)

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 import torch
 
+from ..devices import switch_off_tf32
 from ..generate import image_seed
 from ..models import TextToImage
 from ..store import content_key
 
 SAMPLER_STEPS = 50  # DDIM
+LEVELS, DRAWS = 4, 2  # noise levels, and latents at each: an error within levels needs two
+PRECISION = "float32 without TF32"  # in bf16 the changes that a training makes are smaller than the rounding
 
 
 @dataclass(frozen=True)
@@ -22,30 +25,45 @@ class Draw:
     t: int
 
 
-def draws_key(model: TextToImage, count: int, seed: int) -> str:
+def draws_key(model: TextToImage, levels: int, draws: int, seed: int) -> str:
     """A hash of all that the draws depend on."""
-    return content_key(draws=count, seed=seed, model=model.revision, device=model.device, steps=SAMPLER_STEPS)
+    return content_key(
+        levels=levels, draws=draws, seed=seed, model=model.revision, device=model.device, precision=PRECISION,
+        steps=SAMPLER_STEPS,
+    )  # fmt: skip
 
 
-def levels(count: int) -> list[int]:
+def noise_levels(count: int) -> list[int]:
     """The sampler steps that the draws stop before: one in the middle of each of `count` equal parts of the schedule.
 
-    >>> levels(2)
+    >>> noise_levels(2)
     [12, 37]
     """
     return [int((k + 0.5) / count * SAMPLER_STEPS) for k in range(count)]
 
 
-def shared_draws(model: TextToImage, count: int, seed: int) -> Sequence[Draw]:
-    """`count` latents that the original model draws for the empty prompt, each at its own noise level.
+def shared_draws(model: TextToImage, levels: int, draws: int, seed: int) -> Sequence[Draw]:
+    """`draws` latents at each of `levels` noise levels, level by level, drawn by the original for the empty prompt.
 
     Every concept and every method is scored on the same ones, so that two scores compare in pairs.
     """
     empty = model.encode([""])
     timesteps = model.timesteps(SAMPLER_STEPS)
-    found = []
-    for k, level in enumerate(levels(count)):
-        noise = model.noise([image_seed(seed, "spectrum", k)])
-        z = model.denoise(noise, empty, empty, steps=SAMPLER_STEPS, guidance=1.0, until=level)
-        found.append(Draw(z, timesteps[level]))
+    found: list[Draw] = []
+    for level in noise_levels(levels):
+        for _ in range(draws):
+            noise = model.noise([image_seed(seed, "spectrum", len(found))])
+            z = model.denoise(noise, empty, empty, steps=SAMPLER_STEPS, guidance=1.0, until=level)
+            found.append(Draw(z, timesteps[level]))
     return found
+
+
+def require_float32(model: TextToImage) -> None:
+    """Raise unless the model predicts in float32; without TF32, in which a GPU would round weights to ten bits.
+
+    Raises:
+        ValueError: the weights were cast, or are cast for every prediction.
+    """
+    if model.autocast_dtype is not None or {model.unet.dtype, model.text_encoder.dtype} != {torch.float32}:
+        raise ValueError("a spectrum needs a model in float32: load it anew, without set_precision.")
+    switch_off_tf32()

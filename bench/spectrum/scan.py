@@ -12,7 +12,7 @@ import torch
 from ..models import TextToImage
 from ..patch import attached
 from .blocks import Blocks, Erased
-from .draws import draws_key, shared_draws
+from .draws import DRAWS, LEVELS, draws_key, require_float32, shared_draws
 from .vocabulary import Vocabulary
 
 BLOCK = 128  # texts that are stored at once: as much is lost at most
@@ -26,7 +26,7 @@ class Spectrum:
 
     Attributes:
         vocabulary: the concepts.
-        differences: by erased model, the mean squared difference of predictions, float64 of shape (concepts, draws).
+        differences: by erased model, the mean squared difference of predictions, float64, (concepts, levels, draws).
         embeddings: the concepts' text embeddings at the end token, float32, (concepts, width).
         predictions: UNet predictions made now; what was stored is not counted.
         seconds: that they took.
@@ -44,7 +44,8 @@ def scan(
     erased: Sequence[Erased],
     vocabulary: Vocabulary,
     folder: Path,
-    draws: int = 4,
+    levels: int = LEVELS,
+    draws: int = DRAWS,
     seed: int = 0,
     batch_size: int = 32,
     report: Report = lambda done, text, total: None,
@@ -56,27 +57,31 @@ def scan(
     and no more. `report` is given the predictions done so far, the last text, and how many there are in all.
 
     Args:
-        model: the original, in the precision to predict in.
+        model: the original, in float32.
         erased: the models to compare it with.
         vocabulary: the concepts.
         folder: where blocks are kept.
-        draws: shared latents.
+        levels: noise levels.
+        draws: shared latents at each level; under two scores have no standard error.
         seed: of the latents.
         batch_size: predictions at once; changes no score beyond rounding.
         report: progress.
 
     Raises:
         OSError: the disk does not keep what is written to it.
+        ValueError: the model is in another precision.
     """
+    require_float32(model)
     texts, ends, places = distinct(model, vocabulary.texts)
     cut = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
     parts = [texts[k] for k in cut]
-    blocks = Blocks(model, folder, shared_draws(model, draws, seed), draws_key(model, draws, seed), batch_size)
-    done, total = 0, len(texts) * draws * (1 + len(erased))
+    latents = shared_draws(model, levels, draws, seed)
+    blocks = Blocks(model, folder, latents, draws_key(model, levels, draws, seed), batch_size)
+    done, total = 0, len(texts) * len(latents) * (1 + len(erased))
 
     def count(part: Sequence[str]) -> None:
         nonlocal done
-        done += len(part) * draws
+        done += len(part) * len(latents)
         report(done, part[-1], total)
 
     found = {one.name: [blocks.stored_differences(part, one) for part in parts] for one in erased}
@@ -94,7 +99,8 @@ def scan(
         blocks.contexts(part)[torch.arange(len(part)), ends[k]].numpy() for part, k in zip(parts, cut, strict=True)
     ]
     differences = {
-        name: np.concatenate([part for part in values if part is not None])[places] for name, values in found.items()
+        name: np.concatenate([part for part in values if part is not None])[places].reshape(-1, levels, draws)
+        for name, values in found.items()
     }
     return Spectrum(vocabulary, differences, np.concatenate(pooled)[places], blocks.predictions, blocks.seconds)
 
@@ -115,9 +121,22 @@ def distinct(model: TextToImage, texts: Sequence[str]) -> tuple[list[str], torch
 
 
 def scores_of(differences: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Scores, −the mean over draws, and their standard errors, each of shape (concepts,), by erased model."""
-    return {
-        name: (-values.mean(1), values.std(1, ddof=1) / np.sqrt(values.shape[1]) if values.shape[1] > 1
-               else np.full(len(values), np.nan))
-        for name, values in differences.items()
-    }  # fmt: skip
+    """Scores, −the mean over draws, and their standard errors, each of shape (concepts,), by erased model.
+
+    The levels are strata: they are the same for all, and how far they lie apart is no error. The standard error is
+    that of a stratified mean, √(mean over levels of the variance within / number of draws); NaN under two a level.
+    """
+    return {name: (-values.mean((1, 2)), np.sqrt(error_of_mean(values))) for name, values in differences.items()}
+
+
+def error_of_mean(values: np.ndarray) -> np.ndarray:
+    """The squared standard error of means over levels and draws, for values of shape (…, levels, draws).
+
+    >>> float(error_of_mean(np.array([[1.0, 3.0], [11.0, 13.0]])))  # variance 2 within, 4 draws
+    0.5
+    """
+    levels, draws = values.shape[-2:]
+    if draws < 2:
+        return np.full(values.shape[:-2], np.nan)
+    squared: np.ndarray = values.var(-1, ddof=1).mean(-1) / (levels * draws)
+    return squared

@@ -14,6 +14,7 @@ from .scan import Spectrum, scores_of
 NEUTRAL = ("", "a photo")
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 EXTREMES = 30
+SHOWN = 10  # of them that are printed
 
 
 def concept_table(spectrum: Spectrum, name: str) -> pd.DataFrame:
@@ -74,6 +75,24 @@ def summary(
         "median_percentile_by_kind": {str(kind): float(value) for kind, value in by_kind.items()},
         "correlation_with_text_similarity": correlation(-table["score"].to_numpy(), similarity),
     }
+
+
+def extremes_line(label: str, told: Mapping[str, Any]) -> str:
+    """A summary's most and least affected words, as a terminal prints them."""
+    shown = min(SHOWN, told["concepts"] // 2)
+    sides = [
+        f"{text} affected: {', '.join(entry['concept'] for entry in told[side][:shown])}"
+        for side, text in (("most_affected", "most"), ("least_affected", "least"))
+    ]
+    return f"{label}\n  " + "\n  ".join(sides)
+
+
+def error_covers(levels: int, draws: int) -> str:
+    """What a score's standard error is of, in words."""
+    return (
+        f"Standard errors are of a mean over {levels} noise levels with {draws} latents each, from the spread within "
+        "levels: they cover which latents were drawn, and neither the choice of levels nor another training."
+    )
 
 
 def cosine(embeddings: np.ndarray, one: np.ndarray) -> np.ndarray:

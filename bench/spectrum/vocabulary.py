@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..errors import BenchError
 from ..store import content_key
 
 END_OF_WORD = "</w>"
+SEED = 0  # of random samples
 LARGEST = 100_000_000  # bytes of a file
 COLUMNS = ("concept", "word", "prompt")
 BUILT_IN = {
@@ -31,7 +33,7 @@ class Vocabulary:
         texts: what is given to the text encoder.
         ids: token ids, or in a file the lines.
         is_word: whether an entry is a whole alphabetic word that the tokenizer reads back as itself.
-        remark: what was left out or cut, "" for nothing.
+        remark: what was left out, cut or sampled, "" for nothing.
     """
 
     name: str
@@ -43,9 +45,17 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def first(self, limit: int | None) -> Vocabulary:
-        """The first entries."""
-        return Vocabulary(self.name, self.texts[:limit], self.ids[:limit], self.is_word[:limit], self.remark)
+    def sample(self, count: int | None) -> Vocabulary:
+        """A random sample of so many entries, the same on every machine; all for None.
+
+        The order is random too: a smaller sample is the beginning of a larger one.
+        """
+        if count is None or count >= len(self):
+            return self
+        remark = f"a random sample of {count:,} of {len(self):,} entries"
+        chosen = sorted(range(len(self)), key=lambda k: hashlib.sha256(f"{SEED}/{self.texts[k]}".encode()).digest())
+        kept = self.only(chosen[:count], self.name)
+        return replace(kept, remark="; ".join(part for part in (remark, self.remark) if part))
 
     def only(self, kept: Sequence[int], name: str) -> Vocabulary:
         """These entries, under another name."""
@@ -57,23 +67,25 @@ class Vocabulary:
         return content_key(texts=self.texts)
 
 
-def read_vocabulary(source: str, tokenizer: Any) -> Vocabulary:
+def read_vocabulary(source: str, tokenizer: Any, limit: int | None = None) -> Vocabulary:
     """A vocabulary by name or file: text with one concept a line, or a CSV with a column concept, word or prompt.
+
+    With a `limit` a random sample of it, and of CLIP's vocabulary one of its whole words.
 
     Raises:
         BenchError: the file is missing, of another kind, or empty.
     """
     if source in BUILT_IN:
         whole = clip_vocabulary(tokenizer)
-        if source == "clip":
+        if source == "clip" and limit is None:
             return whole
-        return whole.only([k for k, word in enumerate(whole.is_word) if word], "words")
+        return whole.only([k for k, word in enumerate(whole.is_word) if word], "words").sample(limit)
     path = Path(source)
     if not path.is_file():
         raise BenchError(f"--vocabulary {source}: give {', '.join(BUILT_IN)}, or a file that exists.")
     if path.stat().st_size > LARGEST:
         raise BenchError(f"--vocabulary {path}: over {LARGEST:,} bytes. Give the part of it that is used.")
-    return _file_vocabulary(path, tokenizer)
+    return _file_vocabulary(path, tokenizer).sample(limit)
 
 
 def clip_vocabulary(tokenizer: Any) -> Vocabulary:
