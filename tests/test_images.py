@@ -81,7 +81,7 @@ def test_features_and_detections_are_made_once_and_kept(
     broken = ImageSet("esd", "coco", folder, [Job("0", "x", 0, 0), Job("1", "x", 0, 0)], "broken", tmp_path / "broken",
                       [folder / "0.png", folder / "1.png"])  # fmt: skip
     broken.features(judge)
-    broken.once("nudenet", "1", lambda: ["0.png: not readable", []])
+    broken.once("nudenet", "1", lambda files: ["0.png: not readable", []])
     assert not (tmp_path / "broken").exists()  # what is mended later is looked at again
     kept = next((tmp_path / "kept").glob("*.safetensors"))
     kept.write_bytes(kept.read_bytes()[:-8])  # torn
@@ -89,7 +89,7 @@ def test_features_and_detections_are_made_once_and_kept(
     assert calls == [3, 3, 1, 3]
     made = []
     for version in ("1", "1", "2"):
-        assert new().once("nudenet", version, lambda: made.append(1) or [[], [], []]) == [[], [], []]
+        assert new().once("nudenet", version, lambda files: made.append(1) or [[], [], []]) == [[], [], []]
     assert len(made) == 2
 
 

@@ -16,7 +16,7 @@ from ..models import TextToImage
 from ..patch import attached
 from ..plan import Generation
 from ..stages import prepare_images
-from ..stats import bootstrap_interval
+from ..stats import estimate
 from ..store import content_key
 from .blocks import Erased
 from .vocabulary import Vocabulary
@@ -64,11 +64,10 @@ def image_space(
     lines = []
     for k, text in enumerate(vocabulary.texts):
         own = cosines[k :: len(prompts)]
-        interval = bootstrap_interval(
-            [float(v) if np.isfinite(v) else None for v in own], [str(j) for j in range(len(own))]
-        )
-        score, low, high, n = interval or (None, None, None, 0)
+        values = [float(value) if np.isfinite(value) else None for value in own]
+        found = estimate(values, [str(j) for j in range(len(own))], [None] * len(own), of="samples")
+        score, low, high, n = (found.value, found.low, found.high, found.n) if found else (None, None, None, 0)
         lines.append({"concept": text, "token_id": vocabulary.ids[k], "score": score, "low": low, "high": high, "n": n})
-    table = pd.DataFrame(lines)
+    table = pd.DataFrame(lines).astype({"score": float, "low": float, "high": float})  # none is NaN
     table["rank"] = table["score"].rank(method="min")
     return table
