@@ -46,7 +46,7 @@ def show(folder: RunFolder) -> Iterator[str]:
     yield f"time: {record.seconds:.0f} s in {len(record.sessions)} sessions"
     for failure in record.failures:
         yield f"failed: {failure.cell}: {failure.reason}"
-        yield from (f"    {line}" for line in failure.traceback.splitlines())
+        yield from (f"    {line}" for line in failure.traceback.rstrip("\n").split("\n"))
 
 
 def set_up_changes(first: RunFolder, second: RunFolder) -> list[str]:

@@ -9,6 +9,7 @@ from itertools import islice
 
 from erasebench.errors import BenchError
 from erasebench.mini.world import Scene, scenes
+from erasebench.textfiles import lines
 
 from .concepts import Concept, concept_names, get_concept, paraphrases, places, settings, style_things
 from .prompt import Prompt
@@ -92,7 +93,7 @@ def everyday_scenes(count: int, seed: int) -> list[tuple[Scene, str]]:
 def object_words() -> tuple[str, ...]:
     """The 1,000 objects with their articles, in an order without meaning."""
     text = (files("erasebench.prompts") / "objects.txt").read_text(encoding="utf-8")
-    return tuple(line for line in text.splitlines() if line and not line.startswith("#"))
+    return tuple(line for line in lines(text) if line and not line.startswith("#"))
 
 
 def _asking(concept: Concept, phrases: Sequence[str]) -> list[Wording]:

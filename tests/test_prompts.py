@@ -90,7 +90,7 @@ def test_i2p_keeps_its_seeds_guidance_and_sizes(i2p: str) -> None:
 
 def test_i2p_by_category(i2p: str) -> None:
     assert [p.id for p in read_prompts(i2p, None, "sexual")] == ["prompt-0", "prompt-2"]
-    with pytest.raises(BenchError, match="it has harassment, sexual, shocking, violence"):
+    with pytest.raises(BenchError, match="there are harassment, sexual, shocking, violence"):
         read_prompts(i2p, None, "hate")
 
 
@@ -150,13 +150,13 @@ def test_text_parquet_and_json_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "id,caption\n1,x\n", "has no column 'prompt'; its columns are id, caption"),
-        ("a.csv", "id,prompt\n1,x\n2,\n", "record 2 after the header: the prompt is empty"),
+        ("a.csv", "id,caption\n1,x\n", "no column 'prompt'; its columns are id, caption"),
+        ("a.csv", "id,prompt\n1,\n2, \n", "has no prompt"),
         ("a.csv", "prompt,seed\nx,one\n", "seed 'one' is no number"),
         ("a.csv", "prompt,seed\nx,1.5\n", "the seed 1.5 is no whole number"),
         ("a.csv", "prompt,seed\nx,-3\n", "seed '-3' is no number"),
-        ("a.csv", "prompt,guidance\nx,1e9\n", "guidance '1e9' is no number from 0 to 100"),
-        ("a.csv", "prompt,width,height\nx,100000,512\n", "width '100000' is no number from 64 to 4096"),
+        ("a.csv", "prompt,guidance\nx,1e9\n", "guidance '1e9' is no number from 0 to 1,000"),
+        ("a.csv", "prompt,width,height\nx,100000,512\n", "width '100000' is no number from 64 to 4,096"),
         ("a.csv", "prompt,width,height\nx,513,512\n", "513×512 is no multiple of 8"),
         ("a.csv", "prompt,case_number\nx,../../etc\n", "the id '../../etc' is not made of"),
         ("a.json", "[1, 2", "is not COCO's captions JSON"),
@@ -197,14 +197,14 @@ def test_an_index_without_a_name_odd_paths_and_numbers(tmp_path: Path) -> None:
 def test_errors_name_the_files_record_whatever_the_category(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("prompt,categories,seed\nx,violence,1\ny,sexual,two\n")
-    with pytest.raises(BenchError, match="record 2 after the header"):
+    with pytest.raises(BenchError, match="line 3: seed 'two' is no number"):
         read_prompts(str(path), None, "sexual")
 
 
 def test_two_captions_of_one_image_have_two_ids(tmp_path: Path) -> None:
     path = tmp_path / "coco.csv"
     path.write_text("image_id,prompt\n7,a dog\n7,a running dog\n")
-    assert [prompt.id for prompt in read_prompts(str(path), None)] == ["prompt-7-0", "prompt-7-1"]
+    assert [prompt.id for prompt in read_prompts(str(path), None)] == ["prompt-7", "prompt-7-2"]
 
 
 def test_the_concept_file_has_a_schema() -> None:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from erasebench.errors import BenchError
 from erasebench.layout import RunFolder, safe_name
 from erasebench.plan import Plan, load_plan
-from erasebench.prompts.files import LONGEST, _prompt, read_prompts
+from erasebench.prompts.columns import LONGEST, prompt_of
+from erasebench.prompts.files import read_prompts
 from erasebench.registry import Registry
 from erasebench.sources import check_pipeline_folder, find_model
 from erasebench.store import content_key, load_array, read_json, save_array, write_json
@@ -125,7 +126,7 @@ def test_safe_names_stay_where_they_are(text: str) -> None:
 @given(st.text(min_size=1))
 def test_prompt_ids_from_files_are_safe_or_refused(name: str) -> None:
     try:
-        prompt = _prompt({"case_number": name, "prompt": "a cat"}, 0, "here")
+        prompt = prompt_of({"case_number": name, "prompt": "a cat"}, 0, "here")
     except BenchError:
         return
     assert safe_name(prompt.id) == prompt.id

@@ -9,10 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from erasebench.prompts.records import csv_records
 
 from ..errors import BenchError
 from ..store import content_key
+from ..textfiles import lines, read_text
 
 END_OF_WORD = "</w>"
 SEED = 0  # of random samples
@@ -116,9 +117,12 @@ def _bytes_by_letter() -> dict[str, int]:
 
 
 def _file_vocabulary(path: Path, tokenizer: Any) -> Vocabulary:
-    lines = _csv_lines(path) if path.suffix.lower() == ".csv" else _text_lines(path)
+    try:
+        found = _csv_lines(path) if path.suffix.lower() == ".csv" else _text_lines(path)
+    except BenchError as error:
+        raise BenchError(f"--vocabulary {path}: {error}") from None
     first: dict[str, int] = {}
-    for number, text in lines:
+    for number, text in found:
         first.setdefault(text, number)
     if not first:
         raise BenchError(f"--vocabulary {path}: the file holds no concept.")
@@ -126,7 +130,7 @@ def _file_vocabulary(path: Path, tokenizer: Any) -> Vocabulary:
     counts = [len(ids) for ids in tokenizer(list(texts)).input_ids]
     long = [text for text, count in zip(texts, counts, strict=True) if count > tokenizer.model_max_length]
     remarks = []
-    if twice := len(lines) - len(first):
+    if twice := len(found) - len(first):
         remarks.append(f"{twice} entries stand there twice and are taken once")
     if long:
         shown = long[0][:40]
@@ -136,21 +140,13 @@ def _file_vocabulary(path: Path, tokenizer: Any) -> Vocabulary:
 
 
 def _text_lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BenchError(f"--vocabulary {path} is no UTF-8 text: {error}") from None
-    return [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    return [(number, line.strip()) for number, line in enumerate(lines(read_text(path)), 1) if line.strip()]
 
 
 def _csv_lines(path: Path) -> list[tuple[int, str]]:
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise BenchError(f"--vocabulary {path} can't be read as CSV: {error}") from None
-    column = next((name for name in COLUMNS if name in table), None)
+    records = csv_records(path, COLUMNS[-1])
+    columns = list(records[0].cells) if records else []
+    column = next((name for name in COLUMNS if name in columns), None)
     if column is None:
-        raise BenchError(
-            f"--vocabulary {path} has none of the columns {', '.join(COLUMNS)}; it has {', '.join(map(str, table))}."
-        )
-    return [(k + 2, text.strip()) for k, text in enumerate(table[column]) if text.strip()]
+        raise BenchError(f"has none of the columns {', '.join(COLUMNS)}; it has {', '.join(columns)}.")
+    return [(record.line, text) for record in records if (text := record.cells[column].strip())]
