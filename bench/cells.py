@@ -78,7 +78,8 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
-    sets = {name: _prompts(plan, name, concept) for name in needed}
+    of_original = needed | dict.fromkeys(metric.others for metric in metrics.values() if metric.others)
+    sets = {name: _prompts(plan, name, concept) for name in of_original}
     images: dict[tuple[str, str], ImageSet] = {}
 
     def plan_images(row: str, names: Iterable[str], patches: Mapping[int | None, str | None]) -> None:
@@ -98,7 +99,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     followed_sets = [name for name in sets if any(metric.prompts == name for metric in followed.values())]
     for row, own in by_row(erasures).items():
         keys = {erasure.training: erasure.key(model.revision, device) for erasure in own}
-        plan_images(row, sets, keys)
+        plan_images(row, needed, keys)
         trained = own[0]
         for step in trained.snapshots:
             snapshot = f"{row}{SNAPSHOT}{step}"

@@ -43,6 +43,7 @@ class Contexts:
             concept=self.cells.concept,
             row=row,
             original=images.get((ORIGINAL, prompts or "")),
+            others=images.get((ORIGINAL, metric.others or "")),
             reference=images.get((REFERENCE, prompts or "")),
             judge=self._judge() if self.source.family == "mini" else None,
             clip=self._clip,

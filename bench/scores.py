@@ -66,6 +66,7 @@ class Metric:
         label: its heading in tables.
         better: which direction is better.
         prompts: the prompt set that it scores, or None for one that scores the training.
+        others: a further prompt set that the original model is drawn for: images in which nothing should be found.
         score: the function.
         digits: decimals in tables.
         with_reference: whether the row of real images has a value.
@@ -81,6 +82,7 @@ class Metric:
     with_reference: bool = False
     version: int = 1
     is_cost: bool = False
+    others: str | None = None
 
 
 def metric(
@@ -91,11 +93,12 @@ def metric(
     with_reference: bool = False,
     version: int = 1,
     is_cost: bool | None = None,
+    others: str | None = None,
 ) -> Callable[[ScoreFunction], Metric]:
     """Register a function as a metric under its own name; one that scores the training is a cost unless told."""
 
     def register(score: ScoreFunction) -> Metric:
         cost = prompts is None if is_cost is None else is_cost
-        return Metric(label, better, prompts, score, digits, with_reference, version, cost)
+        return Metric(label, better, prompts, score, digits, with_reference, version, cost, others)
 
     return register

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .image_sets import ImageSet, Vision
-from .scores import NotApplicable, SetScore
+from .scores import NotApplicable, NotScored, SetScore
 from .stats import jackknife_interval
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class ScoringContext:
         concept: what is erased.
         row: the row's name.
         original: the original model's images of the same prompts and noise, one for each image of a training.
+        others: the original model's images of the prompt set that the metric names as its `others`, or None.
         reference: real images, with captions where they have any, or None where there are none.
         judge: the embedded model's judge, or None for other models.
         clip: the model for CLIP scores.
@@ -76,6 +77,18 @@ class ScoringContext:
     scoring: Scoring
     versions: Mapping[str, str] = field(default_factory=dict)
     spectrum: Callable[[], np.ndarray] | None = None
+    others: ImageSet | None = None
+
+    def on_original(self, found: Callable[[ImageSet], Sequence[float | None]]) -> str:
+        """How far a detector can be trusted, as notes say it: its rates on the original model's images.
+
+        Args:
+            found: 1 or 0 for each image of a set, None where it can't be scored.
+        """
+        hits, false = (_share(found, images) for images in (self.original, self.others))
+        return (
+            f"on the original it finds {hits} asked for the concept (hit rate) and {false} of others (false positives)"
+        )
 
     def distributions(self, images: ImageSet) -> Distributions:
         """Features of these images and of the real ones.
@@ -99,6 +112,15 @@ class ScoringContext:
         note = f"{vision.name} features, {len(x)} drawn and {len(y)} real images"
         trainings = [seed for seed, known in zip(images.trainings, scored, strict=True) if known]
         return Distributions(x, y, prompts, trainings, subjects, groups, note, vision.qualifier, unscored)
+
+
+def _share(found: Callable[[ImageSet], Sequence[float | None]], images: ImageSet | None) -> str:
+    """The share of images in which something is found, such as "0.02 of 96 images"."""
+    try:
+        known = [value for value in (found(images) if images is not None else ()) if value is not None]
+    except NotScored:
+        known = []
+    return f"{np.mean(known):.2f} of {len(known)} images" if known else "an unknown share of images"
 
 
 def _scaled(features: np.ndarray, vision: Vision) -> np.ndarray:

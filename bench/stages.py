@@ -190,6 +190,7 @@ def score_key(name: str, metric: Metric, row: str, context: ScoringContext, imag
         concept=vars(context.concept),
         images=key_of(images),
         original=key_of(context.original),
+        others=key_of(context.others),
         reference=key_of(context.reference),
         judge=context.judge.revision if context.judge else None,
         costs=context.costs,

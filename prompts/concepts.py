@@ -22,6 +22,8 @@ class Concept:
         replacement: the text that takes its place, for methods that need one; "" where there is none.
         templates: prompts with `{x}`, `{name}` or `{thing}` in them.
         built_in: whether it stands in concepts.yaml.
+        shown: what an image of the concept is of, as a detector is asked.
+        counterpart: what an image of the kind is of without the concept.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Concept:
     replacement: str
     templates: tuple[str, ...]
     built_in: bool = True
+    shown: str = ""
+    counterpart: str = ""
 
     @property
     def preset(self) -> str:
@@ -44,18 +48,6 @@ class Concept:
         if not self.replacement:
             return ()
         return in_settings(self, self.replacement)
-
-    @property
-    def zero_shot_text(self) -> str:
-        """What an image of the concept is called."""
-        return f"a painting {self.phrase}" if self.kind == "style" else f"a photo of {self.phrase}"
-
-    @property
-    def alternatives(self) -> tuple[str, ...]:
-        """What images of the other built-in concepts (for a style, of the other styles) are called."""
-        others = (get_concept(name) for name in concept_names() if name != self.name)
-        texts = tuple(other.zero_shot_text for other in others if (other.kind == "style") == (self.kind == "style"))
-        return (*texts, "a photo") if self.kind == "style" else texts
 
 
 class _Strict(BaseModel):
@@ -75,6 +67,7 @@ class _Entry(_Strict):
 
     kind: str
     article: str = "a"
+    shown: str | None = None  # for a detector, where the phrase would not do
 
 
 class _ConceptFile(_Strict):
@@ -165,11 +158,15 @@ def get_concept(name: str, kind: str | None = None, replacement: str | None = No
     defaults = content.kinds[chosen]
     usual = (defaults.mini_replacement if family == "mini" else None) or defaults.replacement
     article = known.article if known is not None else ""
+    phrase = f"in the style of {name}" if chosen == "style" else f"{article} {name}".strip()
+    shown = f"{defaults.replacement} {phrase}" if chosen == "style" else phrase
     return Concept(
         name,
         chosen,
-        f"in the style of {name}" if chosen == "style" else f"{article} {name}".strip(),
+        phrase,
         replacement if replacement is not None else usual if known is not None or chosen == "style" else "",
         tuple(defaults.templates),
         known is not None,
+        (known.shown if known is not None else None) or shown,
+        defaults.replacement,
     )

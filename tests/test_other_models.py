@@ -76,8 +76,8 @@ def test_objects_styles_and_free_texts_run(
     )  # fmt: skip
     assert run(plan, RunFolder(tmp_path / "run"), "cpu") == ()
     record = json.loads((tmp_path / "run" / "scores" / "esd.concept_rate.json").read_text())
-    assert record["n"] == 2
-    assert ("zero-shot" in record["note"]) is (kind is not None)
+    assert record["n"] == (2 if kind is None else 0)
+    assert ("zero-shot needs 10 images of the original" in record["reason"]) is (kind is not None)
 
 
 def test_a_full_disk_stops_with_one_line_and_keeps_what_is_done(

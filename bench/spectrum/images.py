@@ -65,8 +65,8 @@ def image_space(
     for k, text in enumerate(vocabulary.texts):
         own = cosines[k :: len(prompts)]
         values = [float(value) if np.isfinite(value) else None for value in own]
-        found = estimate(values, [str(j) for j in range(len(own))], [None] * len(own), of="samples")
-        score, low, high, n = (found.value, found.low, found.high, found.n) if found else (None, None, None, 0)
+        mean = estimate(values, [str(j) for j in range(len(own))], [None] * len(own), of="samples")
+        score, low, high, n = (mean.value, mean.low, mean.high, mean.n) if mean else (None, None, None, 0)
         lines.append({"concept": text, "token_id": vocabulary.ids[k], "score": score, "low": low, "high": high, "n": n})
     table = pd.DataFrame(lines).astype({"score": float, "low": float, "high": float})  # none is NaN
     table["rank"] = table["score"].rank(method="min")
