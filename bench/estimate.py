@@ -56,6 +56,8 @@ def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
     try:
         model = source.load(device)
     except ModelUnavailable as error:
+        if source.hub_revision is None:  # it is here, and broken
+            raise
         return [*lines, pixels, f"time: not known without the weights: {error}"]
     weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures)
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")

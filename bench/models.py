@@ -6,13 +6,11 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-import diffusers
 import numpy as np
 import torch
-import transformers
 from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
@@ -24,7 +22,9 @@ from diffusers import (
 
 from .catalog import RANDOM_MODEL
 from .devices import switch_off_tf32
-from .errors import BenchError, ModelUnavailable
+from .errors import ModelUnavailable
+from .pipeline_folder import noise_schedule, open_pipeline
+from .read_pipeline import read_pipeline
 from .sources import ModelSource
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
@@ -47,6 +47,7 @@ class TextToImage:
         family: "mini" for the embedded model, "sd" for everything else; methods have presets by family.
         revision: a content hash or a hub commit; part of every cache key.
         unet: the network that methods change.
+        levels: the noise schedule: all that is taken of the model's saved sampler.
         image_size: height and width of an image in pixels.
     """
 
@@ -56,16 +57,10 @@ class TextToImage:
         self.vae = pipeline.vae.to(device).eval().requires_grad_(False)
         self.text_encoder = pipeline.text_encoder.to(device).eval().requires_grad_(False)
         self.tokenizer = pipeline.tokenizer
-        self.scheduler = DDIMScheduler.from_config(
-            pipeline.scheduler.config,
-            clip_sample=False,
-            set_alpha_to_one=False,
-            timestep_spacing="leading",
-            steps_offset=1,
+        self.levels = noise_schedule(pipeline.scheduler.config)
+        self.scheduler = DDIMScheduler(
+            **self.levels, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading", steps_offset=1
         )
-        if self.scheduler.config.prediction_type != "epsilon":
-            kind = self.scheduler.config.prediction_type
-            raise BenchError(f"{name} predicts {kind!r}; only noise prediction (epsilon) is supported.")
         size = self.unet.config.sample_size
         self.latent_shape = (self.unet.config.in_channels, size, size)
         self.image_size = size * 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -125,8 +120,12 @@ class TextToImage:
         """
         if solver == "ddim":
             return self.scheduler
-        own: dict[str, dict[str, Any]] = {"lms": {"timestep_spacing": "linspace"}, "pndm": {"skip_prk_steps": True}}
-        return SOLVERS[solver].from_config(self.scheduler.config, **own.get(solver, {}))
+        own: dict[str, dict[str, Any]] = {
+            "dpm++": {"timestep_spacing": "leading", "steps_offset": 1},
+            "lms": {"timestep_spacing": "linspace", "steps_offset": 1},
+            "pndm": {"timestep_spacing": "leading", "steps_offset": 1, "skip_prk_steps": True},
+        }
+        return SOLVERS[solver](**self.levels, **own[solver])
 
     @torch.no_grad()
     def walk(
@@ -277,6 +276,7 @@ def load(source: ModelSource, device: str) -> TextToImage:
     """Read a model's weights in float32, which TF32 is no part of.
 
     Raises:
+        BenchError: it is no model that the bench can use.
         ModelUnavailable: the weights can't be read or fetched, or are not finite.
     """
     switch_off_tf32()
@@ -285,7 +285,8 @@ def load(source: ModelSource, device: str) -> TextToImage:
 
         pipeline = random_pipeline()
     else:
-        pipeline = _read_pipeline(source.source, source.hub_revision)
+        source = source.fetched()
+        pipeline = read_pipeline(open_pipeline(Path(source.source)))
     check_finite(pipeline, source.name)
     return TextToImage(pipeline, source.name, source.family, source.revision, device)
 
@@ -299,28 +300,3 @@ def check_finite(pipeline: StableDiffusionPipeline, name: str) -> None:
                     f"--model {name}: {part} has values that are not finite in {tensor}: the file is damaged, or its "
                     "training failed. Get the weights again."
                 )
-
-
-def _read_pipeline(source: str, revision: str | None) -> StableDiffusionPipeline:
-    for library in (diffusers, transformers):
-        library.utils.logging.disable_progress_bar()
-        library.utils.logging.set_verbosity_error()
-    options: dict[str, Any] = {
-        "dtype": torch.float32,
-        "safety_checker": None,
-        "requires_safety_checker": False,
-        "use_safetensors": True,
-    }
-    try:
-        return StableDiffusionPipeline.from_pretrained(source, revision=revision, **options)
-    except (OSError, ValueError) as error:
-        if revision is None:
-            raise ModelUnavailable(
-                f"--model {source}: diffusers {version('diffusers')} can't load it: {error}"
-            ) from None
-        raise ModelUnavailable(
-            f"--model {source} (revision {revision}) is not in the local Hugging Face cache and could not be fetched. "
-            f"With network: `huggingface-cli download {source} --revision {revision}`, then run the same command. "
-            "Without: copy the pipeline's folder to this machine and pass --model FOLDER, or use the embedded "
-            "model with --model mini."
-        ) from None

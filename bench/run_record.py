@@ -14,14 +14,14 @@ from .schema import Stored, validated
 from .store import read_json, write_json
 
 SCHEMA_VERSION: Literal[2] = 2
-WHOLE_ROW = ("load", "erase", "generate", "disk")  # stages whose failure leaves a row without scores
+WHOLE_ROW = ("erase", "generate", "disk")  # stages whose failure leaves a row without scores
 
 
 class Failure(Stored):
     """A cell that could not be computed; the same command tries it again."""
 
-    stage: Literal["load", "erase", "generate", "score", "disk"] = Field(description="Where it failed.")
-    row: str = Field(description="The row; empty for all rows.")
+    stage: Literal["erase", "generate", "score", "disk"] = Field(description="Where it failed.")
+    row: str = Field(description="The row.")
     item: str = Field(description="The training seed, prompt set or metric.")
     reason: str = Field(description="The error's message.")
     traceback: str = Field(default="", description="The error's traceback; empty for errors that a user can mend.")
@@ -98,9 +98,7 @@ class RunRecord(Stored):
         """What keeps a cell of the leaderboard empty."""
         own = row.partition(SNAPSHOT)[0]
         for failure in self.failures:
-            if failure.row in ("", own) and (
-                failure.stage in WHOLE_ROW or (failure.row, failure.item) == (row, metric)
-            ):
+            if failure.row == own and (failure.stage in WHOLE_ROW or (failure.row, failure.item) == (row, metric)):
                 return failure
         return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,22 +46,32 @@ def default_folder(plan: Plan) -> Path:
     return DEFAULT_PARENT / f"{plan.name}-{plan.key[:8]}"
 
 
-def run(plan: Plan, folder: RunFolder, device: str) -> tuple[Failure, ...]:
+def run(plan: Plan, folder: RunFolder, device: str, begun: Callable[[], None] = lambda: None) -> tuple[Failure, ...]:
     """Run what is missing and write the tables; a run that is complete is left as it is.
 
     Returns the cells that failed: the others are complete.
 
+    Args:
+        plan: what to run.
+        folder: where; it is made once nothing is known to be wrong with the plan and the model.
+        device: "cpu" or "cuda".
+        begun: called when the folder is there and held.
+
     Raises:
         BenchError: the folder belongs to another plan, is in use, or can't be written.
+        ModelUnavailable: the model can't be fetched or loaded; a new run leaves no folder.
         Interrupted: on Ctrl-C; what is done is kept.
     """
-    source = find_model(plan.model)
+    source = find_model(plan.model).fetched()
     from .devices import resolve_precision, switch_off_tf32
 
     switch_off_tf32()  # before the record says so: models are loaded later
     precision = resolve_precision(plan.generation.precision, device)
     work = _Run(plan, source, folder, device, precision)  # what is wrong with the plan shows before anything is written
+    if not folder.plan.exists():
+        work._training_model()
     with claimed(folder, plan):
+        begun()
         return work.go()
 
 
@@ -107,8 +118,6 @@ class _Run:
             self._erase()
             self._generate()
             self._score()
-        except ModelUnavailable as error:
-            self._failed("load", "", self.plan.model, error)
         except _DiskFailed:
             pass
         self._update(failures=tuple(self.failures))

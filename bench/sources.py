@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 
 from .catalog import HUB_MODELS, MODELS, RANDOM_MODEL
 from .errors import BenchError, unknown
-from .store import folder_hash
+from .hub import cached_snapshot, fetch, resolve_commit
+from .pipeline_folder import CONVERT, open_pipeline
+from .store import files_hash
 
 if TYPE_CHECKING:
     from .models import TextToImage
 
 SINGLE_FILES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
-CONVERT = (
-    "Convert a file that you trust, on a machine that may be lost: "
-    "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER, safe_serialization=True), or "
-    "from_pretrained(FOLDER) in its place for a folder of pickled weights."
-)
 MINI_WEIGHTS = Path(__file__).parent / "mini" / "weights"
+JUDGE = ("heads.safetensors", "labels.json", "open_clip_config.json", "open_clip_model.safetensors")
+STABLE_DIFFUSION_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class ModelSource:
     Attributes:
         name: as the user gave it.
         family: "mini" for the embedded model, "sd" for all others; methods have presets by family.
-        source: a folder, a hub id, or the random model's name.
-        hub_revision: a hub commit or branch; None for a folder.
-        revision: a content hash or hub id and revision; part of every cache key.
+        source: a folder, a hub id that has yet to be fetched, or the random model's name.
+        hub_revision: the hub's commit, for a model that has yet to be fetched; None otherwise.
+        revision: a hash of the files that are loaded, or hub id and commit; part of every cache key.
     """
 
     name: str
@@ -44,13 +43,19 @@ class ModelSource:
 
     @property
     def image_size(self) -> int:
-        """Height and width of its images in pixels; for a model that lies on the hub, Stable Diffusion v1's 512."""
+        """Height and width of its images in pixels; for a model that has yet to be fetched, Stable Diffusion v1's."""
         folder = Path(self.source)
-        try:
-            unet, vae = (json.loads((folder / part / "config.json").read_text("utf-8")) for part in ("unet", "vae"))
-        except (OSError, ValueError):
-            return 512
-        return int(unet["sample_size"]) * 2 ** (len(vae["block_out_channels"]) - 1)
+        return open_pipeline(folder).image_size if folder.is_dir() else STABLE_DIFFUSION_SIZE
+
+    def fetched(self) -> ModelSource:
+        """Itself, with its files on this machine: a model on the hub is fetched, and its revision is then final.
+
+        Raises:
+            BenchError: it can't be fetched, or it is no pipeline that the bench can use.
+        """
+        if self.hub_revision is None:
+            return self
+        return _at(self.name, self.source, self.hub_revision, fetch(self.source, self.hub_revision))
 
     def load(self, device: str) -> TextToImage:
         """Read the weights in float32."""
@@ -63,50 +68,51 @@ class ModelSource:
 def find_model(name: str) -> ModelSource:
     """Resolve "mini", a named hub model, a local diffusers folder, or a hub id ("owner/name[@revision]").
 
-    Hashing a folder of gigabytes takes long, so that each name is resolved once in a process.
+    A name of the catalogue is never a folder's. A hub id's branch or tag, "main" by default, becomes a commit: the one
+    that the local cache has, else the hub's. Hashing a folder of gigabytes takes long, so that each name is resolved
+    once in a process.
 
     Raises:
-        BenchError: there is no such model, or the folder is no pipeline.
+        BenchError: there is no such model, or it is no pipeline that the bench can use.
     """
     folder = Path(name)
     if name == "mini":
         # The judge is part of the embedded model: the hash covers both.
-        return ModelSource(name, "mini", str(MINI_WEIGHTS / "pipeline"), None, folder_hash(MINI_WEIGHTS))
+        files = [f"pipeline/{file}" for file in open_pipeline(MINI_WEIGHTS / "pipeline").files]
+        revision = files_hash(MINI_WEIGHTS, [*files, *(f"judge/{file}" for file in JUDGE)])
+        return ModelSource(name, "mini", str(MINI_WEIGHTS / "pipeline"), None, revision)
     if name == RANDOM_MODEL:
         return ModelSource(name, "sd", name, None, "random weights, seed 0")
+    if name in HUB_MODELS:
+        return _on_the_hub(name, *HUB_MODELS[name])
     if folder.is_file() or folder.suffix in SINGLE_FILES:
         raise BenchError(
             f"--model {name}: a single file, where a folder in diffusers' layout is needed; a .ckpt, .pt or .bin file "
             f"is a pickle besides, which can run any code and is never loaded. {CONVERT}"
         )
     if folder.is_dir():
-        check_pipeline_folder(folder)
-        return ModelSource(name, "sd", name, None, folder_hash(folder))
-    if name in HUB_MODELS:
-        hub_id, revision = HUB_MODELS[name]
-    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        found = open_pipeline(folder)
+        return ModelSource(name, "sd", name, None, files_hash(folder, found.files))
+    if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not name.startswith("."):
         hub_id, _, wanted = name.partition("@")
-        revision = wanted or "main"
-    elif "/" in name:
+        return _on_the_hub(name, hub_id, wanted or "main")
+    if folder.is_symlink():
+        raise BenchError(f"--model {name}: a link to {folder.readlink()}, which is not there.")
+    if "/" in name or name.startswith("~"):
         raise BenchError(f"--model {name}: there is no such folder.")
-    else:
-        raise unknown("model", name, MODELS, "bench list models")
-    return ModelSource(name, "sd", hub_id, revision, f"{hub_id}@{revision}")
+    raise unknown("model", name, MODELS, "bench list models")
 
 
-def check_pipeline_folder(folder: Path) -> None:
-    """Raise unless `folder` holds a Stable Diffusion pipeline in diffusers' layout."""
-    needed = ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"]
-    missing = [part for part in needed if not (folder / part).exists()]
-    if missing:
-        raise BenchError(
-            f"--model {folder}: not a diffusers pipeline, {', '.join(missing)} missing. Expected a folder as "
-            f"StableDiffusionPipeline.save_pretrained writes it. {CONVERT}"
-        )
-    for part in ("unet", "vae", "text_encoder"):
-        if not any((folder / part).glob("*.safetensors")):
-            held = ", ".join(sorted(file.name for file in (folder / part).iterdir()))
-            raise BenchError(
-                f"--model {folder}: {part} has no .safetensors file (it holds {held}). Pickled weights (.bin, .pt, "
-                f".ckpt) can run any code and are never loaded. {CONVERT}"
-            )
+def _on_the_hub(name: str, hub_id: str, wanted: str) -> ModelSource:
+    """A hub model at a commit; where the local cache has its files, they are looked at."""
+    commit = resolve_commit(name, hub_id, wanted)
+    snapshot = cached_snapshot(hub_id, commit)
+    if snapshot is None:
+        return ModelSource(name, "sd", hub_id, commit, f"{hub_id}@{commit}")
+    return _at(name, hub_id, commit, snapshot)
+
+
+def _at(name: str, hub_id: str, commit: str, snapshot: Path) -> ModelSource:
+    """A hub model whose files are here; other weights than the plain ones are named in its revision."""
+    variants = {variant for variant in open_pipeline(snapshot).variants.values() if variant}
+    return ModelSource(name, "sd", str(snapshot), None, " ".join([f"{hub_id}@{commit}", *sorted(variants)]))

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +40,16 @@ def file_hash(path: Path) -> str:
 
 def folder_hash(folder: Path) -> str:
     """A hash over the names and contents of all files below `folder`."""
+    return files_hash(folder, [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()])
+
+
+def files_hash(folder: Path, names: Iterable[str]) -> str:
+    """A hash over the names and contents of some of a folder's files; the names are relative, with slashes."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(file.relative_to(folder).as_posix().encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for name in sorted(names, key=lambda name: name.split("/")):
+        digest.update(name.encode())
+        with (folder / name).open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from typer import Exit
 from typer.testing import CliRunner
 
@@ -25,7 +26,7 @@ from erasebench.baseline import baseline_of
 from erasebench.cli import app
 from erasebench.commands.shared import with_resume_hint
 from erasebench.drift import compare_with, exit_status
-from erasebench.errors import BenchError
+from erasebench.errors import BenchError, ModelUnavailable
 from erasebench.layout import RunFolder
 from erasebench.plan import Generation, Plan
 from erasebench.progress import StageBar
@@ -219,17 +220,38 @@ def test_a_full_disk_stops_the_run_and_leaves_a_record(
     assert differences(finished, folder.root) == []
 
 
-def test_an_unreadable_model_is_recorded_for_all_rows(tmp_path: Path) -> None:
+def test_an_unreadable_model_is_one_message_and_leaves_no_folder(tmp_path: Path) -> None:
     model = shutil.copytree(MINI_WEIGHTS / "pipeline", tmp_path / "model")
     weights = next((model / "unet").glob("*.safetensors"))
-    weights.write_bytes(weights.read_bytes()[:-100])
+    tensors = load_file(weights)
     find_model.cache_clear()
-    plan = Plan(**{**PLAN.model_dump(), "model": str(model), "metrics": ["ssim"], "settings": {}})
+    plan = Plan(**{**PLAN.model_dump(), "model": str(model), "methods": ["uce"], "metrics": ["ssim"], "settings": {}})
     folder = RunFolder(tmp_path / "run")
-    (failure,) = run(plan, folder, "cpu")
-    assert (failure.stage, failure.row) == ("load", "")
-    assert "can't load it" in failure.reason
-    assert "| ESD | failed |" in folder.table("md").read_text()
+
+    def spoil(weights: Path) -> None:
+        save_file({name: tensor for name, tensor in tensors.items() if "resnets.0" not in name}, weights)
+
+    spoil(weights)
+    with pytest.raises(ModelUnavailable, match=r"unet lacks \d+ tensors"):
+        run(plan, folder, "cpu")
+    assert not folder.root.exists()
+
+    save_file(tensors, weights)
+    find_model.cache_clear()
+    assert run(plan, folder, "cpu") == ()
+    table = folder.table("md").read_text()
+    shutil.rmtree(folder.images("uce", "objects"))
+    folder.table("csv").unlink()
+    with pytest.MonkeyPatch.context() as planted:
+        planted.setattr("erasebench.models.read_pipeline", unreadable)
+        with pytest.raises(ModelUnavailable):
+            run(plan, folder, "cpu")
+    assert record_of(folder).status == "failed"
+    assert folder.table("md").read_text() == table
+
+
+def unreadable(_: object) -> None:
+    raise ModelUnavailable("gone")
 
 
 def test_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Hostile files and names: no pickle is loaded, nothing is written outside, nothing blows up."""
 
 import pickle
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from erasebench.plan import Plan, load_plan
 from erasebench.prompts.columns import LONGEST, prompt_of
 from erasebench.prompts.files import read_prompts
 from erasebench.registry import Registry
-from erasebench.sources import check_pipeline_folder, find_model
+from erasebench.sources import MINI_WEIGHTS, find_model
 from erasebench.store import content_key, load_array, read_json, save_array, write_json
 from erasebench.vision import check_clip
 
@@ -49,22 +50,13 @@ class Bomb:
         return Path.touch, (self.path,)
 
 
-@pytest.fixture
-def pickled(tmp_path: Path) -> Path:
-    """A pipeline's folder whose UNet is pickled."""
-    folder = tmp_path / "model"
-    for part in ("unet", "vae", "text_encoder", "tokenizer", "scheduler"):
-        (folder / part).mkdir(parents=True)
-        if part in ("vae", "text_encoder"):
-            (folder / part / "model.safetensors").touch()
-    (folder / "model_index.json").write_text("{}")
-    (folder / "unet" / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
-    return folder
-
-
-def test_pickled_weights_are_refused_with_the_way_to_convert(pickled: Path, tmp_path: Path) -> None:
-    with pytest.raises(BenchError, match=r"unet has no \.safetensors file \(it holds diffusion_pytorch_model\.bin\)"):
-        check_pipeline_folder(pickled)
+def test_pickled_weights_are_refused_with_the_way_to_convert(tmp_path: Path) -> None:
+    folder = shutil.copytree(MINI_WEIGHTS / "pipeline", tmp_path / "model")
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.unlink()
+    weights.with_suffix(".bin").write_bytes(pickle.dumps(Bomb(tmp_path / "boom")))
+    with pytest.raises(BenchError, match=r"unet has no .*\.safetensors \(it holds .*bin\)\. Pickled .* never loaded"):
+        find_model(str(folder))
     for name in ("model.ckpt", "model.pt", "pytorch_model.bin"):
         file = tmp_path / name
         torch.save({"a": Bomb(tmp_path / "boom")}, file)
