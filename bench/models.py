@@ -81,7 +81,11 @@ class TextToImage:
 
     def token_count(self, text: str) -> int:
         """How many tokens a text has, without start, end and padding."""
-        return len(self.tokenizer(text, truncation=True).input_ids) - 2
+        return len(self.tokens(text))
+
+    def tokens(self, text: str) -> list[str]:
+        """A text's tokens, such as "truck</w>", without start, end and padding."""
+        return self.tokenizer.convert_ids_to_tokens(self.tokenizer(text, truncation=True).input_ids[1:-1])
 
     def frozen_copy(self, shared: Iterable[torch.Tensor] = ()) -> UNet2DConditionModel:
         """A frozen copy of the UNet as it is now; weights in `shared` never change and are not copied."""
@@ -92,12 +96,13 @@ class TextToImage:
     ) -> torch.Tensor:
         """ε(z, t, c) of shape (batch, channels, height, width), in float32; counted.
 
-        `context` has one row for each row of `z`, or a single one for all.
+        `context` has one row for each row of `z`, or a single one for all. A forward is one with gradient where any of
+        weights, `z` and `context` takes one.
         """
         network = unet if unet is not None else self.unet
         if len(context) != len(z):
             context = context.expand(len(z), -1, -1)
-        if torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters()):
+        if torch.is_grad_enabled() and any(p.requires_grad for p in (context, z, *network.parameters())):
             self.forwards.with_gradient += len(z)
         else:
             self.forwards.without_gradient += len(z)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -28,30 +30,63 @@ class Config(MethodConfig):
     needs_replacement=True,
     deterministic=True,
     presets={"mini": {"regularisation": 52.0}},
+    version=2,
 )
 def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Rewrite keys and values in closed form, so that all tokens of the source prompt give the destination's.
 
-    Equation 5, for every W in attn2.to_k and attn2.to_v: W' = (λW + Σ v* cᵀ) (λI + Σ c cᵀ)⁻¹ with v* = W c*, over the
-    tokens of the prompt, bare and in three sentences. Tokens of the two prompts are matched from the last word on.
+    Equation 5, for every W in attn2.to_k and attn2.to_v: W' = (λW + Σ v* cᵀ) (λI + Σ c cᵀ)⁻¹ with v* = W c*, over all
+    77 positions of the prompt, bare and in three sentences. The authors let the destination contain the source ("a
+    dog", "a green dog") and pair equal tokens; for two texts with little in common, what lies between equal tokens is
+    paired from its end. Solved in float64.
     """
-    pairs = [aligned(model, trainer, t.format(x=task.prompt), t.format(x=task.replacement)) for t in TEMPLATES]
-    source, destination = torch.cat([s for s, _ in pairs]), torch.cat([d for _, d in pairs])
-    right = config.regularisation * torch.eye(source.shape[1], device=source.device) + source.T @ source
+    source, destination = (torch.cat(parts).double() for parts in zip(*(
+        _paired(model, trainer, template.format(x=task.prompt), template.format(x=task.replacement))
+        for template in TEMPLATES
+    ), strict=True))  # fmt: skip
+    identity = torch.eye(source.shape[1], dtype=source.dtype, device=source.device)
+    right = config.regularisation * identity + source.T @ source
     with torch.no_grad():
         for weight in trainer.parameters.values():
-            left = config.regularisation * weight + (weight @ destination.T) @ source
+            w = weight.double()
+            left = config.regularisation * w + (w @ destination.T) @ source
             weight.copy_(torch.linalg.solve(right, left, left=False))
 
 
-def aligned(model: TextToImage, trainer: Trainer, source: str, destination: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """All embeddings of two prompts, of shape (positions, width), so that their last words and ends stand together.
+def _paired(model: TextToImage, trainer: Trainer, source: str, destination: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """All positions of the source's embedding, and for each the destination's; two of shape (positions, width)."""
+    embeddings = trainer.text(source, destination)
+    tokens = [["", *("a</w>" if token == "an</w>" else token for token in model.tokens(text))]
+              for text in (source, destination)]  # fmt: skip
+    positions = counterparts(*tokens, embeddings.shape[1])
+    return embeddings[0], embeddings[1][positions]
 
-    The longer prompt's first surplus tokens, after the start token, are skipped.
+
+def counterparts(source: Sequence[object], destination: Sequence[object], length: int) -> list[int]:
+    """For each of `length` positions of a source prompt, the position of the destination prompt that it turns into.
+
+    Equal tokens are paired with each other. Between them, tokens are paired from the last one on; those of the source
+    that are left over get the first of the destination's, or, where it has none, what follows there. After both texts,
+    end and padding are paired in order, and the last position stands for all that would follow.
+
+    Args:
+        source: tokens, start token first, without end and padding.
+        destination: likewise.
+        length: of both prompts with end and padding.
+
+    >>> counterparts("^a photo of nudity".split(), "^a photo of a person".split(), 7)
+    [0, 1, 2, 4, 5, 6, 6]
+    >>> counterparts(["^", "a", "dog"], ["^", "a", "green", "dog"], 6)
+    [0, 1, 3, 4, 5, 5]
+    >>> counterparts(["^", "red", "garbage", "truck"], ["^", "vehicle"], 6)
+    [0, 1, 1, 1, 2, 3]
     """
-    embeddings = [trainer.text(text)[0] for text in (source, destination)]
-    surplus = [1 + max(0, model.token_count(a) - model.token_count(b)) for a, b in
-               ((source, destination), (destination, source))]  # fmt: skip
-    first, second = (torch.cat([e[:1], e[k:]]) for e, k in zip(embeddings, surplus, strict=True))
-    length = min(len(first), len(second))
-    return first[:length], second[:length]
+    found: list[int] = []
+    before = 0  # the destination's first position that is not yet used
+    for begin, partner, size in SequenceMatcher(None, source, destination, autojunk=False).get_matching_blocks():
+        last = max(partner - 1, before)
+        found += [max(last - k, before) for k in reversed(range(begin - len(found)))]
+        found += range(partner, partner + size)
+        before = partner + size
+    found += range(before, before + length - len(found))
+    return [min(position, length - 1) for position in found[:length]]

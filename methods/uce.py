@@ -2,74 +2,113 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from pydantic import Field
 
-from erasebench import MethodConfig, method
+from erasebench import BenchError, MethodConfig, method
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
 
-# Authors' code: a concept is edited bare and in these prompts.
-OBJECT = ("{x}", "image of {x}", "photo of {x}", "portrait of {x}", "picture of {x}", "painting of {x}")
-STYLE = ("{x}", "painting by {x}", "art by {x}", "artwork by {x}", "picture by {x}", "style of {x}")
+# Authors' code: the prompts that `expand` adds to the bare concept.
+OBJECT = ("image of {x}", "photo of {x}", "portrait of {x}", "picture of {x}", "painting of {x}")
+STYLE = ("painting by {x}", "art by {x}", "artwork by {x}", "picture by {x}", "style of {x}")
 
 
 class Config(MethodConfig):
-    """Defaults: equation 7 and the authors' code."""
+    """Defaults: equation 7 and the authors' code of the paper; the recipe "2025" is their code since April 2025.
 
+    "original" edits the concept from its last token through the padding and preserves whole prompts, first "". "2025"
+    edits and preserves last tokens alone. A preset's own values stand above the recipe's.
+
+    What differs: for styles the authors' first code preserves 1,734 artists, a list that is not part of this project:
+    name those that matter in `preserve`.
+    """
+
+    recipes: ClassVar = {"2025": {"guide": "", "preserve": (), "preserve_scale": 1.0}}
+
+    recipe: Literal["original", "2025"] = "original"
     parameters: Literal["xattn-kv"] = "xattn-kv"  # section 4
-    preserve: tuple[str, ...] = Field(("",), strict=False)  # texts whose keys and values stay
-    templates: tuple[str, ...] = Field(("{x}",), strict=False)  # the prompts that are edited
-    erase_scale: float = 1.0  # authors' code
-    preserve_scale: float | None = None  # None: max(0.1, 1 / number preserved), authors' code
-    regularisation: float = 0.5  # λ, authors' code
+    guide: str | None = " "  # what the concept becomes (2025: "", for a style "art"); None: the concept's replacement
+    preserve: tuple[str, ...] = Field(("",), strict=False)  # texts whose keys and values stay (2025: none)
+    expand: bool = False  # edit five more prompts with the concept
+    erase_scale: float = 1.0  # s_e
+    preserve_scale: float | None = None  # s_p; None: max(0.1, 1 / number preserved) (2025: 1)
+    regularisation: float = 0.5  # λ
 
 
 @method(
     label="UCE",
     paper="arXiv 2308.14761",
     config=Config,
-    needs_replacement=True,
     deterministic=True,
-    presets={
-        "object": {"templates": OBJECT},
-        "nudity": {"templates": OBJECT},
-        "style": {"templates": STYLE},
-        "mini": {"regularisation": 52.0},
-    },
+    presets={"mini": {"guide": None, "regularisation": 52.0}},
+    version=2,
 )
 def uce(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
-    """Rewrite keys and values in closed form, so that the concept's tokens give the replacement's.
+    """Rewrite keys and values in closed form, so that the concept's tokens give the guide's.
 
     Equation 7, for every W in attn2.to_k and attn2.to_v:
-    W' = (λW + s_e Σ v* cᵀ + s_p Σ (W c_p) c_pᵀ) (λI + s_e Σ c cᵀ + s_p Σ c_p c_pᵀ)⁻¹ with v* = W c_guide.
+    W' = (λW + s_e Σ v* cᵀ + s_p Σ (W c_p) c_pᵀ) (λI + s_e Σ c cᵀ + s_p Σ c_p c_pᵀ)⁻¹ with v* = W c_guide, solved in
+    float64: on Stable Diffusion the matrix has a condition number of about 7·10⁵.
     """
     pairs = [
-        aligned(model, trainer, template.format(x=task.prompt), template.format(x=task.replacement))
-        for template in config.templates
+        _from_last_tokens(model, trainer, prompts, padding=config.recipe == "original")
+        for prompts in edits(task, config)
     ]
-    concept, guide = torch.cat([c for c, _ in pairs]), torch.cat([g for _, g in pairs])
-    preserved = trainer.text(*config.preserve).flatten(0, 1) if config.preserve else concept[:0]
+    concept, guide = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    if config.recipe == "original":
+        preserved = [trainer.text(text)[0] for text in config.preserve]
+    else:
+        preserved = [_from_last_tokens(model, trainer, (text,), padding=False)[0] for text in config.preserve]
+    kept = torch.cat([concept[:0], *preserved]).double()
     preserve_scale = config.preserve_scale
     if preserve_scale is None:
         preserve_scale = max(0.1, 1 / max(1, len(config.preserve)))
-    identity = config.regularisation * torch.eye(concept.shape[1], device=concept.device)
-    right = identity + config.erase_scale * concept.T @ concept + preserve_scale * preserved.T @ preserved
+
+    identity = config.regularisation * torch.eye(concept.shape[1], dtype=concept.dtype, device=concept.device)
+    right = identity + config.erase_scale * concept.T @ concept + preserve_scale * kept.T @ kept
     with torch.no_grad():
         for weight in trainer.parameters.values():
+            w = weight.double()
             left = (
-                config.regularisation * weight
-                + config.erase_scale * (weight @ guide.T) @ concept
-                + preserve_scale * (weight @ preserved.T) @ preserved
+                config.regularisation * w
+                + config.erase_scale * (w @ guide.T) @ concept
+                + preserve_scale * (w @ kept.T) @ kept
             )
             weight.copy_(torch.linalg.solve(right, left, left=False))
 
 
-def aligned(model: TextToImage, trainer: Trainer, concept: str, guide: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Embeddings of two prompts from their last tokens through the padding, equally many; (positions, width)."""
-    first, second = (trainer.text(text)[0, model.token_count(text) :] for text in (concept, guide))
-    length = min(len(first), len(second))
-    return first[:length], second[:length]
+def edits(task: ErasureTask, config: Config) -> list[tuple[str, str]]:
+    """Pairs of a prompt with the concept and the guide that it is to become.
+
+    The first code gives every prompt the bare guide; the newer one expands it like the concept.
+
+    Raises:
+        BenchError: the guide is to be the replacement, and there is none.
+    """
+    guide = config.guide
+    if guide is None:
+        guide = task.replacement
+        if not guide:
+            raise BenchError(f"UCE: {task.concept!r} has no replacement to be its guide: give --replacement TEXT.")
+    elif config.recipe == "2025" and task.kind == "style" and not guide:
+        guide = "art"
+    templates = ("{x}", *((STYLE if task.kind == "style" else OBJECT) if config.expand else ()))
+    return [(t.format(x=task.prompt), t.format(x=guide) if config.recipe == "2025" else guide) for t in templates]
+
+
+def _from_last_tokens(
+    model: TextToImage, trainer: Trainer, prompts: Sequence[str], padding: bool
+) -> list[torch.Tensor]:
+    """Each prompt's embedding from its last token on, equally many positions; float64, of shape (positions, width).
+
+    Without `padding`, the last token alone. Of a text without tokens it is the start token, as in the authors' code.
+    """
+    ends = [model.token_count(text) for text in prompts]
+    embeddings = trainer.text(*prompts).double()
+    count = embeddings.shape[1] - max(ends) if padding else 1
+    return [embedding[end : end + count] for embedding, end in zip(embeddings, ends, strict=True)]

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from erasebench import ErasureTask, Method, TextToImage, Trainer
 from erasebench.attention import start_token_detached, visible_cross_attention
@@ -14,6 +16,8 @@ from erasebench.contract import CHECKS, TASK, Broken, Subject, run_checks
 from erasebench.errors import BenchError
 from erasebench.images import write_png
 from erasebench.methods.adversarial_preservation import frequent_words
+from erasebench.methods.time import TEMPLATES, counterparts
+from erasebench.methods.uce import edits
 from erasebench.parameters import select
 from erasebench.patch import check, difference, snapshot
 from erasebench.registry import METHODS, PAPERS
@@ -177,38 +181,99 @@ def test_no_gradient_through_the_start_token(mini: TextToImage) -> None:
     assert torch.allclose(free[:, 1:], held[:, 1:], atol=1e-6)
 
 
+def _edited(mini: TextToImage, name: str, task: ErasureTask, **settings: object) -> tuple[dict, dict]:  # type: ignore[type-arg]
+    """The weights that a closed form changed, before and after it."""
+    method: Method = METHODS.load(name)
+    before = snapshot(mini.unet)
+    config = method.configure("mini", task.kind, settings)
+    method.erase(mini, task, config, Trainer(mini, config.parameters, 0))
+    patch = difference(before, mini.unet)
+    mini.unet.load_state_dict(before)
+    return {key: before[key].double() for key in patch}, {key: value.double() for key, value in patch.items()}
+
+
 def test_uce_is_the_closed_form(mini: TextToImage) -> None:
-    """Equation 7 in float64, straight from the embeddings; the edited keys come near the replacement's."""
-    method: Method = METHODS.load("uce")
-    before = snapshot(mini.unet)
-    settings = {"regularisation": 0.1, "preserve": ["a cat"], "templates": ["{x}"], "erase_scale": 2.0}
-    config = method.configure("mini", "object", settings)
-    method.erase(mini, TASK, config, Trainer(mini, config.parameters, 0))
-    patch = difference(before, mini.unet)
-    mini.unet.load_state_dict(before)
-    # "garbage truck" and "a vehicle" are two tokens each: position 2 holds the last ones.
-    concept, guide = (mini.encode([text])[0, 2:].double() for text in (TASK.prompt, TASK.replacement))
+    """Equation 7 in float64, straight from the embeddings, from the last token through the padding."""
+    before, after = _edited(
+        mini, "uce", TASK, regularisation=0.1, preserve=["a cat"], erase_scale=2.0, guide="a red vehicle"
+    )
+    # "garbage truck" has 2 tokens and the guide 3: positions from the last one on, as many as both have.
+    concept, guide = mini.encode([TASK.prompt])[0, 2:-1].double(), mini.encode(["a red vehicle"])[0, 3:].double()
     kept = mini.encode(["a cat"])[0].double()
-    name = next(name for name in patch if name.endswith("attn2.to_k.weight"))
-    weight = before[name].double()
-    left = 0.1 * weight + 2 * sum(torch.outer(weight @ g, c) for c, g in zip(concept, guide, strict=True))
-    left = left + sum(torch.outer(weight @ k, k) for k in kept)  # one preserved text: s_p = max(0.1, 1 / 1)
-    right = 0.1 * torch.eye(64).double() + 2 * sum(torch.outer(c, c) for c in concept)
-    right = right + sum(torch.outer(k, k) for k in kept)
-    assert torch.allclose(patch[name].double(), left @ torch.linalg.inv(right), atol=1e-3)
+    right = 0.1 * torch.eye(64).double() + 2 * concept.T @ concept + kept.T @ kept  # s_p = max(0.1, 1 / 1)
+    for name, weight in before.items():
+        left = 0.1 * weight + 2 * weight @ guide.T @ concept + weight @ kept.T @ kept
+        assert (after[name] - left @ torch.linalg.inv(right)).norm() < 1e-5 * after[name].norm(), name
 
 
-def test_time_is_the_closed_form_and_moves_the_source_to_the_destination(mini: TextToImage) -> None:
-    method: Method = METHODS.load("time")
-    before = snapshot(mini.unet)
-    config = method.configure("mini", "object", {"regularisation": 1e-3})
-    method.erase(mini, TASK, config, Trainer(mini, config.parameters, 0))
-    patch = difference(before, mini.unet)
-    mini.unet.load_state_dict(before)
-    source, destination = (mini.encode([text])[0, 2] for text in (TASK.prompt, TASK.replacement))
-    for name, new in patch.items():
-        wanted = before[name] @ destination
-        assert (new @ source - wanted).norm() < 0.2 * (before[name] @ source - wanted).norm(), name
+def test_uces_newer_recipe_edits_last_tokens_alone(mini: TextToImage) -> None:
+    method: Method = METHODS.load("uce")
+    config = method.configure("sd", "object", {"recipe": "2025"})
+    assert (config.guide, config.preserve, config.preserve_scale, config.regularisation) == ("", (), 1.0, 0.5)
+    before, after = _edited(
+        mini, "uce", TASK, recipe="2025", guide="", preserve=["a cat"], preserve_scale=1.0, regularisation=0.5
+    )
+    concept, guide, kept = (
+        mini.encode([text])[0, [end]].double() for text, end in ((TASK.prompt, 2), ("", 0), ("a cat", 2))
+    )
+    right = 0.5 * torch.eye(64).double() + concept.T @ concept + kept.T @ kept
+    for name, weight in before.items():
+        left = 0.5 * weight + weight @ guide.T @ concept + weight @ kept.T @ kept
+        assert (after[name] - left @ torch.linalg.inv(right)).norm() < 1e-5 * after[name].norm(), name
+
+
+def test_uce_edits_unexpanded_prompts_towards_its_authors_guide() -> None:
+    method: Method = METHODS.load("uce")
+    style = ErasureTask("van gogh", "style", "van gogh", "a painting", (), "in the style of van gogh", 0)
+    for kind, task in (("object", TASK), ("style", style)):
+        assert edits(task, method.configure("sd", kind, {})) == [(task.prompt, " ")]
+        newer = edits(task, method.configure("sd", kind, {"recipe": "2025"}))
+        assert newer == [(task.prompt, "art" if kind == "style" else "")]
+        assert len(edits(task, method.configure("sd", kind, {"expand": True}))) == 6
+    assert edits(TASK, method.configure("mini", "object", {})) == [("garbage truck", "a vehicle")]
+    bare = ErasureTask("x", "object", "x", "", (), "x", 0)
+    with pytest.raises(BenchError, match="give --replacement"):
+        edits(bare, method.configure("mini", "object", {}))
+
+
+def test_time_is_the_closed_form_and_solved_in_float64(mini: TextToImage) -> None:
+    """Equation 5; both texts have two tokens, so that positions correspond. Solved in float32 it is off by 3e-4."""
+    before, after = _edited(mini, "time", TASK, regularisation=0.1)
+    source, target = (
+        torch.cat([mini.encode([t.format(x=text)])[0] for t in TEMPLATES]).double()
+        for text in (TASK.prompt, TASK.replacement)
+    )
+    right = 0.1 * torch.eye(64).double() + source.T @ source
+    for key, weight in before.items():
+        exact = torch.linalg.solve(right, 0.1 * weight + weight @ target.T @ source, left=False)
+        assert (after[key] - exact).norm() < 1e-6 * exact.norm(), key
+
+
+def test_time_leaves_the_sentence_around_the_concept_alone(mini: TextToImage) -> None:
+    """ "A photo of nudity" and "A photo of a person in clothes": 2 and 4 tokens stand for the concept.
+
+    Paired by position from the end, "a" became "of", and "A photo of" changed by 1.31.
+    """
+    task = ErasureTask("nudity", "nudity", "nudity", "a person in clothes", (), "nudity", 0)
+    before, after = _edited(mini, "time", task, regularisation=0.1)
+    frame = mini.encode(["A photo of"])[0, 1:4].double()
+    moved = torch.cat([(after[key] - before[key]) @ frame.T for key in before]).norm()
+    size = torch.cat([before[key] @ frame.T for key in before]).norm()
+    assert float(moved / size) == pytest.approx(0.03, abs=0.005)
+
+
+@given(source=st.lists(st.sampled_from("abc"), max_size=8), destination=st.lists(st.sampled_from("abc"), max_size=8))
+def test_times_pairs_are_the_authors_where_the_destination_contains_the_source(
+    source: list[str], destination: list[str]
+) -> None:
+    found = counterparts(["^", *source], ["^", *destination], 12)
+    assert len(found) == 12
+    assert all(0 <= k < 12 for k in found)
+    assert found[0] == 0
+    assert found == sorted(found)
+    assert found[len(source) + 1 :][:1] == [len(destination) + 1]  # the source's end turns into the destination's end
+    assert counterparts(["^", *source], ["^", *source], 12) == list(range(12))
+    assert counterparts(["^", *source], ["^", "d", *source], 12) == [0, *range(2, 12), 11]
 
 
 def test_the_bank_is_made_of_frequent_words(mini: TextToImage) -> None:
