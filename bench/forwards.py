@@ -80,12 +80,12 @@ def _hollow(model: TextToImage, with_gradient: bool) -> Iterator[None]:
         z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor, unet: nn.Module | None = None
     ) -> torch.Tensor:
         network = unet if unet is not None else model.unet
-        weights = [weight for weight in network.parameters() if weight.requires_grad]
-        if torch.is_grad_enabled() and weights:
+        learned = [tensor for tensor in (z, context, *network.parameters()) if tensor.requires_grad]
+        if torch.is_grad_enabled() and learned:
             if not with_gradient:
                 return real(z, t, context, unet)
             model.forwards.with_gradient += len(z)
-            return z * 0.5 + weights[0].sum() * 1e-6 + context.mean() * 1e-6
+            return z * 0.5 + learned[-1].sum() * 1e-6 + context.mean() * 1e-6
         model.forwards.without_gradient += len(z)
         return z * 0.5
 

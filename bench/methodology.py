@@ -34,7 +34,10 @@ class MethodConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_recipe(cls, given: Any) -> Any:
-        return {**cls.recipes.get(given.get("recipe", ""), {}), **given} if isinstance(given, dict) else given
+        if not isinstance(given, dict) or "recipe" not in given:
+            return given
+        recipe = str(given["recipe"])  # YAML reads the year of a recipe as a number
+        return {**cls.recipes.get(recipe, {}), **given, "recipe": recipe}
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class ErasureTask:
         kind: "nudity", "style" or "object" (anything else); methods have presets by kind.
         prompt: the text whose meaning is erased.
         replacement: the text that takes its place; "" where the user gave none.
-        anchors: prompts that show the replacement, or for a style plain things.
+        anchors: prompts that show the replacement, or for a style generic paintings.
         phrase: the concept as it stands in a prompt, such as "a garbage truck".
         seed: fixes everything that is random in the training.
     """

@@ -159,8 +159,12 @@ class Trainer:
 
         Args:
             what: everything that the tensors depend on, besides the model and the seed.
-            make: called with a generator that is seeded from `what` and the seed.
+            make: called with a generator that is seeded from `what` and the seed alone, so that one draw in another
+                precision or on another device starts from the same noise.
             share: how much of their cost this training is charged.
+
+        Raises:
+            BenchError: what was made is not finite.
         """
         with self._precision():
             key = content_key(
@@ -175,7 +179,12 @@ class Trainer:
             else:
                 meter = Meter(self.model, memory=False)
                 with torch.no_grad():
-                    tensors = dict(make(torch.Generator().manual_seed(int(key, 16) >> 1)))
+                    tensors = dict(make(torch.Generator().manual_seed(_seed_of(what, self.seed))))
+                if broken := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+                    raise BenchError(
+                        f"what the original model drew for training is not finite ({broken[0]}): look at its weights, "
+                        "or train in float32 (`training: {precision: fp32}` in a plan)."
+                    )
                 cost = meter.cost()
                 self._extra += cost.scaled(share - 1)
                 if path is not None:
@@ -258,7 +267,7 @@ class Trainer:
             accumulate: calls of `loss` for each update; their gradients are averaged.
 
         Raises:
-            BenchError: the loss is not finite.
+            BenchError: the loss or, after an update, a weight is not finite.
         """
         weights = list(self.parameters.values())
         update = OPTIMISERS[optimiser](weights, lr=lr, weight_decay=weight_decay)
@@ -280,6 +289,7 @@ class Trainer:
                     nn.utils.clip_grad_norm_(weights, clip)
                 update.step()
                 self.step += 1
+                self._check_weights(steps, lr)
                 if self._average is not None:
                     self._update_average(self._average)
                 self.report(self.step, f"step {self.step}/{steps}, loss {total:.4g}")
@@ -302,6 +312,16 @@ class Trainer:
         if not math.isfinite(number):
             raise BenchError(f"the loss is {number} at step {self.step + 1} of {steps}: lower lr (now {lr:g}).")
         return number
+
+    @torch.no_grad()
+    def _check_weights(self, steps: int, lr: float) -> None:
+        """Before anything is kept: a gradient may overflow where the loss does not, and the last step has no next."""
+        finite = torch.stack([weight.isfinite().all() for weight in self.parameters.values()]).tolist()
+        if broken := [name for name, whole in zip(self.parameters, finite, strict=True) if not whole]:
+            raise BenchError(
+                f"{len(broken)} weights such as {broken[0]} are not finite after step {self.step} of {steps}: lower lr "
+                f"(now {lr:g})."
+            )
 
     @contextmanager
     def trainable(self) -> Iterator[None]:
@@ -397,3 +417,8 @@ class Trainer:
         self._extra, self.step = Cost(**{**facts["cost"], "train_steps": 0}), facts["step"]
         self._charged, self.history = set(facts["charged"]), facts["history"]
         self._meter = Meter(self.model)
+
+
+def _seed_of(what: Mapping[str, Any], seed: int) -> int:
+    """63 bits."""
+    return int(content_key(what=what, seed=seed), 16) >> 1

@@ -6,6 +6,7 @@ Erasing Undesirable Concepts in Diffusion Models with Adversarial Preservation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 class AdversarialConfig(MethodConfig):
     """What both searches share; defaults from the paper, section 5, and its author's slides.
 
-    The recipe "official" is the authors' code: ESD's negative target, and losses in x̂0 space.
+    The recipe "official" is the authors' code: ESD's negative target, losses in x̂0 space, one starting noise for the
+    concept's and the preserved concept's latents, and an update before each search. What still differs from it: the
+    latents lie exactly at the noise level that is trained on, words are close by the cosine of embeddings at the end
+    token, not by their distance, and the list of English words is another.
     """
 
     recipe: Literal["slides", "official"] = "slides"
@@ -42,7 +46,7 @@ class Config(AdversarialConfig):
 
     temperature: float = 2.0
     search_lr: float = 1e-2  # Adam, on the logits
-    words: int = Field(3000, ge=1)  # the most frequent whole words of CLIP's vocabulary, as the list to choose from
+    words: int = Field(3000, ge=1)  # the most frequent English words, as the list to choose from
     closest: int = Field(1000, ge=1)  # of them, by similarity to the concept
     bank: int = Field(100, ge=1)  # clusters of these
 
@@ -55,12 +59,14 @@ class Config(AdversarialConfig):
         "nudity": {"parameters": "noxattn", "closest": 2000, "bank": 50},
         "mini": {"parameters": "xattn", "steps": 100, "batch": 2, "lr": 3e-3, "sampler_steps": 12},
     },
+    version=2,
 )
 def adversarial_preservation(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Erase, and hold the concept that erasing hurts most, found anew at every step.
 
     Equation 5 and the slides: min_θ max_{c_a ∈ R} ‖ε_θ(c_e) − ε*(c_n)‖² + λ ‖ε_θ(c_a) − ε*(c_a)‖². c_a = G(π)ᵀ R with
-    the straight-through Gumbel-softmax G over a bank R of word embeddings; one ascent on π before each update.
+    the straight-through Gumbel-softmax G over a bank R of word embeddings; one ascent on π before each update (recipe
+    official: after it).
     """
     words = word_bank(model, task, config, trainer)
     bank = trainer.text(*words)
@@ -89,8 +95,11 @@ def minimax(
     pick: Callable[[str], torch.Tensor],
     searched: torch.Tensor,
     ascend: Callable[[torch.Tensor], None],
+    *,
+    ascents: int = 1,
+    on_concept: bool = False,
 ) -> None:
-    """Alternate one ascent of the preserved concept and one update of the model.
+    """Alternate the search for the preserved concept and one update of the model.
 
     Args:
         model: the student.
@@ -101,21 +110,22 @@ def minimax(
             "update".
         searched: what the ascent changes.
         ascend: changes it along the gradient of the preserved concept's harm.
+        ascents: steps of a search, on one z.
+        on_concept: whether the harm is measured on z of the erased concept, not of the preserved one.
     """
-    teacher = trainer.teacher
+    teacher, official = trainer.teacher, config.recipe == "official"
     concept, empty, neutral = trainer.text(task.prompt), trainer.text(""), trainer.text(config.neutral)
     levels = model.timesteps(config.sampler_steps)
     alphas = model.scheduler.alphas_cumprod
 
-    def latents(context: torch.Tensor, level: int) -> torch.Tensor:
+    def latents(context: torch.Tensor, level: int, noise: torch.Tensor) -> torch.Tensor:
         return model.denoise(
-            trainer.noise(config.batch), context, empty,
-            steps=config.sampler_steps, guidance=config.sampler_guidance, until=level,
-        )  # fmt: skip
+            noise, context, empty, steps=config.sampler_steps, guidance=config.sampler_guidance, until=level
+        )
 
     def weight(t: int) -> float:
         """In x̂0 space an error of ε counts (1 − ᾱ) / ᾱ."""
-        return float((1 - alphas[t]) / alphas[t]) if config.recipe == "official" else 1.0
+        return float((1 - alphas[t]) / alphas[t]) if official else 1.0
 
     def harm(z: torch.Tensor, t: int, context: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -125,18 +135,29 @@ def minimax(
     def erasing(z: torch.Tensor, t: int) -> torch.Tensor:
         with torch.no_grad():
             target = model.predict_noise(z, t, neutral, teacher)
-            if config.recipe == "official":
+            if official:
                 target = target - config.eta * (model.predict_noise(z, t, concept, teacher) - target)
         return weight(t) * mse_loss(model.predict_noise(z, t, concept), target)
 
-    def loss(step: int) -> torch.Tensor:
+    def search() -> None:
         level = trainer.random_level(len(levels))
         preserved = pick("ascent")
-        z = latents(preserved.detach(), level)
-        ascend(torch.autograd.grad(harm(z, levels[level], preserved), searched)[0])
+        z = latents(concept if on_concept else preserved.detach(), level, trainer.noise(config.batch))
+        for k in range(ascents):
+            preserved = pick("ascent") if k else preserved
+            ascend(torch.autograd.grad(harm(z, levels[level], preserved), searched)[0])
+
+    def loss(step: int) -> torch.Tensor:
+        if step or not official:  # the official order is update, search, update, …; a search after the last is idle
+            search()
         level = trainer.random_level(len(levels))
         preserved = pick("update").detach()
-        z_erased, z_preserved = latents(concept, level), latents(preserved, level)
+        noise = trainer.noise(config.batch)
+        z_erased = latents(concept, level, noise)
+        if on_concept:
+            z_preserved = z_erased
+        else:
+            z_preserved = latents(preserved, level, noise if official else trainer.noise(config.batch))
         t = levels[level]
         return erasing(z_erased, t) + config.preservation * harm(z_preserved, t, preserved)
 
@@ -160,7 +181,7 @@ def word_bank(model: TextToImage, task: ErasureTask, config: Config, trainer: Tr
     from scipy.spatial.distance import cdist
 
     own = set(task.prompt.lower().split())
-    words = [word for word in frequent_words(model, config.words + len(own)) if word not in own][: config.words]
+    words = [word for word in frequent_words(config.words + len(own)) if word not in own][: config.words]
     if len(words) < config.bank:
         raise BenchError(f"{task.concept!r}: {len(words)} words can't fill a bank of {config.bank}: raise `words`.")
 
@@ -185,8 +206,18 @@ def summaries(model: TextToImage, texts: Sequence[str]) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.cat(parts), dim=1)
 
 
-def frequent_words(model: TextToImage, count: int) -> list[str]:
-    """Whole alphabetic words of CLIP's vocabulary in the order of its merges, which is that of frequency."""
-    vocabulary = model.tokenizer.get_vocab()
-    entries = (entry.removesuffix("</w>") for entry in sorted(vocabulary, key=vocabulary.get) if entry.endswith("</w>"))
-    return [word for word in entries if word.isascii() and word.isalpha() and len(word) > 2][:count]
+@cache
+def _english() -> tuple[str, ...]:
+    from spellchecker import SpellChecker
+
+    counts = SpellChecker(language="en").word_frequency.dictionary
+    words = (word for word in counts if word.isascii() and word.isalpha() and len(word) > 2)
+    return tuple(sorted(words, key=lambda word: (-counts[word], word)))
+
+
+def frequent_words(count: int) -> list[str]:
+    """English words of at least three letters, the most frequent first, of pyspellchecker's dictionary.
+
+    CLIP's vocabulary has such an order too, but among its first 3,000 entries most are ends of words ("ing", "ould").
+    """
+    return list(_english()[:count])

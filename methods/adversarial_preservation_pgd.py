@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from pydantic import Field
 
 from erasebench import method
 
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 
 
 class Config(AdversarialConfig):
-    """The search by projected gradient ascent on the embedding."""
+    """The search by normalised gradient ascent on the embedding; its numbers are the authors' code's."""
 
-    search_lr: float = 1e-2
+    recipes: ClassVar = {"official": {"preservation": 0.01}}
+
+    search_lr: float = 1e-5  # of the embedding's norm, an ascent
+    ascents: int = Field(100, ge=1)  # before each update, on one z
 
 
 @method(
@@ -26,14 +30,25 @@ class Config(AdversarialConfig):
     config=Config,
     presets={
         "nudity": {"parameters": "noxattn"},
-        "mini": {"parameters": "xattn", "steps": 50, "batch": 2, "lr": 3e-3, "sampler_steps": 12},
+        # Fewer and larger ascents: the way that the embedding may go between two updates is 1 % of its norm.
+        "mini": {
+            "parameters": "xattn",
+            "steps": 50,
+            "batch": 2,
+            "lr": 3e-3,
+            "sampler_steps": 12,
+            "search_lr": 1e-3,
+            "ascents": 10,
+        },
     },
+    version=2,
 )
 def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """As the Gumbel search, with an embedding that moves freely; it shows why the search needs real words.
 
-    Equation 5 and the slides: c_a starts at the concept's embedding, persists, and takes the step
-    c_a += lr ‖c_a‖ ∇ / ‖∇‖. The slides show that it drifts to what draws background noise.
+    Equation 5 and the slides: c_a starts at the concept's embedding, persists, and takes the steps
+    c_a += lr ‖c_a‖ ∇ / ‖∇‖ on one z, which is drawn with the concept. The slides show that it drifts to what draws
+    background noise.
     """
     embedding = trainer.text(task.prompt).clone().requires_grad_(True)
     trainer.keep("embedding", embedding)
@@ -45,4 +60,7 @@ def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: 
                 embedding.add_(config.search_lr * embedding.norm() / size * gradient)
 
     # A copy, since the step changes the embedding between the ascent's gradient and the update's loss.
-    minimax(model, task, config, trainer, lambda role: embedding.clone(), embedding, ascend)
+    minimax(
+        model, task, config, trainer, lambda role: embedding.clone(), embedding, ascend,
+        ascents=config.ascents, on_concept=True,
+    )  # fmt: skip

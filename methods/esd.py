@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 class Config(MethodConfig):
     """Defaults are the original recipe's for Stable Diffusion v1.4 (paper, section 4; authors' code).
 
-    The recipe "2024" is the authors' newer code: latents from the original model, lr 5e-5, 200 steps. A preset's own
-    steps and lr stand above the recipe's.
+    The recipe "2024" is the authors' newer code: latents from the original model, lr 5e-5, 200 steps; its negative
+    guidance of 2 from the concept's own prediction is η = 1 here. A preset's own steps and lr stand above the recipe's.
+    What differs from that code: it samples with the model's own scheduler (PNDM; here DDIM) at 1024 × 1024 pixels (here
+    the model's size), keeps weights in bfloat16, and its ESD-u is every linear and convolutional layer outside
+    cross-attention, with the time embedding and the last layer but without normalisations.
     """
 
     recipes: ClassVar = {"2024": {"steps": 200, "lr": 5e-5}}

@@ -40,10 +40,11 @@ def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer
     dog", "a green dog") and pair equal tokens; for two texts with little in common, what lies between equal tokens is
     paired from its end. Solved in float64.
     """
-    source, destination = (torch.cat(parts).double() for parts in zip(*(
+    pairs = [
         _paired(model, trainer, template.format(x=task.prompt), template.format(x=task.replacement))
         for template in TEMPLATES
-    ), strict=True))  # fmt: skip
+    ]
+    source, destination = (torch.cat(parts).double() for parts in zip(*pairs, strict=True))
     identity = torch.eye(source.shape[1], dtype=source.dtype, device=source.device)
     right = config.regularisation * identity + source.T @ source
     with torch.no_grad():
@@ -56,18 +57,17 @@ def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer
 def _paired(model: TextToImage, trainer: Trainer, source: str, destination: str) -> tuple[torch.Tensor, torch.Tensor]:
     """All positions of the source's embedding, and for each the destination's; two of shape (positions, width)."""
     embeddings = trainer.text(source, destination)
-    tokens = [["", *("a</w>" if token == "an</w>" else token for token in model.tokens(text))]
-              for text in (source, destination)]  # fmt: skip
-    positions = counterparts(*tokens, embeddings.shape[1])
+    first, second = (["", *model.tokens(text)] for text in (source, destination))
+    positions = counterparts(first, second, embeddings.shape[1])
     return embeddings[0], embeddings[1][positions]
 
 
-def counterparts(source: Sequence[object], destination: Sequence[object], length: int) -> list[int]:
+def counterparts(source: Sequence[str], destination: Sequence[str], length: int) -> list[int]:
     """For each of `length` positions of a source prompt, the position of the destination prompt that it turns into.
 
-    Equal tokens are paired with each other. Between them, tokens are paired from the last one on; those of the source
-    that are left over get the first of the destination's, or, where it has none, what follows there. After both texts,
-    end and padding are paired in order, and the last position stands for all that would follow.
+    Equal tokens, and "a" and "an", are paired with each other. Between them, tokens are paired from the last one on;
+    those of the source that are left over get the first of the destination's, or, where it has none, what follows
+    there. After both texts, end and padding are paired in order; the last position stands for all that would follow.
 
     Args:
         source: tokens, start token first, without end and padding.
@@ -83,7 +83,8 @@ def counterparts(source: Sequence[object], destination: Sequence[object], length
     """
     found: list[int] = []
     before = 0  # the destination's first position that is not yet used
-    for begin, partner, size in SequenceMatcher(None, source, destination, autojunk=False).get_matching_blocks():
+    plain = [["a</w>" if token == "an</w>" else token for token in text] for text in (source, destination)]
+    for begin, partner, size in SequenceMatcher(None, plain[0], plain[1], autojunk=False).get_matching_blocks():
         last = max(partner - 1, before)
         found += [max(last - k, before) for k in reversed(range(begin - len(found)))]
         found += range(partner, partner + size)

@@ -45,7 +45,7 @@ class Config(MethodConfig):
     paper="arXiv 2308.14761",
     config=Config,
     deterministic=True,
-    presets={"mini": {"guide": None, "regularisation": 52.0}},
+    presets={"mini": {"guide": None, "expand": True, "regularisation": 52.0}},
     version=2,
 )
 def uce(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:

@@ -42,9 +42,10 @@ class Concept:
 
     @property
     def anchors(self) -> tuple[str, ...]:
-        """Prompts that show the replacement; for a style, the plain things that it is asked for with."""
+        """Prompts that show the replacement; for a style, generic paintings of what it is asked for with."""
         if self.kind == "style":
-            return tuple(f"{thing}{f' {place}' if place else ''}" for thing in style_things() for place in settings())
+            painting = self.replacement or "a painting"
+            return tuple(f"{painting} of {thing} {place}".strip() for thing in style_things() for place in settings())
         if not self.replacement:
             return ()
         return in_settings(self, self.replacement)

@@ -1,14 +1,17 @@
 """Every loss against its equation, written out by hand on a model of one weight: value, gradient, stop-gradients."""
 
+import numpy as np
 import pytest
 import torch
 from toy import CODES, STUDENT, TEACHER, Caught
 
-from erasebench.methods.ablating import concept_prompts
+from erasebench import Method
+from erasebench.methods.ablating import concept_prompts, rescaled
 from erasebench.methods.adversarial_preservation import gumbel_softmax
 from erasebench.methods.all_but_one import semantic_guidance
 from erasebench.methods.esd import target as esd_target
 from erasebench.methods.forget_me_not import attention_norm
+from erasebench.registry import METHODS
 
 C, E, G, P = CODES["concept"], CODES[""], CODES["guide"], CODES["other"]
 Z = torch.tensor([0.3, -1.0, 2.0, 0.5])
@@ -124,8 +127,10 @@ def test_instructions_add_up() -> None:
 
 @pytest.mark.parametrize("variant", ["model", "noise"])
 def test_ablating_is_equation_4_or_5(variant: str) -> None:
-    caught = Caught("ablating", variant=variant, images=1, sampler_steps=1, batch=1, prior=0.25)
+    caught = Caught("ablating", variant=variant, images=1, sampler_steps=1, batch=1, prior=0.25, rescale=False)
     caught.trainer.integers = lambda high, batch: torch.full((batch,), 0)  # type: ignore[method-assign]
+    noises = iter([caught.z, 2 * caught.z])  # the prior term draws its own
+    caught.trainer.noise = lambda batch, generator=None: next(noises)  # type: ignore[method-assign]
     value, gradient = caught.evaluate()
     alpha = caught.model.scheduler.alphas_cumprod[0]
     latent = caught.trainer.shared({"again": 1}, lambda generator: {"x": Z})["x"]
@@ -137,9 +142,10 @@ def test_ablating_is_equation_4_or_5(variant: str) -> None:
     clean = (Z - (1 - start).sqrt() * guided * Z) / start.sqrt()
     z = alpha.sqrt() * clean + (1 - alpha).sqrt() * Z
     target = STUDENT * anchor * z if variant == "model" else Z
-    difference, prior = STUDENT * concept * z - target, STUDENT * anchor * z - Z
+    other = alpha.sqrt() * clean + (1 - alpha).sqrt() * 2 * Z
+    difference, prior = STUDENT * concept * z - target, STUDENT * anchor * other - 2 * Z
     assert value == pytest.approx(squares(difference) + 0.25 * squares(prior), rel=1e-4)
-    expected = derivative(difference, concept * z) + 0.25 * derivative(prior, anchor * z)
+    expected = derivative(difference, concept * z) + 0.25 * derivative(prior, anchor * other)
     assert gradient == pytest.approx(expected, rel=1e-4)
 
 
@@ -147,32 +153,84 @@ def test_ablating_asks_for_the_concept_as_its_authors_do() -> None:
     from toy import TASK
 
     style = TASK.__class__("van gogh", "style", "van gogh", "a painting", (), "in the style of van gogh", 0)
-    assert concept_prompts(style, "a cat") == ["a cat, in the style of van gogh", "in van gogh's style, a cat"]
+    first, *rest = concept_prompts(style, "a cat")  # drawn uniformly: 1/3 and 2/3
+    assert (first, rest) == ("a cat, in the style of van gogh", ["in van gogh's style, a cat"] * 2)
     nudity = TASK.__class__("nudity", "nudity", "nudity", "a person wearing clothes", (), "nudity", 0)
-    assert concept_prompts(nudity, "a man")[0] == "nudity, a man"
+    assert concept_prompts(nudity, "a man")[0] == "nudity, nsfw, a man"
     truck = TASK.__class__("garbage truck", "object", "garbage truck", "a vehicle", (), "a garbage truck", 0)
     assert concept_prompts(truck, "a photo of a vehicle at night") == ["a photo of a garbage truck at night"]
 
 
+def test_ablatings_rates_are_its_authors() -> None:
+    """--scale_lr: the rate times 4 images and 2 GPUs, and times 2 with the prior (nudity)."""
+    method: Method = METHODS.load("ablating")
+    for kind, rate in (("nudity", 4e-6 * 4 * 2 * 2), ("style", 2e-6 * 4 * 2), ("object", 2e-6 * 4 * 2)):
+        config = method.configure("sd", kind, {})
+        assert config.lr == pytest.approx(rate)
+        assert config.rescale is (kind == "object")
+
+
+def test_rescaled_images_and_the_cells_that_they_fill() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    small, mask = rescaled(image, 32, 10, 20, 4)
+    assert (small[:10] == 128).all()
+    assert (small[10:42, 20:52] != 128).mean() > 0.9
+    inside = np.argwhere(mask)
+    assert (inside.min(0) * 4 >= (10, 20)).all()  # no cell of the mask touches the grey
+    assert ((inside.max(0) + 1) * 4 <= (42, 52)).all()
+    whole, full = rescaled(image, 64, 0, 0, 4)
+    assert (whole == image).all()
+    assert full.shape == (16, 16)
+    large, every = rescaled(image, 80, 16, 16, 4)
+    assert large.shape == image.shape
+    assert every.all()
+
+
 @pytest.mark.parametrize("recipe", ["slides", "official"])
 def test_adversarial_preservation_climbs_on_the_harm_and_descends_on_both(recipe: str) -> None:
-    """With the continuous search: c_a starts at the concept and takes one normalised step before the update."""
-    caught = Caught("adversarial-preservation-pgd", recipe=recipe, neutral="guide", preservation=0.3, search_lr=0.1)
-    value, gradient = caught.evaluate()
+    """With the continuous search: c_a starts at the concept and takes two normalised steps between updates.
+
+    The slides search before the update, the official recipe after it, so not before the first.
+    """
+    caught = Caught(
+        "adversarial-preservation-pgd", recipe=recipe, neutral="guide", preservation=0.3, search_lr=0.1, ascents=2
+    )
     # Harm = mean of ((w − w*) c̄ z)²; its gradient points along +c̄, equal in all three positions.
-    start = torch.full((3, 1), C)
-    moved = start + 0.1 * start.norm() * torch.ones(3, 1) / 3**0.5
-    found = float(moved.mean())
-    assert float(caught.trainer._kept["embedding"].detach().mean()) == pytest.approx(found, rel=1e-5)
     goal = TEACHER * G if recipe == "slides" else TEACHER * G - (TEACHER * C - TEACHER * G)
     alpha = float(caught.model.scheduler.alphas_cumprod[caught.model.timesteps(50)[0]])
     weight = 1.0 if recipe == "slides" else (1 - alpha) / alpha
-    erased, kept = (STUDENT * C - goal) * Z, (STUDENT - TEACHER) * found * Z
-    assert value == pytest.approx(weight * (squares(erased) + 0.3 * squares(kept)), rel=1e-4)
-    expected = weight * (derivative(erased, C * Z) + 0.3 * derivative(kept, found * Z))
-    assert gradient == pytest.approx(expected, rel=1e-4)
-    # One step: forwards with gradient for the ascent, the concept and the preserved concept.
-    assert caught.model.forwards.with_gradient == 3
+    searches = 1 if recipe == "slides" else 0
+    for step in range(2):
+        before = caught.model.forwards.with_gradient
+        value, gradient = caught.evaluate(step)
+        found = C * 1.1 ** (2 * searches)
+        assert float(caught.trainer._kept["embedding"].detach().mean()) == pytest.approx(found, rel=1e-5)
+        erased, kept = (STUDENT * C - goal) * Z, (STUDENT - TEACHER) * found * Z
+        assert value == pytest.approx(weight * (squares(erased) + 0.3 * squares(kept)), rel=1e-4)
+        expected = weight * (derivative(erased, C * Z) + 0.3 * derivative(kept, found * Z))
+        assert gradient == pytest.approx(expected, rel=1e-4)
+        # Forwards with gradient for the ascents, the concept and the preserved concept.
+        assert caught.model.forwards.with_gradient - before == (2 if step == 0 and recipe == "official" else 4)
+        searches += 1
+
+
+@pytest.mark.parametrize(("recipe", "noises"), [("slides", 2), ("official", 1)])
+def test_the_official_recipe_draws_both_latents_from_one_code(
+    recipe: str, noises: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("erasebench.methods.adversarial_preservation.word_bank", lambda *given: ["other", "guide"])
+    caught = Caught("adversarial-preservation", recipe=recipe)
+    drawn: list[torch.Tensor] = []
+
+    def noise(batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        drawn.append(caught.z * (1 + len(drawn)))
+        return drawn[-1]
+
+    caught.trainer.noise = noise  # type: ignore[method-assign]
+    caught.evaluate(0)
+    assert len(drawn) == noises + (recipe == "slides")  # and one for the search
+    facts = [fact["role"] for fact in caught.trainer.history]
+    assert facts == (["ascent", "update"] if recipe == "slides" else ["update"])
 
 
 def test_the_gumbel_sample_is_one_hot_with_the_softmaxs_gradient() -> None:

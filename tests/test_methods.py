@@ -15,6 +15,7 @@ from erasebench.attention import start_token_detached, visible_cross_attention
 from erasebench.contract import CHECKS, TASK, Broken, Subject, run_checks
 from erasebench.errors import BenchError
 from erasebench.images import write_png
+from erasebench.inversion import invert
 from erasebench.methods.adversarial_preservation import frequent_words
 from erasebench.methods.time import TEMPLATES, counterparts
 from erasebench.methods.uce import edits
@@ -106,13 +107,19 @@ def test_a_step_costs_what_the_papers_say(mini: TextToImage) -> None:
     assert _Counted(mini, "sdd", 25, **fifty).result == (50 + 1, 1)
     assert _Counted(mini, "naive-preserve", 25, **fifty).result == (50 + 2, 2)
     small = {"words": 30, "closest": 20, "bank": 5}
-    for name, search in (("adversarial-preservation", small), ("adversarial-preservation-pgd", {})):
-        # Three latents: for the ascent, the concept and the preserved concept. The official target takes one more.
-        assert _Counted(mini, name, 25, **fifty, **search).result == (3 * 50 + 3, 3)
-        assert _Counted(mini, name, 25, **fifty, **search, recipe="official").result == (3 * 50 + 4, 3)
+    # Three latents: for the ascent, the concept and the preserved concept. The official target takes one more, and
+    # its search comes after the update.
+    name = "adversarial-preservation"
+    assert _Counted(mini, name, 25, **fifty, **small).result == (3 * 50 + 3, 3)
+    assert _Counted(mini, name, 25, **fifty, **small, recipe="official").result == (2 * 50 + 3, 2)
+    # The continuous search shares its latents, which are drawn with the concept.
+    assert _Counted(mini, f"{name}-pgd", 25, **fifty, ascents=4).result == (2 * 50 + 4 + 2, 4 + 2)
+    assert _Counted(mini, f"{name}-pgd", 25, **fifty, ascents=4, recipe="official").result == (50 + 3, 2)
+    assert METHODS.load(f"{name}-pgd").configure("sd", "object", {}).ascents == 100
     drawn = 4 * 12 * 2
     assert _Counted(mini, "ablating", 0, batch=8, images=4, sampler_steps=12).result == (drawn + 8, 8)
     assert _Counted(mini, "ablating", 0, batch=8, images=4, sampler_steps=12, prior=1.0).result == (drawn + 8, 16)
+    assert _Counted(mini, "ablating", 0, batch=8, images=4, sampler_steps=12, rescale=True).result == (drawn + 8, 8)
     assert _Counted(mini, "forget-me-not", 0, images=4, sampler_steps=12).result == (drawn, 1)
     for name in ("uce", "time"):
         subject = Subject(METHODS.load(name), mini)
@@ -195,7 +202,7 @@ def _edited(mini: TextToImage, name: str, task: ErasureTask, **settings: object)
 def test_uce_is_the_closed_form(mini: TextToImage) -> None:
     """Equation 7 in float64, straight from the embeddings, from the last token through the padding."""
     before, after = _edited(
-        mini, "uce", TASK, regularisation=0.1, preserve=["a cat"], erase_scale=2.0, guide="a red vehicle"
+        mini, "uce", TASK, regularisation=0.1, preserve=["a cat"], erase_scale=2.0, guide="a red vehicle", expand=False
     )
     # "garbage truck" has 2 tokens and the guide 3: positions from the last one on, as many as both have.
     concept, guide = mini.encode([TASK.prompt])[0, 2:-1].double(), mini.encode(["a red vehicle"])[0, 3:].double()
@@ -209,9 +216,18 @@ def test_uce_is_the_closed_form(mini: TextToImage) -> None:
 def test_uces_newer_recipe_edits_last_tokens_alone(mini: TextToImage) -> None:
     method: Method = METHODS.load("uce")
     config = method.configure("sd", "object", {"recipe": "2025"})
+    assert method.configure("sd", "object", {"recipe": 2025}) == config  # as YAML reads it
     assert (config.guide, config.preserve, config.preserve_scale, config.regularisation) == ("", (), 1.0, 0.5)
     before, after = _edited(
-        mini, "uce", TASK, recipe="2025", guide="", preserve=["a cat"], preserve_scale=1.0, regularisation=0.5
+        mini,
+        "uce",
+        TASK,
+        recipe="2025",
+        guide="",
+        preserve=["a cat"],
+        preserve_scale=1.0,
+        regularisation=0.5,
+        expand=False,
     )
     concept, guide, kept = (
         mini.encode([text])[0, [end]].double() for text, end in ((TASK.prompt, 2), ("", 0), ("a cat", 2))
@@ -230,7 +246,7 @@ def test_uce_edits_unexpanded_prompts_towards_its_authors_guide() -> None:
         newer = edits(task, method.configure("sd", kind, {"recipe": "2025"}))
         assert newer == [(task.prompt, "art" if kind == "style" else "")]
         assert len(edits(task, method.configure("sd", kind, {"expand": True}))) == 6
-    assert edits(TASK, method.configure("mini", "object", {})) == [("garbage truck", "a vehicle")]
+    assert edits(TASK, method.configure("mini", "object", {}))[0] == ("garbage truck", "a vehicle")
     bare = ErasureTask("x", "object", "x", "", (), "x", 0)
     with pytest.raises(BenchError, match="give --replacement"):
         edits(bare, method.configure("mini", "object", {}))
@@ -273,14 +289,120 @@ def test_times_pairs_are_the_authors_where_the_destination_contains_the_source(
     assert found == sorted(found)
     assert found[len(source) + 1 :][:1] == [len(destination) + 1]  # the source's end turns into the destination's end
     assert counterparts(["^", *source], ["^", *source], 12) == list(range(12))
+    assert counterparts(["^", "an</w>", "c"], ["^", "a</w>", "b", "c"], 6) == [0, 1, 3, 4, 5, 5]  # authors' code
     assert counterparts(["^", *source], ["^", "d", *source], 12) == [0, *range(2, 12), 11]
 
 
-def test_the_bank_is_made_of_frequent_words(mini: TextToImage) -> None:
-    words = frequent_words(mini, 3000)
+def test_the_bank_is_made_of_whole_english_words() -> None:
+    words = frequent_words(3000)
     assert len(words) == len(set(words)) == 3000
-    assert words[:3] == ["the", "ing", "and"]  # frequent endings count as words there
+    assert words[:3] == ["the", "you", "and"]
     assert {"woman", "cat", "car", "house", "people"} <= set(words)
+    assert not {"ing", "ould", "tion", "ers", "ight"} & set(words)  # ends of words, frequent in CLIP's vocabulary
+
+
+def test_forget_me_not_can_count_every_position_after_the_concept(mini: TextToImage) -> None:
+    """The authors' `use_pooler`: the columns from the concept's first token through the padding."""
+    method: Method = METHODS.load("forget-me-not")
+    settings = {"images": 2, "sampler_steps": 2, "batch": 1}
+    found = {}
+    for whole in (False, True):
+        config = method.configure("mini", "object", {**settings, "end_and_padding": whole})
+        trainer = Trainer(mini, config.parameters, 0, 1)
+        trainer.fit = lambda loss, **_: found.update({whole: float(loss(0))})  # type: ignore[method-assign]  # noqa: B023
+        method.erase(mini, TASK, config, trainer)
+    trainer = Trainer(mini, "xattn", 0)
+    latents = trainer.drawn_images(["a photo of garbage truck"] * 2, "", 2, config.sampler_guidance, "ddim")
+    z, t = latents[trainer.integers(2, 1)], trainer.integers(1000, 1)
+    squares = torch.zeros(77)
+
+    def look(probabilities: torch.Tensor) -> torch.Tensor:
+        squares.add_(probabilities.square().sum((0, 1, 2)))
+        return probabilities
+
+    with torch.no_grad(), visible_cross_attention(mini.unet, look):
+        mini.predict_noise(mini.add_noise(z, trainer.noise(1), t), t, mini.encode(["a photo of garbage truck"]))
+    assert found[False] == pytest.approx(float(squares[4:6].sum().sqrt()), rel=1e-4)  # after "^ a photo of"
+    assert found[True] == pytest.approx(float(squares[4:].sum().sqrt()), rel=1e-4)
+
+
+def test_forget_me_not_can_learn_tokens_first(mini: TextToImage) -> None:
+    method: Method = METHODS.load("forget-me-not")
+    config = method.configure(
+        "mini", "object",
+        {"images": 2, "sampler_steps": 2, "batch": 1, "steps": 1, "inverted_tokens": 4, "inversion_steps": 5},
+    )  # fmt: skip
+    before = snapshot(mini.unet)
+    trainer = Trainer(mini, config.parameters, 0)
+    method.erase(mini, TASK, config, trainer)
+    assert difference(before, mini.unet)
+    mini.unet.load_state_dict(before)
+    assert trainer.cost().forwards_with_gradient == 5 + 1
+
+
+def test_textual_inversion_finds_what_the_images_show(mini: TextToImage) -> None:
+    """Learned tokens predict the noise on images of a cat better than where they started, and leave the model alone."""
+    z = mini.denoise(mini.noise([1, 2, 3]), mini.encode(["a photo of a cat"]), mini.encode([""]), steps=12, guidance=5)
+    table = mini.text_encoder.get_input_embeddings().weight.clone()
+    text = mini.encode(["a photo of a bus"])
+
+    def learned(steps: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return invert(
+            mini, z, "a photo of {x}", "thing", count=2, steps=steps, lr=0.1, weight_decay=0.0, generator=generator
+        )
+
+    def error(context: torch.Tensor) -> float:
+        total = 0.0
+        for t in (300, 500, 700, 900):
+            noise = mini.noise([t, t + 1, t + 2])
+            with torch.no_grad():
+                found = mini.predict_noise(mini.add_noise(z, noise, torch.tensor([t] * 3)), t, context)
+            total += float((found - noise).square().mean())
+        return total
+
+    first, last = learned(1), learned(60)
+    assert first.shape == last.shape == text.shape
+    assert error(last) < 0.95 * error(first)
+    assert torch.equal(table, mini.text_encoder.get_input_embeddings().weight)
+    assert torch.equal(text, mini.encode(["a photo of a bus"]))
+
+
+TRAINED = [name for name in METHODS.names() if "steps" in METHODS.load(name).config.model_fields]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_steps_gradient_in_bf16_is_that_in_fp32(mini: TextToImage, name: str) -> None:
+    """Latents, targets and loss in bf16 autocast, for a student that has left its teacher; cosine at least 0.98.
+
+    All but One has no warm-up here: in it the target is what the teacher gives, and the gradient is all rounding.
+    """
+    method: Method = METHODS.load(name)
+    small = {"batch": 2, "images": 4, "words": 200, "closest": 100, "bank": 8, "warmup": 0, "ascents": 2}
+    settings = {key: value for key, value in small.items() if key in method.config.model_fields}
+    config = method.configure("mini", "object", settings)
+    before = snapshot(mini.unet)
+    gradients = []
+    for precision in ("fp32", "bf16"):
+        trainer = Trainer(mini, config.parameters, 0, 1, precision, block=1)
+        trainer.random_level = lambda levels: levels // 2  # type: ignore[method-assign]
+
+        def look(loss: Callable[[int], torch.Tensor], trainer: Trainer = trainer, **_: object) -> None:
+            generator = torch.Generator().manual_seed(1)
+            with trainer.trainable():
+                for weight in trainer.parameters.values():
+                    noise = torch.randn(weight.shape, generator=generator)
+                    weight.data.add_(0.05 * weight.data.std() * noise if weight.numel() > 1 else 0)
+                weights = list(trainer.parameters.values())
+                gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss(0), weights)]))
+
+        trainer.fit = look  # type: ignore[method-assign]
+        try:
+            method.erase(mini, TASK, config, trainer)
+        finally:
+            mini.unet.load_state_dict(before)
+    cosine = float(torch.nn.functional.cosine_similarity(*gradients, dim=0))
+    assert cosine >= 0.98
 
 
 def test_the_search_logs_what_it_sampled_and_what_it_favours(mini: TextToImage) -> None:

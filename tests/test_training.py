@@ -255,6 +255,56 @@ def test_a_loss_that_is_not_finite_stops_with_its_step(mini: TextToImage) -> Non
     assert all(parameter.grad is None for parameter in mini.unet.parameters())
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+def test_weights_that_are_not_finite_stop_with_their_step(mini: TextToImage, steps: int) -> None:
+    """The loss is finite, its gradient is not: without a check the last step's NaN would be stored."""
+    before = snapshot(mini.unet)
+    kept: list[int] = []
+    trainer = Trainer(
+        mini, "xattn", 0, snapshots=frozenset({0, 1, 3}), on_snapshot=lambda step, weights: kept.append(step)
+    )
+    name, weight = next(iter(trainer.parameters.items()))
+    with pytest.raises(BenchError, match=rf"weights such as {name} are not finite after step 1 of {steps}: lower lr"):
+        trainer.fit(lambda step: (weight - weight.detach()).abs().sqrt().sum(), steps=steps, lr=1e-3)  # ∞ · 0 = NaN
+    mini.unet.load_state_dict(before)
+    assert kept == [0]
+
+
+def test_a_draw_that_is_not_finite_is_refused_and_not_kept(mini: TextToImage, tmp_path: Path) -> None:
+    trainer = Trainer(mini, "xattn", 0, workspace=Workspace(cache=tmp_path))
+    with pytest.raises(BenchError, match=r"not finite \(z\)"):
+        trainer.shared({"x": 1}, lambda generator: {"z": torch.tensor([1.0, float("nan")])})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_shared_draws_are_random_in_what_they_are_and_the_seed_alone(mini: TextToImage, tmp_path: Path) -> None:
+    """Device, precision and version are in the file's key and not in the noise."""
+
+    def draw(what: int = 1, seed: int = 0, precision: str = "fp32", version: str = "1") -> torch.Tensor:
+        trainer = Trainer(
+            mini, "xattn", seed, precision=precision, workspace=Workspace(cache=tmp_path, version=version)
+        )
+        return trainer.shared({"x": what}, lambda generator: {"z": torch.randn(4, generator=generator)})["z"]
+
+    assert torch.equal(draw(), draw(precision="bf16"))
+    assert torch.equal(draw(), draw(version="2"))
+    assert not torch.equal(draw(), draw(seed=1))
+    assert not torch.equal(draw(), draw(what=2))
+    assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_gradient_to_an_embedding_counts_as_one(mini: TextToImage) -> None:
+    """As in a textual inversion, where no weight takes a gradient."""
+    z, context = mini.noise([1, 2]), mini.encode(["a cat"])
+    start = mini.forwards.with_gradient, mini.forwards.without_gradient
+    mini.predict_noise(z, 500, context.clone().requires_grad_(True))
+    mini.predict_noise(z, 500, context)
+    with torch.no_grad():
+        mini.predict_noise(z, 500, context.clone().requires_grad_(True))
+    assert mini.forwards.with_gradient - start[0] == 2
+    assert mini.forwards.without_gradient - start[1] == 4
+
+
 def test_a_diverging_training_leaves_the_model_as_it_was(mini: TextToImage, tmp_path: Path) -> None:
     before = snapshot(mini.unet)
     with pytest.raises(BenchError, match=r"lower|not finite"):

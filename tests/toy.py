@@ -77,11 +77,11 @@ class Caught:
     def _catch(self, loss: Callable[[int], torch.Tensor], **options: Any) -> None:
         self.loss, self.options = loss, options
 
-    def evaluate(self) -> tuple[float, float]:
+    def evaluate(self, step: int = 0) -> tuple[float, float]:
         """The loss and its derivative by the weight, at the student's."""
         weight = self.model.unet.attn2.weight
         weight.data.fill_(STUDENT)
         weight.requires_grad_(True)
-        value = self.loss(0)
+        value = self.loss(step)
         (gradient,) = torch.autograd.grad(value, weight)
         return float(value.detach()), float(gradient)
