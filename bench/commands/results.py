@@ -135,9 +135,7 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
     row: Annotated[str, typer.Argument(metavar="METHOD", help="One of its methods or variants.")],
     to: Annotated[Path, typer.Option(help="A new folder.")],
-    seed: Annotated[
-        int | None, typer.Option(help="Which training's weights; the first's by default.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Which training's weights; the first's by default.")] = None,
 ) -> None:
     """Write an erased model as a folder for StableDiffusionPipeline.from_pretrained, with a model card.
 
