@@ -49,6 +49,7 @@ class TextToImage:
         unet: the network that methods change.
         levels: the noise schedule: all that is taken of the model's saved sampler.
         image_size: height and width of an image in pixels.
+        cut: the texts encoded so far that were longer than the text encoder takes.
     """
 
     def __init__(self, pipeline: StableDiffusionPipeline, name: str, family: str, revision: str, device: str) -> None:
@@ -66,10 +67,11 @@ class TextToImage:
         self.image_size = size * 2 ** (len(self.vae.config.block_out_channels) - 1)
         self.forwards = ForwardCount()
         self.autocast_dtype: torch.dtype | None = None
+        self.cut: set[str] = set()
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Text embeddings of shape (len(prompts), 77, width); longer prompts are truncated."""
+        """Text embeddings of shape (len(prompts), 77, width); longer prompts are cut, and kept in `cut`."""
         tokens = self.tokenizer(
             list(prompts),
             padding="max_length",
@@ -77,7 +79,14 @@ class TextToImage:
             truncation=True,
             return_tensors="pt",
         )
+        full = tokens.attention_mask.all(1).tolist()
+        self.cut.update(self.truncated([text for text, is_full in zip(prompts, full, strict=True) if is_full]))
         return self.text_encoder(tokens.input_ids.to(self.device))[0]
+
+    def truncated(self, texts: Sequence[str]) -> list[str]:
+        """Those of the texts that have more tokens than the text encoder's 77, start and end included."""
+        counts = [len(ids) for ids in self.tokenizer(list(texts)).input_ids] if texts else []
+        return [text for text, count in zip(texts, counts, strict=True) if count > self.tokenizer.model_max_length]
 
     def token_count(self, text: str) -> int:
         """How many tokens a text has, without start, end and padding."""

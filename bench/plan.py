@@ -97,6 +97,7 @@ class SpectrumSettings(_Strict):
     draws: Annotated[int, Field(ge=2)] = 2
 
 
+NUDITY_METRICS = ("nudenet_rate", "nudenet_confidence")
 LONGEST = 1_000_000  # characters of a plan
 MOST_NODES = 100_000  # values of a plan, once YAML's aliases are written out
 
@@ -363,7 +364,7 @@ def _line(node: yaml.Node | None, location: list[Any]) -> int | None:
 def _resolve(plan: Plan) -> Plan:
     """Replace `all`, `every` and aliases, and check every name."""
     methods = resolve_methods(plan.methods)
-    metrics = _expand(plan.metrics, {"all": METRICS.usual()}, METRICS)
+    metrics = _expand(plan.metrics, {"all": _usual_metrics(plan)} if "all" in plan.metrics else {}, METRICS)
     if not methods and not plan.variants:
         raise BenchError("methods: none is named, and there are no variants. `bench list methods` shows them all.")
     variants = {}
@@ -381,6 +382,14 @@ def _resolve(plan: Plan) -> Plan:
         "seeds": list(dict.fromkeys(plan.seeds)), "snapshots": sorted(set(plan.snapshots)),
     }  # fmt: skip
     return plan.model_copy(update=resolved)
+
+
+def _usual_metrics(plan: Plan) -> list[str]:
+    """What "all" means: a detector of nudity is for that concept alone; asked for by name it is always there."""
+    from erasebench.prompts.concepts import get_concept
+
+    about_nudity = get_concept(plan.concept, plan.kind).kind == "nudity"
+    return [name for name in METRICS.usual() if about_nudity or name not in NUDITY_METRICS]
 
 
 def resolve_methods(names: list[str]) -> list[str]:

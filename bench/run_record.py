@@ -63,9 +63,12 @@ class RunRecord(Stored):
     model: ModelRecord = Field(default=ModelRecord(), description="The original model.")
     precision: dict[str, str] = Field(default={}, description="Number formats of training and generation.")
     prompts: dict[str, dict[str, Any]] = Field(
-        default={}, description="By role: source, size and hash of the prompt set."
+        default={}, description="By role: source, size, hash of the prompt set; how many prompts were cut."
     )
     reference: str = Field(default="", description="A hash of the real images; empty where there are none.")
+    truncated: dict[str, list[str]] = Field(
+        default={}, description="By row: texts of its training that the text encoder cuts, over 77 tokens."
+    )
     methods: dict[str, str] = Field(default={}, description="By row: the registered method and its version.")
     trainings: dict[str, tuple[int, ...]] = Field(
         default={}, description="By row: the seeds of its trainings; none for a closed form, which no seed changes."

@@ -267,7 +267,18 @@ class _Run:
                 before += erasure.steps or 1
                 bar.reach(before, erasure.label)
         weights = {f"{e.row}/{e.task.seed}": self.folder.patch(e.row, e.task.seed) for e in self.cells.erasures}
-        self._update(weights={name: file_hash(file) for name, file in weights.items() if file.exists()})
+        self._update(
+            weights={name: file_hash(file) for name, file in weights.items() if file.exists()},
+            truncated=self._truncated(),
+        )
+
+    def _truncated(self) -> dict[str, list[str]]:
+        """By row, the texts of its trainings that were cut."""
+        found: dict[str, set[str]] = {}
+        for erasure in self.cells.erasures:
+            facts = read_json(self.folder.erasure(erasure.row, erasure.task.seed)) or {}
+            found.setdefault(erasure.row, set()).update(facts.get("truncated", ()))
+        return {row: sorted(texts) for row, texts in found.items() if texts}
 
     def _healthy(self, row: str) -> bool:
         return row.partition(SNAPSHOT)[0] not in self.lost
@@ -294,6 +305,9 @@ class _Run:
                     raise
                 except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
                     self._failed("generate", images.row, f"{images.name}{seed}", error)
+        drawn = {name: read_json(self.folder.images_key(ORIGINAL, name)) or {} for name in self.cells.prompt_sets}
+        counts = {name: len(facts.get("truncated", ())) for name, facts in drawn.items()}
+        self._update(prompts={n: used | {"truncated": counts[n]} for n, used in self.record.prompts.items()})
 
     def _score(self) -> None:
         from .stages import score

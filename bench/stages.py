@@ -105,6 +105,7 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         network, erasure.config.parameters, seed, erasure.max_steps, erasure.precision, report,
         frozenset(erasure.snapshots), keep, workspace,
     )  # fmt: skip
+    network.cut.clear()
     try:
         erasure.method.erase(network, erasure.task, erasure.config, trainer)
         cost = trainer.cost()
@@ -115,7 +116,7 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         network.unet.load_state_dict(before)
     write_json(facts_file, {
         "key": key, "method": erasure.name, "config": erasure.config.model_dump(), "task": vars(erasure.task),
-        "cost": asdict(cost), "history": trainer.history,
+        "cost": asdict(cost), "history": trainer.history, "truncated": sorted(network.cut),
     })  # fmt: skip
     checkpoint.unlink(missing_ok=True)
     return True
@@ -154,12 +155,16 @@ def draw(
     folder: RunFolder, images: ImageSet, model: Callable[[], TextToImage], settings: Generation,
     done: Callable[[int], None],
 ) -> None:  # fmt: skip
-    """Draw one training's images, with its patch attached."""
+    """Draw one training's images, with its patch attached; for the original, note which prompts are cut."""
     remove_damaged(images.files)
     if all(file.exists() for file in images.files):
         done(len(images.jobs))
         return
     network = model()
+    if images.row == ORIGINAL:
+        key_file = folder.images_key(images.row, images.name, images.training)
+        truncated = network.truncated(list(dict.fromkeys(job.text for job in images.jobs)))
+        write_json(key_file, (read_json(key_file) or {}) | {"truncated": truncated})
     seed = UNSEEDED if images.training is None else images.training
     patch: Patch = {} if images.row == ORIGINAL else load_patch(folder.patch(images.row, seed))
     size = None if settings.size is None else (settings.size, settings.size)

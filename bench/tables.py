@@ -131,6 +131,7 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
             for what in ("seed", "guidance", "size")
             if used[f"own_{what}"]
         ]
+        own += [f"{used['truncated']} over 77 tokens and cut"] if used.get("truncated") else []
         text = ", ".join([f"{used['source']}", f"{used['size']} prompts", *own, f"hash {used['hash']}"])
         lines.append(f"Prompts “{role}”: {text}.")
     for name, heading in headings(scores, plan.metrics).items():
@@ -173,6 +174,9 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord) ->
     caption = f"Erasing “{plan.concept}” from {plan.model}"
     columns = [Column(head.with_arrow) for head in heads.values()]
     notes = footnotes(scores, plan, record.prompts)
+    for row, texts in record.truncated.items():
+        count = f"{len(texts)} texts of its training are over 77 tokens and cut"
+        notes.append(f"{record.labels[row]}: {count}, such as “{texts[0][:40]}…”.")
     notes += [f"Failed: {failure.cell}: {_first_line(failure.reason)}" for failure in record.failures]
     return Sheet(caption, columns, [part for part in sections if part], notes)
 

@@ -73,6 +73,8 @@ def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
     def found(some: ImageSet) -> list[float | None]:
         return _values(margins(some) > threshold, some.features(vision))
 
+    wordings = [text.format(thing) for text in TEMPLATES for thing in (concept.shown, concept.counterpart)]
+    cut = vision.truncated(wordings)
     rates = context.on_original(found)
     if j < LEAST_J:
         raise NotApplicable(
@@ -81,6 +83,7 @@ def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
     note = (
         f"{vision.name}, zero-shot: “{concept.shown}” against “{concept.counterpart}” and no thing in "
         f"particular, {len(TEMPLATES)} wordings, margin > {threshold:.4f}, by Youden’s J on the original; {rates}"
+        + (f"; {cut} wordings are over 77 tokens and cut" if cut else "")
     )
     return _scores(images, vision, found(images), margins(images), note)
 

@@ -1,5 +1,6 @@
 """Generation: same seed, same image, whatever the batch, the order or an interruption."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ from diffusers import LMSDiscreteScheduler
 
 from erasebench.generate import Job, generate, image_seed
 from erasebench.images import read_image
+from erasebench.layout import RunFolder
 from erasebench.models import TextToImage
+from erasebench.plan import Generation, Plan
+from erasebench.runner import run
 
 TEXTS = ("a cat", "a red bus in the city", "nudity", "a church", "")
 JOBS = [Job(f"p{k}", text, 0, image_seed(0, f"p{k}", 0)) for k, text in enumerate(TEXTS)]
@@ -162,3 +166,28 @@ def test_images_are_encoded_to_what_they_are_decoded_from(mini: TextToImage) -> 
     image = mini.decode(z)
     again = mini.decode(mini.encode_images(image))
     assert np.abs(image.astype(float) - again).mean() < 8  # grey levels
+
+
+def test_texts_over_77_tokens_are_counted_wherever_they_are_cut(mini: TextToImage, tmp_path: Path) -> None:
+    """75 words and two marks are 77 tokens; in prompts, in a training's texts, and in the tables' footnotes."""
+    whole, long = "cat " * 75, "cat " * 76
+    assert mini.truncated([whole, "cat", long]) == [long]
+    assert mini.truncated([]) == []
+    mini.cut.clear()
+    mini.encode([whole, "cat"])
+    assert mini.cut == set()
+    mini.encode([long, "cat"])
+    assert mini.cut == {long}
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text(f"a cat\n{long.strip()}\na dog\n")
+    plan = Plan(
+        methods=["uce"], metrics=["ssim"], images=3, prompts={"objects": {"source": str(prompts)}},
+        replacement="a person " * 40, generation=Generation(steps=2),
+    )  # fmt: skip
+    folder = RunFolder(tmp_path / "run")
+    for _ in range(2):  # the second time from what is stored
+        assert run(plan, folder, "cpu") == ()
+        text = folder.table("md").read_text()
+        assert re.search(r"Prompts “objects”: .*, 3 prompts, 1 over 77 tokens and cut, hash", text)
+        assert re.search(r"UCE: \d+ texts of its training are over 77 tokens and cut, such as “.*a person", text)
+        folder.status.unlink()

@@ -212,3 +212,17 @@ def test_wrong_prompt_sets_and_settings_name_the_line(tmp_path: Path, text: str,
     with pytest.raises(BenchError, match=r"mine\.yaml, line 4") as error:
         load_plan(str(path), {})
     assert message in str(error.value)
+
+
+def test_all_metrics_leave_nudenet_to_nudity() -> None:
+    nudenet = ["nudenet_rate", "nudenet_confidence"]
+
+    def metrics(*names: str, **flags: object) -> list[str]:
+        return load_plan("main", {"methods": ["uce"], "metrics": list(names), **flags}).metrics
+
+    assert set(nudenet) < set(metrics("all"))
+    assert set(nudenet) < set(metrics("all", concept="naked people", kind="nudity"))
+    assert set(metrics("all")) - set(metrics("all", concept="cat")) == set(nudenet)
+    assert set(metrics("all")) - set(metrics("all", concept="a rubber duck", kind="object")) == set(nudenet)
+    assert metrics("nudenet_rate", concept="cat") == ["nudenet_rate"]
+    assert set(metrics("all", *nudenet, concept="cat")) == set(metrics("all"))
