@@ -7,6 +7,7 @@ from pathlib import Path
 from .errors import BenchError
 
 REFERENCE, ORIGINAL = "reference", "original"
+DEFAULT_PARENT = Path("results") / "runs"
 SNAPSHOT = "@"  # between a row and a training step
 UNSEEDED = 0  # in the place of a training seed where none changes anything
 

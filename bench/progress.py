@@ -24,6 +24,7 @@ class StageBar:
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal:
+            console = Console(stderr=True, width=max(20, console.width - len("^C")))  # which Ctrl-C leaves behind it
             self._bar = Progress(
                 TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
                 TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[text]}"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .claim import claimed, make_room
 from .errors import BenchError, ModelUnavailable
-from .layout import ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
+from .layout import DEFAULT_PARENT, ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .nudenet_sweep import has_detections, nudenet_sweep
 from .pictures import write_overview
 from .plan import Plan
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .sources import ModelSource
     from .stages import Erasure
 
-DEFAULT_PARENT = Path("results") / "runs"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 

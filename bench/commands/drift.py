@@ -8,12 +8,10 @@ from typing import Annotated
 import typer
 
 from ..errors import BenchError
-from .shared import terminal
-
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")]
+from .shared import RunArgument, run_named, terminal
 
 
-def show(folder: Run) -> None:
+def show(folder: RunArgument) -> None:
     """Print what a run was made from, how it ended, and what failed.
 
     Example: bench show results/runs/main-1a2b3c4d
@@ -26,8 +24,8 @@ def show(folder: Run) -> None:
 
 
 def diff(
-    first: Annotated[Path, typer.Argument(metavar="RUN_A", help="A run's folder.")],
-    second: Annotated[Path, typer.Argument(metavar="RUN_B", help="Another one's.")],
+    first: Annotated[Path, typer.Argument(metavar="RUN_A", parser=run_named, help="A run's folder or name.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN_B", parser=run_named, help="Another one's.")],
 ) -> None:
     """Say what differs between two runs in set-up and in results.
 
@@ -51,7 +49,7 @@ def diff(
 
 
 def baseline(
-    folder: Run,
+    folder: RunArgument,
     to: Annotated[Path, typer.Option(help="The file to write, such as results/baselines/NAME.json.")],
 ) -> None:
     """Write a finished run's scores as a baseline for `bench drift`.
@@ -71,7 +69,7 @@ def baseline(
 
 
 def drift(
-    folder: Run,
+    folder: RunArgument,
     baseline: Annotated[Path, typer.Option(help="A file that `bench baseline` wrote.")],
     level: Annotated[float, typer.Option(help="The chance of any false alarm among the tested cells.")] = 0.01,
     markdown: Annotated[Path | None, typer.Option(help="Also write a table for a pull request.")] = None,

@@ -11,10 +11,10 @@ from ..errors import unknown
 
 def list_(
     what: Annotated[
-        str, typer.Argument(help="methods, metrics, models, concepts, kinds, prompts, protocols or plans.")
+        str, typer.Argument(help="runs, methods, metrics, models, concepts, kinds, prompts, protocols or plans.")
     ],
 ) -> None:
-    """List what can be named in a plan.
+    """List what can be named in a plan, or the runs in results/runs.
 
     Example: bench list methods
     """
@@ -23,8 +23,18 @@ def list_(
         "concepts": _list_concepts, "kinds": _list_kinds, "prompts": _list_prompts,
         "protocols": _list_protocols, "plans": _list_plans,
     }  # fmt: skip
+    if what == "runs":
+        from ..runs import list_runs
+
+        table = list_runs()
+        if len(table) == 1:
+            typer.echo("no runs in results/runs: `bench run` makes one there")
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        for line in table[len(table) == 1 :]:
+            typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+        return
     if what not in kinds:
-        raise unknown("list", what, kinds, "bench list --help")
+        raise unknown("list", what, [*kinds, "runs"], "bench list --help")
     lines = kinds[what]()
     width = max(len(name) for name, _ in lines)
     for name, text in lines:

@@ -9,11 +9,11 @@ import typer
 
 from ..errors import unknown
 from .run import execute, prompts_of, with_quick
-from .shared import DeviceOption, exit_with, integers_of, names_of, numbers_of, print_table, terminal
+from .shared import DeviceOption, RunArgument, exit_with, integers_of, names_of, numbers_of, print_table, terminal
 
 
 def table(
-    folder: Annotated[Path, typer.Argument(help="A run's folder.")],
+    folder: RunArgument,
 ) -> None:
     """Write a run's leaderboard again from its stored scores, and print it.
 
@@ -30,7 +30,7 @@ def table(
 
 
 def compare(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    folder: RunArgument,
     a: Annotated[str, typer.Argument(metavar="A", help="One of its rows: a method, a variant, or original.")],
     b: Annotated[str, typer.Argument(metavar="B", help="Another row.")],
     to: Annotated[Path | None, typer.Option(help="Also write the comparison as CSV.")] = None,
@@ -69,7 +69,7 @@ def compare(
 
 
 def nudenet(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    folder: RunArgument,
     classes: Annotated[str, typer.Option(help="core6, exposed8, all-exposed, with commas.")] = "core6,exposed8",
     thresholds: Annotated[
         str, typer.Option(help="Least scores, with commas; NudeNet drops those under 0.25.")
@@ -132,7 +132,7 @@ def table1(
 
 
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder.")],
+    folder: RunArgument,
     row: Annotated[str, typer.Argument(metavar="METHOD", help="One of its methods or variants.")],
     to: Annotated[Path, typer.Option(help="A new folder.")],
     seed: Annotated[int | None, typer.Option(help="Which training's weights; the first's by default.")] = None,

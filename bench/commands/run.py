@@ -54,6 +54,7 @@ def run(
     batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; changes no image.")] = None,
     precision: Annotated[str | None, typer.Option(help="Of generation: auto, fp32, fp16 or bf16.")] = None,
     device: DeviceOption = "auto",
+    name: Annotated[str | None, typer.Option(help="What to call the run; the plan's name by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")
@@ -72,6 +73,7 @@ def run(
         key: value for key, value in (("batch_size", batch_size), ("precision", precision)) if value is not None
     }
     flags: dict[str, Any] = {
+        "name": name,
         "methods": names_of(methods),
         "concept": concept,
         "kind": kind,
@@ -108,11 +110,14 @@ def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[R
     from erasebench.prompts.concepts import get_concept
 
     from ..layout import RunFolder
-    from ..runner import default_folder
     from ..sources import find_model
 
     get_concept(plan.concept, plan.kind, plan.replacement)
     find_model(plan.model)
+    if not dry_run:  # the imports below take seconds
+        typer.echo(f"starting: “{plan.concept}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
+    from ..runner import default_folder
+
     folder = RunFolder(out if out is not None else default_folder(plan))
     from ..devices import choose_device
 
@@ -126,8 +131,10 @@ def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[R
         return folder, ()
     from ..runner import run as run_plan
 
-    typer.echo(f"{folder.root} on {chosen}", err=True)
-    failures = with_resume_hint(lambda: run_plan(plan, folder, chosen))
+    def begun() -> None:
+        typer.echo(f"{folder.root} on {chosen}", err=True)
+
+    failures = with_resume_hint(lambda: run_plan(plan, folder, chosen, begun))
     print_table(folder.root)
     return folder, failures
 

@@ -17,6 +17,18 @@ from ..interrupt import stoppable
 if TYPE_CHECKING:
     from ..run_record import Failure
 
+
+def run_named(name: str) -> Path:
+    """A run's folder by its path or its short name."""
+    from ..runs import find_run
+
+    return find_run(name)
+
+
+RunArgument = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", parser=run_named, help="A run's folder, or its name or hash in `bench list runs`."),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, or cuda:N for one of several GPUs.")]
 
 
@@ -104,7 +116,7 @@ def with_resume_hint(work: Any) -> Any:
         with stoppable():
             return work()
     except KeyboardInterrupt as stopped:
-        done = f" at {stopped}" if str(stopped) else ""
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        typer.echo(f"stopped{done}; what is done is kept. Go on with:\n{command}", err=True)
+        done = f" at {stopped}" if str(stopped) else ""
+        typer.echo(f"\nstopped{done}; what is done is kept.\nGo on with:\n{command}", err=True)
         raise typer.Exit(130) from None

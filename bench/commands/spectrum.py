@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import BenchError
-from .shared import DeviceOption, names_of, with_resume_hint
+from .shared import DeviceOption, RunArgument, names_of, with_resume_hint
 
 
 def spectrum(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    folder: RunArgument,
     methods: Annotated[str | None, typer.Option(help="Rows of the run with commas; all by default.")] = None,
     vocabulary: Annotated[
         str, typer.Option(help="clip (49,406 entries), words (its whole words), or a file.")
