@@ -133,7 +133,7 @@ class ImageSet:
         lost, files = np.flatnonzero(~np.isfinite(features).all(1)), self.files
         found = [read_image(files[k]) for k in lost]
         return [
-            str(image) if isinstance(image, Unreadable) else f"{files[k].name}: not readable a moment ago"
+            str(image) if isinstance(image, Unreadable) else f"{files[k].name}: the encoder gave no features"
             for k, image in zip(lost, found, strict=True)
         ]
 
@@ -149,20 +149,30 @@ CHUNK = 256  # images that are in memory at once
 
 
 def embed(vision: Vision, files: Sequence[Path]) -> np.ndarray:
-    """Features of image files, of shape (files, width); a row of NaN for a file that can't be read.
+    """Features of image files, of shape (files, width); a row of NaN for a file that can't be read or encoded.
 
     Raises:
         NotScored: not one of them can be read.
+        Exception: what the encoder raised, where it encodes not one of them.
     """
     parts: list[tuple[int, np.ndarray]] = []
+    fault: Exception | None = None
     images = stream(files)
     for start in range(0, len(files), CHUNK):
         batch = [
             (start + k, image) for k, image in enumerate(islice(images, CHUNK)) if not isinstance(image, Unreadable)
         ]
-        if batch:
-            features = vision.image_features([image for _, image in batch])
+        try:
+            features = vision.image_features([image for _, image in batch]) if batch else ()
             parts += zip((k for k, _ in batch), features, strict=True)
+        except Exception:  # noqa: BLE001  (any encoder's; one by one, so that only the culprit is lost)
+            for k, image in batch:
+                try:
+                    parts.append((k, vision.image_features([image])[0]))
+                except Exception as error:  # noqa: BLE001  (raised below unless other images fare better)
+                    fault = error
+    if not parts and fault is not None:
+        raise fault
     if not parts:
         raise NotScored(f"none of {len(files)} images can be read; {read_image(files[0])}")
     found = np.full((len(files), len(parts[0][1])), np.nan, np.float32)

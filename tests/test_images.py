@@ -63,6 +63,25 @@ def test_features_are_nan_where_an_image_cannot_be_read(folder: Path, judge: Jud
         embed(judge, [folder / "0.png", folder / "7.png"])
 
 
+def test_an_encoder_that_fails_on_one_image_leaves_the_others(
+    folder: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, culprit = judge.image_features, read_image(folder / "4.png")
+    monkeypatch.setattr(judge, "image_features", lambda images, *rest: fails(images) or real(images, *rest))
+
+    def fails(images: list[np.ndarray]) -> None:
+        if any(np.array_equal(image, culprit) for image in images):
+            raise RuntimeError("out of memory")
+
+    paths = [folder / f"{k}.png" for k in (1, 4, 6)]
+    images = ImageSet("esd", "coco", folder, [Job(str(k), "x", 0, 0) for k in (1, 4, 6)], "key", None, paths)
+    features = images.features(judge)
+    assert np.isfinite(features).all(1).tolist() == [True, False, True]
+    assert images.unreadable(features) == ["4.png: the encoder gave no features"]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        embed(judge, [folder / "4.png"])
+
+
 def test_features_and_detections_are_made_once_and_kept(
     folder: Path, judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
