@@ -24,7 +24,7 @@ from .stats import bootstrap_interval
 from .store import content_key, is_whole, read_json, stored_key, write_json
 from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 2, 4, 5
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 3, 4, 5
 
 
 @dataclass(frozen=True)
