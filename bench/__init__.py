@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import BenchError
     from .image_sets import ImageSet
+    from .images import Unreadable, read_image
     from .methodology import ErasureTask, Method, MethodConfig, method
     from .models import TextToImage
     from .parameters import GROUPS
-    from .scores import ImageScores, Metric, NotApplicable, SetScore, metric
+    from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore, metric
     from .scoring import ScoringContext
     from .training import Trainer
 
@@ -28,10 +29,13 @@ _HOME = {
     "ImageSet": "image_sets",
     "Metric": "scores",
     "NotApplicable": "scores",
+    "NotScored": "scores",
     "ScoringContext": "scoring",
     "SetScore": "scores",
     "metric": "scores",
     "Trainer": "training",
+    "Unreadable": "images",
+    "read_image": "images",
 }
 
 __all__ = [
@@ -44,12 +48,15 @@ __all__ = [
     "MethodConfig",
     "Metric",
     "NotApplicable",
+    "NotScored",
     "ScoringContext",
     "SetScore",
     "TextToImage",
     "Trainer",
+    "Unreadable",
     "method",
     "metric",
+    "read_image",
 ]
 
 

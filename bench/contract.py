@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -173,15 +174,23 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
 )
 
 
-def run_checks(subject: Subject) -> Iterator[tuple[str, str | None]]:
-    """Each check's description with what is broken, or None."""
-    for check_one in CHECKS:
+def run_checks(subject: Any, checks: Sequence[Callable[[Any], None]] = CHECKS) -> Iterator[tuple[str, str | None]]:
+    """Each check's description with what is broken, or None; what is raised with its file and line."""
+    for check_one in checks:
         text = (check_one.__doc__ or check_one.__name__).split("\n")[0]
         try:
             check_one(subject)
         except Broken as error:
             yield text, str(error)
         except Exception as error:  # noqa: BLE001  (whatever a foreign method raises is the check's result)
-            yield text, f"it raised {type(error).__name__}: {error}"
+            yield text, f"it raised {type(error).__name__}: {error} ({_place(error)})"
         else:
             yield text, None
+
+
+def _place(error: BaseException) -> str:
+    """Where an error was raised: the last line outside of installed packages, or else the last one."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename and frame.filename != __file__]
+    last = (own or list(frames))[-1]
+    return f"{Path(last.filename).name}, line {last.lineno}"

@@ -93,6 +93,11 @@ class ImageSet:
             return [file for part in self.parts for file in part.files]
         return list(self.paths) if self.paths is not None else [self.folder / job.file_name for job in self.jobs]
 
+    def partners(self, other: ImageSet) -> list[Path]:
+        """For each image the file of `other` of the same prompt and noise, such as the original's."""
+        files = {(job.prompt_id, job.sample): file for job, file in zip(other.jobs, other.files, strict=True)}
+        return [files[job.prompt_id, job.sample] for job in self.jobs]
+
     def features(self, vision: Vision) -> np.ndarray:
         """The images' embeddings, float32 of shape (images, width), extracted once; NaN for an unreadable image."""
         if self.parts:

@@ -105,14 +105,15 @@ class Registry:
                 if isinstance(called, ast.Name) and called.id == self.kind:
                     summary = (ast.get_docstring(node) or "").split("\n")[0]
                     target = f"{self.package}.{file.stem}:{node.name}"
-                    yield Entry(self._public(node.name), summary, target, _aliases(decorator))
+                    yield Entry(self.public(node.name), summary, target, _aliases(decorator))
 
     def _plugged_in(self) -> Iterator[Entry]:
         for point in entry_points(group=self.package):
             package = point.dist.name if point.dist else point.module
-            yield Entry(self._public(point.name), f"from the package {package}", f"{point.module}:{point.attr}")
+            yield Entry(self.public(point.name), f"from the package {package}", f"{point.module}:{point.attr}")
 
-    def _public(self, name: str) -> str:
+    def public(self, name: str) -> str:
+        """How plans call a function of this name."""
         return name.replace("_", "-") if self.kind == "method" else name
 
 

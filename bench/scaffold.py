@@ -1,4 +1,4 @@
-"""A new method's files: one that works, with its test, to be changed into the real one."""
+"""A new method's or metric's files: one that works, with its test, to be changed into the real one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from .errors import BenchError
-from .registry import METHODS
+from .registry import METHODS, METRICS, Registry
 from .store import write_text
 
 METHOD = '''"""{title}: replace this line with the paper's title, authors and number."""
@@ -62,7 +62,7 @@ def {function}(model: TextToImage, task: ErasureTask, config: Config, trainer: T
     trainer.fit(loss, steps=config.steps, lr=config.lr)
 '''
 
-TEST = '''"""{title}: the contract of every method. Add what is particular to this one."""
+METHOD_TEST = '''"""{title}: the contract of every method. Add what is particular to this one."""
 
 import os
 
@@ -85,6 +85,59 @@ def test_contract(check, subject: Subject) -> None:
     check(subject)
 '''
 
+METRIC = '''"""{title}: replace this line with what it is, and the paper that it comes from."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Unreadable, metric, read_image
+
+
+@metric(label="{title}", better="lower", prompts="objects")
+def {function}(images: ImageSet, context: ScoringContext) -> ImageScores:
+    """Mean absolute difference of pixels to the original model's image of the same prompt and noise; in [0, 255].
+
+    Prompts name other concepts than the erased one, so that 0 means: nothing else changed. Raise `version=` in the
+    line above when the definition changes.
+    """
+    if context.row == "original" or context.original is None:
+        raise NotApplicable("the original would be compared with itself")
+    values: list[float | None] = []
+    details: list[str | None] = []
+    for mine, original in zip(images.files, images.partners(context.original), strict=True):
+        a, b = read_image(mine), read_image(original)
+        if isinstance(a, Unreadable) or isinstance(b, Unreadable):
+            values.append(None)  # unscored and named, never a zero
+            details.append(str(a) if isinstance(a, Unreadable) else f"the original's {{b}}")
+        else:
+            values.append(float(np.abs(a.astype(float) - b.astype(float)).mean()))
+            details.append(None)
+    return ImageScores(values, note="uint8 pixels", details=details)
+'''
+
+METRIC_TEST = '''"""{title}: the contract of every metric. Add what is particular to this one."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from erasebench.metric_contract import CHECKS, MetricSubject
+from erasebench.registry import METRICS
+
+
+@pytest.fixture(scope="module")
+def subject() -> MetricSubject:
+    return MetricSubject(METRICS.load("{name}"))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_contract(check, subject: MetricSubject) -> None:
+    check(subject)
+'''
+
 PROJECT = """[build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
@@ -94,7 +147,7 @@ name = "{distribution}"
 version = "0.1.0"
 dependencies = ["erasebench"]
 
-[project.entry-points."erasebench.methods"]
+[project.entry-points."erasebench.{kind}s"]
 {name} = "{module}:{function}"
 
 [tool.setuptools]
@@ -111,21 +164,32 @@ def new_method(name: str, folder: Path | None) -> list[Path]:
     Raises:
         BenchError: the name is no name, is taken, or a file is in the way.
     """
+    return _new(METHODS, name, folder, METHOD, METHOD_TEST)
+
+
+def new_metric(name: str, folder: Path | None) -> list[Path]:
+    """Write a working metric and its test, as `new_method` does; its registered name has underscores for dashes."""
+    return _new(METRICS, name.replace("_", "-"), folder, METRIC, METRIC_TEST)
+
+
+def _new(registry: Registry, name: str, folder: Path | None, source: str, test: str) -> list[Path]:
+    kind = registry.kind
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or keyword.iskeyword(name):
-        raise BenchError(f"{name!r} is no method's name: use small letters, digits and dashes, such as my-method.")
-    if name in METHODS.entries() or name in METHODS.aliases():
-        raise BenchError(f"there is a method {name!r} already: `bench list methods`. Choose another name.")
+        raise BenchError(f"{name!r} is no {kind}'s name: use small letters, digits and dashes, such as my-{kind}.")
     function, title = name.replace("-", "_"), name.replace("-", " ").capitalize()
-    texts = {"name": name, "function": function, "title": title}
+    registered = registry.public(function)
+    if registered in registry.entries() or registered in registry.aliases():
+        raise BenchError(f"there is a {kind} {registered!r} already: `bench list {kind}s`. Choose another name.")
+    texts = {"name": registered, "function": function, "title": title, "kind": kind}
     if folder is None and _is_checkout(Path.cwd()):
-        files = {Path("methods") / f"{function}.py": METHOD, Path("tests") / f"test_{function}.py": TEST}
+        files = {Path(f"{kind}s") / f"{function}.py": source, Path("tests") / f"test_{function}.py": test}
     else:
         root = folder if folder is not None else Path(f"erasebench-{name}")
         texts |= {"distribution": f"erasebench-{name}", "module": f"erasebench_{function}"}
         files = {
             root / "pyproject.toml": PROJECT,
-            root / f"erasebench_{function}.py": METHOD,
-            root / f"test_{function}.py": TEST,
+            root / f"erasebench_{function}.py": source,
+            root / f"test_{function}.py": test,
         }
     if taken := [path for path in files if path.exists()]:
         raise BenchError(f"{taken[0]} exists already; nothing was written. Choose another name or --to FOLDER.")

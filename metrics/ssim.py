@@ -21,13 +21,8 @@ def ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
 
     if context.row == "original" or context.original is None:
         raise NotApplicable("the original would be compared with itself")
-    originals = {
-        (job.prompt_id, job.sample): file
-        for job, file in zip(context.original.jobs, context.original.files, strict=True)
-    }
-    paired = [originals[job.prompt_id, job.sample] for job in images.jobs]
     with ThreadPoolExecutor(os.cpu_count()) as workers:  # SciPy's filters let go of the interpreter
-        found = list(workers.map(_compare(structural_similarity), images.files, paired))
+        found = list(workers.map(_compare(structural_similarity), images.files, images.partners(context.original)))
     values = [value if isinstance(value, float) else None for value in found]
     details = [None if isinstance(value, float) else value for value in found]
     return ImageScores(values, note=f"scikit-image, window {WINDOW}", details=details)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,43 +60,62 @@ def stress(
 
 
 def new(
-    what: Annotated[str, typer.Argument(help="method.")],
+    what: Annotated[str, typer.Argument(help="method or metric.")],
     name: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
     to: Annotated[Path | None, typer.Option(help="A folder for a package of its own.")] = None,
 ) -> None:
-    """Write a working method and its test: into a checkout of erasebench, or as a package of its own.
+    """Write a working method or metric and its test: into a checkout of erasebench, or as a package of its own.
 
     Example: bench new method my-method
     """
-    from ..scaffold import new_method
+    from ..scaffold import new_method, new_metric
 
-    if what != "method":
-        raise unknown("kind of file", what, ["method"], "bench new --help")
-    files = new_method(name, to)
+    kinds = {"method": new_method, "metric": new_metric}
+    if what not in kinds:
+        raise unknown("kind of file", what, kinds, "bench new --help")
+    files = kinds[what](name, to)
     for file in files:
         typer.echo(file)
     package = next((file.parent for file in files if file.name == "pyproject.toml"), None)
-    typer.echo(f"next: {f'pip install -e {package} && ' if package else ''}bench check {name}")
+    registered = name if what == "method" else name.replace("-", "_")
+    typer.echo(f"next: {f'pip install -e {package} && ' if package else ''}bench check {registered}")
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A registered method.")],
+    name: Annotated[str, typer.Argument(help="A registered method or metric.")],
 ) -> None:
-    """Run the contract that every method must satisfy, on the embedded model.
+    """Run the contract that every method and every metric must satisfy, on the embedded model.
 
     Example: bench check esd
     """
-    from ..registry import METHODS
+    from ..registry import METHODS, METRICS
 
-    method = METHODS.load(name)
-    from ..contract import Subject, run_checks
-    from ..sources import find_model
-
+    if name in METRICS.entries():
+        checks = _metric_checks(METRICS.load(name))
+    elif name in METHODS.entries() or name in METHODS.aliases():
+        checks = _method_checks(METHODS.load(name))
+    else:
+        known = [*METHODS.names(), *METHODS.aliases(), *METRICS.names()]
+        raise unknown("method or metric", name, known, "bench list methods` or `bench list metrics")
     broken = False
-    for text, error in run_checks(Subject(method, find_model("mini").load("cpu"))):
+    for text, error in checks:
         typer.echo(f"{'ok    ' if error is None else 'BROKEN'}  {text}")
         if error is not None:
             typer.echo(f"        {error}")
         broken = broken or error is not None
     if broken:
         raise typer.Exit(1)
+
+
+def _method_checks(method: Any) -> Iterator[tuple[str, str | None]]:
+    from ..contract import Subject, run_checks
+    from ..sources import find_model
+
+    return run_checks(Subject(method, find_model("mini").load("cpu")))
+
+
+def _metric_checks(metric: Any) -> Iterator[tuple[str, str | None]]:
+    from ..contract import run_checks
+    from ..metric_contract import CHECKS, MetricSubject
+
+    return run_checks(MetricSubject(metric), CHECKS)
