@@ -10,6 +10,7 @@ from torch import nn
 
 from erasebench import ErasureTask, Method, TextToImage, Trainer
 from erasebench.models import ForwardCount
+from erasebench.pipeline_folder import noise_schedule
 from erasebench.registry import METHODS
 
 CODES = {"concept": 2.0, "": 0.5, "guide": -1.0, "other": 1.5, "an anchor": 0.25, "phrase": 3.0}
@@ -40,6 +41,7 @@ def toy_model() -> TextToImage:
     model.name, model.family, model.revision, model.device = "toy", "sd", "toy", "cpu"
     model.unet = ToyUnet()  # type: ignore[assignment]
     model.scheduler = DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1)
+    model.levels = noise_schedule(model.scheduler.config)
     model.latent_shape, model.forwards, model.autocast_dtype = (1, 2, 2), ForwardCount(), None
 
     def encode(prompts: Sequence[str]) -> torch.Tensor:
