@@ -136,8 +136,8 @@ def test_ablating_is_equation_4_or_5(variant: str) -> None:
     latent = caught.trainer.shared({"again": 1}, lambda generator: {"x": Z})["x"]
     assert torch.equal(latent, Z)
     anchor, concept = G, CODES["phrase"]  # the prompt "guide", and "phrase" in its place
-    # The anchor's latent: one DPM-Solver++ step from z at the noisiest level to the clean image.
-    start = caught.model.scheduler.alphas_cumprod[999]
+    # The anchor's latent: one DPM-Solver++ step from z at its only level to the clean image.
+    start = caught.model.scheduler.alphas_cumprod[501]  # "leading" spacing of one step
     guided = TEACHER * (E + 6.0 * (G - E))
     clean = (Z - (1 - start).sqrt() * guided * Z) / start.sqrt()
     z = alpha.sqrt() * clean + (1 - alpha).sqrt() * Z
