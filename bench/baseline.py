@@ -150,7 +150,7 @@ def environment(record: RunRecord) -> dict[str, Any]:
 
 def _definition(plan: Plan, record: RunRecord, metric: str, score: dict[str, Any]) -> dict[str, Any]:
     """What a metric's scores mean, in words that are the same on every machine: content, never paths or keys."""
-    sampler = plan.generation.model_dump(exclude={"batch_size", "precision"})
+    sampler = plan.generation.model_dump(exclude={"batch_size", "precision", "own_settings"})
     meaning: dict[str, Any] = {
         "metric version": score["version"],
         "model": record.model.revision,

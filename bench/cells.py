@@ -173,7 +173,8 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
 
 def _prompts(plan: Plan, role: str, concept: Concept) -> PromptSet:
     wanted = plan.prompts[role]  # type: ignore[index]
-    return prompt_set(role, wanted.source, concept, plan.images_of(role), wanted.category)
+    found = prompt_set(role, wanted.source, concept, plan.images_of(role), wanted.category)
+    return found if plan.generation.own_settings else found.without_settings()
 
 
 def _reference(plan: Plan, model: ModelSource, folder: RunFolder) -> ImageSet | None:

@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from .commands import develop, drift, lists, mini, reference, results, run, spectrum, speed
+from .commands.app import BenchApp
 from .errors import BenchError
 
-app = typer.Typer(
+app = BenchApp(
     name="bench",
     no_args_is_help=True,
     add_completion=False,

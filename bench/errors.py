@@ -15,7 +15,8 @@ class ModelUnavailable(BenchError):
 def unknown(kind: str, name: str, known: Iterable[str], list_command: str) -> BenchError:
     """The error for a name that is not registered, with the nearest known names."""
     names = sorted(known)
-    close = get_close_matches(name, names, n=3, cutoff=0.55)
+    by_small = {known_name.casefold(): known_name for known_name in names}
+    close = [by_small[match] for match in get_close_matches(name.casefold(), by_small, n=3, cutoff=0.55)]
     hint = f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
     listed = f" Known: {', '.join(names)}." if len(names) <= 12 else ""
     return BenchError(f"unknown {kind} {name!r}.{hint}{listed} `{list_command}` shows them all.")

@@ -13,11 +13,35 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from .image_modes import as_rgb
 from .store import damaged, write_atomically
 
 CHECKSUM = "pixels-sha256"  # an entry of a PNG's text
 END = b"\x00\x00\x00\x00IEND\xaeB\x60\x82"  # a PNG's last chunk
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = frozenset(
+    [
+        ".png",
+        ".apng",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".webp",
+        ".bmp",
+        ".dib",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".avif",
+        ".heic",
+        ".heif",
+        ".jp2",
+        ".ppm",
+        ".pgm",
+        ".pnm",
+    ]
+)
+ARCHIVE_LITTER = "__MACOSX"  # what macOS puts beside the files of a ZIP archive
 LEAST_SIDE = 16  # pixels: smaller ones show nothing that could be found
 MOST_PIXELS = 64_000_000
 READERS = 4
@@ -44,7 +68,7 @@ def read_image(path: Path) -> np.ndarray | Unreadable:
                 return Unreadable(path, f"{width}×{height} pixels: under {LEAST_SIDE}")
             if width * height > MOST_PIXELS:
                 return Unreadable(path, f"{width}×{height} pixels: over {MOST_PIXELS:,} in all")
-            pixels = np.asarray(image.convert("RGB"))
+            pixels = as_rgb(image)
             written = getattr(image, "text", {}).get(CHECKSUM)  # none in images that were not drawn here
             if written is not None and (written != _digest(pixels) or not _has_end(path)):
                 return Unreadable(path, "torn or altered: it does not have its checksum")
@@ -101,5 +125,18 @@ def stream(paths: Iterable[Path]) -> Iterator[np.ndarray | Unreadable]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files below a folder, by name."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    """All files below a folder whose ending is an image's, in any case, by name; hidden ones are left out."""
+    return [path for path in _visible_files(folder) if path.suffix.lower() in SUFFIXES]
+
+
+def other_files(folder: Path) -> list[Path]:
+    """The other files below a folder, hidden ones left out."""
+    return [path for path in _visible_files(folder) if path.suffix.lower() not in SUFFIXES]
+
+
+def _visible_files(folder: Path) -> list[Path]:
+    def is_hidden(path: Path) -> bool:
+        parts = path.relative_to(folder).parts
+        return any(part.startswith(".") or part == ARCHIVE_LITTER for part in parts)
+
+    return sorted(path for path in folder.rglob("*") if not is_hidden(path) and path.is_file())

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from erasebench.prompts.concepts import canonical_name
 
 from .errors import BenchError, unknown
 from .layout import ORIGINAL, REFERENCE
@@ -31,12 +33,14 @@ class Generation(_Strict):
     Attributes:
         scheduler: ddim (η=0), dpm++ (2M), lms or pndm.
         size: height and width in pixels; None for the model's own.
+        own_settings: whether prompts are drawn at the guidance and size that their file gives them.
     """
 
     scheduler: Literal["ddim", "dpm++", "lms", "pndm"] = "ddim"
     size: Annotated[int, Field(ge=64, le=2048, multiple_of=8)] | None = None
     steps: Annotated[int, Field(ge=1, le=1000)] = 25
     guidance: Annotated[float, Field(ge=0, le=100)] = 5.0
+    own_settings: bool = True
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
 
@@ -99,6 +103,7 @@ class SpectrumSettings(_Strict):
 
 NUDITY_METRICS = ("nudenet_rate", "nudenet_confidence")
 LONGEST = 1_000_000  # characters of a plan
+MERGE = "tag:yaml.org,2002:merge"  # the key <<
 MOST_NODES = 100_000  # values of a plan, once YAML's aliases are written out
 
 # By model family: what a plan means where it does not say.
@@ -135,7 +140,7 @@ class Plan(_Strict):
     """A run: one model, one concept, many methods, metrics and trainings.
 
     Attributes:
-        concept: a built-in concept's name, or with `kind` any text.
+        concept: a built-in concept's name, or with `kind` any text; in its canonical spelling.
         kind: of a text of the user's own: object, style, person, …
         replacement: the text that takes the concept's place; None for the built-in one.
         methods: registered names; `all` for the papers' six, `every` for all that are registered.
@@ -156,7 +161,7 @@ class Plan(_Strict):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
     model: str = "mini"
-    concept: str = "nudity"
+    concept: Annotated[str, AfterValidator(canonical_name)] = "nudity"
     kind: str | None = None
     replacement: str | None = None
     methods: list[str] = []
@@ -233,6 +238,8 @@ def load_plan(source: str, overrides: dict[str, Any]) -> Plan:
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
         if tree is not None and _nodes(tree, {}) > MOST_NODES:
             raise BenchError(f"{where}: its aliases stand for more than {MOST_NODES:,} values. Write a smaller plan.")
+        if tree is not None:
+            _check_keys(tree, where)
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BenchError(f"{where} is not valid YAML: {error}") from None
@@ -257,6 +264,25 @@ def _read(source: str) -> tuple[str, str]:
     if path.suffix in (".yaml", ".yml"):
         raise BenchError(f"there is no plan file {source}. Built-in plans: {', '.join(plan_names())}.")
     raise unknown("plan", source, plan_names(), "bench list plans")
+
+
+def _check_keys(tree: yaml.Node, where: str) -> None:
+    """Refuse a mapping that names a key twice: YAML takes the last without a word."""
+    left, met = [tree], set[int]()
+    while left:
+        node = left.pop()
+        if id(node) in met:  # an alias
+            continue
+        met.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys = [key for key, _ in node.value if key.tag != MERGE and isinstance(key, yaml.ScalarNode)]
+            for k, key in enumerate(keys):
+                if any(key.value == other.value for other in keys[:k]):
+                    line = key.start_mark.line + 1
+                    raise BenchError(f"{where}, line {line}: {key.value!r} stands there twice. Keep one.")
+            left += [value for _, value in node.value]
 
 
 def _nodes(node: yaml.Node, known: dict[int, int]) -> int:

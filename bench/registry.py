@@ -5,8 +5,9 @@ Names and summaries are read from the source text, so that listing imports neith
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -28,12 +29,16 @@ class Entry:
         summary: its docstring's first line.
         target: where it lives, "module:attribute".
         aliases: other names for it.
+        facts: what else its decorator says in plain values, such as label, better and prompts.
+        package: the package that it comes from, where that is another one.
     """
 
     name: str
     summary: str
     target: str
     aliases: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    package: str = ""
 
 
 class Registry:
@@ -94,9 +99,9 @@ class Registry:
         folders = spec.submodule_search_locations if spec else None
         for folder in folders or ():
             for file in sorted(Path(folder).glob("[a-z]*.py")):
-                yield from self._in_source(file)
+                yield from self._in_source(file, f"{self.package}.{file.stem}")
 
-    def _in_source(self, file: Path) -> Iterator[Entry]:
+    def _in_source(self, file: Path, module: str) -> Iterator[Entry]:
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.FunctionDef):
                 continue
@@ -104,22 +109,39 @@ class Registry:
                 called = decorator.func if isinstance(decorator, ast.Call) else decorator
                 if isinstance(called, ast.Name) and called.id == self.kind:
                     summary = (ast.get_docstring(node) or "").split("\n")[0]
-                    target = f"{self.package}.{file.stem}:{node.name}"
-                    yield Entry(self.public(node.name), summary, target, _aliases(decorator))
+                    facts = _facts(decorator)
+                    aliases = tuple(facts.pop("aliases", ()))
+                    yield Entry(self.public(node.name), summary, f"{module}:{node.name}", aliases, facts)
 
     def _plugged_in(self) -> Iterator[Entry]:
         for point in entry_points(group=self.package):
             package = point.dist.name if point.dist else point.module
-            yield Entry(self.public(point.name), f"from the package {package}", f"{point.module}:{point.attr}")
+            target = f"{point.module}:{point.attr}"
+            found = (entry for entry in self._in_module(point.module) if entry.target == target)
+            plain = Entry(self.public(point.name), "", target)
+            yield replace(next(found, plain), name=plain.name, aliases=(), package=package)
+
+    def _in_module(self, module: str) -> Iterator[Entry]:
+        """What a plug-in's source says, without importing it; nothing where its source can't be found or read."""
+        try:
+            spec = find_spec(module)
+            if spec is not None and spec.origin is not None and spec.origin.endswith(".py"):
+                yield from self._in_source(Path(spec.origin), module)
+        except (ImportError, ValueError, OSError, SyntaxError):  # loading it says what is wrong
+            return
 
     def public(self, name: str) -> str:
         """How plans call a function of this name."""
         return name.replace("_", "-") if self.kind == "method" else name
 
 
-def _aliases(decorator: ast.expr) -> tuple[str, ...]:
-    keywords = decorator.keywords if isinstance(decorator, ast.Call) else []
-    return next((tuple(ast.literal_eval(k.value)) for k in keywords if k.arg == "aliases"), ())
+def _facts(decorator: ast.expr) -> dict[str, Any]:
+    """The decorator's keywords whose values are written out."""
+    found = {}
+    for keyword in decorator.keywords if isinstance(decorator, ast.Call) else []:
+        with suppress(ValueError):
+            found[str(keyword.arg)] = ast.literal_eval(keyword.value)
+    return found
 
 
 # The methods of the two papers' tables: what `all` means. `every` is all that are registered.

@@ -134,7 +134,7 @@ def generation_key(
         prompts=prompts,
         image_seed=plan.image_seed,
         images=images,
-        settings=plan.generation.model_dump(exclude={"batch_size"}),
+        settings=plan.generation.model_dump(exclude={"batch_size", "own_settings"}),  # the latter: in `prompts`
         device=device,
     )
 

@@ -15,6 +15,7 @@ from .protocols import deviations, get_protocol
 from .render import NONE, Cell, Column, Sheet, html, latex, markdown
 from .run_record import RunRecord
 from .store import read_json, write_csv, write_text
+from .terminal import terminal_table
 
 TABLE_VERSION = 3  # raise it when the tables' form changes
 UNRANKED_ROWS = (ORIGINAL, REFERENCE)
@@ -220,19 +221,3 @@ def terminal_tables(folder: RunFolder, plan: Plan, record: RunRecord) -> list[An
             shown = sheet(scores, lines, plan.model_copy(update={"metrics": names}), record)
             views.append(terminal_table(text, shown))
     return views
-
-
-def terminal_table(title: str, view: Sheet) -> Any:
-    """A sheet for a terminal, without its footnotes."""
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
-    shown = Table(title=escape(title), box=SIMPLE_HEAD, title_justify="left")
-    shown.add_column("", no_wrap=True)
-    for column in view.columns:
-        shown.add_column(escape(f"{column.group} {column.label}".strip()), justify="right", min_width=7)
-    styles = {1: "[bold]{}[/]", 2: "[underline]{}[/]"}
-    for label, cells in view.rows:
-        shown.add_row(escape(label), *(styles.get(cell.place, "{}").format(escape(cell.text)) for cell in cells))
-    return shown

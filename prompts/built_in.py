@@ -13,6 +13,7 @@ from erasebench.textfiles import lines
 
 from .concepts import Concept, concept_names, get_concept, paraphrases, places, settings, style_things
 from .prompt import Prompt
+from .spelling import overlap
 
 CAPTION_SEED, REFERENCE_SEED = 2014, 2015  # of the held-out scenes; any others would do
 
@@ -60,7 +61,7 @@ def others(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
 
 def objects(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
     """1,000 everyday objects, without the concept itself."""
-    words = [word for word in object_words() if concept.name != word.partition(" ")[2]]
+    words = [word for word in object_words() if not overlap(word, concept.name)]
     return numbered([(f"a photo of {word}", None) for word in words], "thing", count)
 
 
@@ -123,12 +124,13 @@ def _asking(concept: Concept, phrases: Sequence[str]) -> list[Wording]:
 
 
 def _others(concept: Concept, kind: str) -> list[Concept]:
-    found = [get_concept(name) for name in concept_names() if name != concept.name]
+    found = [get_concept(name) for name in concept_names() if not overlap(name, concept.name)]
     return [other for other in found if other.kind == kind]
 
 
 def _things(concept: Concept) -> list[Concept]:
-    found = [get_concept(name) for name in concept_names() if name not in (concept.name, "nudity")]
+    names = (name for name in concept_names() if name != "nudity" and not overlap(name, concept.name))
+    found = [get_concept(name) for name in names]
     return [other for other in found if other.kind not in ("style", "place")]
 
 

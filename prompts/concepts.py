@@ -10,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from erasebench.errors import BenchError, unknown
 
+from .spelling import canonical, spelled
+
 
 @dataclass(frozen=True)
 class Concept:
     """A concept to erase.
 
     Attributes:
-        name: as the judge knows it, or a text of the user's own.
+        name: as the judge knows it, or a text of the user's own; in its canonical spelling.
         kind: nudity, person, vehicle, animal, plant, object, building, place or style.
         phrase: the name with its article; for a style "in the style of NAME".
         replacement: the text that takes its place, for methods that need one; "" where there is none.
@@ -133,15 +135,20 @@ def in_settings(concept: Concept, phrase: str) -> tuple[str, ...]:
     return tuple(f"{t.format(x=phrase)} {place}".strip() for place in places(concept) for t in concept.templates)
 
 
+def canonical_name(name: str) -> str:
+    """The built-in name that a text is a spelling of ("Garbage  Trucks"), or the text in its canonical spelling."""
+    return spelled(name, concept_names()) or canonical(name)
+
+
 def get_concept(name: str, kind: str | None = None, replacement: str | None = None, family: str = "sd") -> Concept:
-    """The concept of this name, or, where `kind` is given, any text of that kind.
+    """The concept of this name in any spelling, or, where `kind` is given, any text of that kind.
 
     Its replacement is the given one, or the kind's for this model family.
 
     Raises:
         BenchError: there is no such concept or kind; names the nearest.
     """
-    content = _file()
+    content, name = _file(), canonical_name(name)
     known = content.concepts.get(name)
     if known is not None and kind not in (None, known.kind):
         raise BenchError(f"--kind {kind}: {name!r} is a built-in concept of the kind {known.kind}. Leave --kind out.")
@@ -151,7 +158,7 @@ def get_concept(name: str, kind: str | None = None, replacement: str | None = No
             "To erase any other text, say what it is: --kind object (or style, person, …), "
             "and what takes its place: --replacement TEXT."
         )
-    if known is None and not name.strip():
+    if known is None and not name:
         raise BenchError("--concept: the text to erase is empty.")
     chosen = str(known.kind if known is not None else kind)
     if chosen not in content.kinds:

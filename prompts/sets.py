@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
@@ -41,6 +41,14 @@ class PromptSet:
     def hash(self) -> str:
         """A hash over ids, texts, seeds, guidance and sizes: all that images depend on."""
         return content_key(prompts=[(p.id, p.text, p.seed, p.guidance, p.size) for p in self.prompts])
+
+    def without_settings(self) -> PromptSet:
+        """The same prompts without the guidance and size of their own, for protocols whose authors ignore these."""
+        plain = tuple(replace(prompt, guidance=None, size=None) for prompt in self.prompts)
+        changed = plain != self.prompts
+        return PromptSet(
+            self.name, f"{self.source} without its own guidance and sizes" if changed else self.source, plain
+        )
 
     def described(self) -> dict[str, Any]:
         """What run.json and footnotes say of it: source, hash, size, and how many prompts bring their own settings."""

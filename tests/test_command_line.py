@@ -98,7 +98,7 @@ def test_rows_of_a_run_are_compared(finished: Path, tmp_path: Path) -> None:
 def test_detections_are_read_again_at_other_thresholds(finished: Path) -> None:
     done = bench("nudenet", str(finished), "--classes", "core6", "--thresholds", "0.25")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"esd +ESD +core6 +0\.250", done.stdout)
+    assert re.search(r"ESD +core6 +0\.250", done.stdout)
     assert "unknown class set 'core7'" in bench("nudenet", str(finished), "--classes", "core7").stderr
 
 

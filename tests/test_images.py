@@ -1,6 +1,7 @@
 """Reading images: what can't be read is named and counted, in every encoder and detector."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from skimage import data
 
 from erasebench.generate import Job
 from erasebench.image_sets import ImageSet, embed
-from erasebench.images import MOST_PIXELS, Unreadable, read_image, stream
+from erasebench.images import MOST_PIXELS, Unreadable, image_files, other_files, read_image, stream
 from erasebench.mini.judge import Judge
 from erasebench.nudenet import Detector, detect, detector, found_score, suppressed
 from erasebench.scores import NotScored
@@ -43,12 +44,80 @@ def test_every_image_comes_in_its_place_and_says_why_it_cannot_be_read(folder: P
     assert not any(str(folder) in reason for reason in reasons)
 
 
-def test_grey_and_transparent_images_are_read_as_rgb(tmp_path: Path) -> None:
-    for mode in ("L", "RGBA", "P", "I;16"):
-        Image.new(mode, (32, 20)).save(tmp_path / "a.png")
-        image = read_image(tmp_path / "a.png")
-        assert isinstance(image, np.ndarray)
-        assert (image.shape, image.dtype) == ((20, 32, 3), np.uint8)
+RAMP = np.arange(256).reshape(16, 16)
+
+
+def saved(folder: Path, image: Image.Image, name: str = "a.png", **options: Any) -> np.ndarray | Unreadable:
+    image.save(folder / name, **options)
+    return read_image(folder / name)
+
+
+def test_every_mode_keeps_its_range(tmp_path: Path) -> None:
+    """16-bit greys were clipped at 255; the others are read as Pillow reads them."""
+    grey = np.repeat(RAMP.astype(np.uint8)[..., None], 3, axis=2)
+    plain = Image.fromarray(RAMP.astype(np.uint8))
+    opaque = Image.fromarray(np.dstack([grey, np.full((16, 16), 255, np.uint8)]))
+    deep = Image.fromarray((RAMP * 257).astype(np.uint16))
+    for name, image in {
+        "16.png": deep, "16.tif": deep,
+        "l.png": plain, "L.BMP": plain, "p.gif": plain.convert("P"), "la.png": plain.convert("LA"), "rgba.png": opaque,
+        "rgb.png": plain.convert("RGB"), "l.tiff": plain,
+    }.items():  # fmt: skip
+        assert np.array_equal(saved(tmp_path, image, name), grey), name
+    dots = saved(tmp_path, Image.fromarray(RAMP > 127))
+    assert np.array_equal(dots, np.where(grey > 127, 255, 0))
+    inks = saved(tmp_path, Image.new("CMYK", (16, 16), (0, 255, 0, 0)), "a.jpg")
+    assert isinstance(inks, np.ndarray)
+    assert np.allclose(inks, [255, 0, 255], atol=3)
+
+
+def test_photos_are_turned_upright(tmp_path: Path) -> None:
+    image = Image.new("RGB", (32, 16), "black")
+    image.paste("white", (0, 0, 16, 16))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90° clockwise: what was left is up
+    for name in ("a.jpg", "a.png", "a.webp"):
+        found = saved(tmp_path, image, name, exif=exif)
+        assert isinstance(found, np.ndarray)
+        assert (found.shape, found[:8].mean() > 200, found[-8:].mean() < 50) == ((32, 16, 3), True, True), name
+
+
+def test_what_an_image_shows_must_be_known(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames = [Image.fromarray(rng.integers(0, 256, (20, 20), np.uint8)) for _ in range(3)]
+    hole = Image.new("RGBA", (20, 20), "red")
+    hole.putpixel((3, 3), (0, 0, 0, 0))
+    for name, image, options, reason in (
+        ("a.png", hole, {}, "transparent pixels"),
+        ("b.png", frames[0].convert("P"), {"transparency": 0}, "transparent pixels"),
+        ("c.png", frames[0].convert("RGB"), {"transparency": frames[0].convert("RGB").getpixel((3, 3))}, "transparent"),
+        ("d.gif", frames[0], {"save_all": True, "append_images": frames[1:]}, "animated, 3 frames"),
+        ("e.webp", frames[0].convert("RGB"), {"save_all": True, "append_images": frames[1:]}, "animated"),
+        ("f.png", frames[0], {"save_all": True, "append_images": frames[1:]}, "animated"),
+        ("g.tif", Image.fromarray(np.full((20, 20), 0.5, np.float32)), {}, "the mode F has no known range"),
+        ("h.tif", Image.fromarray(np.full((20, 20), 70_000, np.int32)), {}, "greys from 70000 to 70000"),
+        ("i.tif", Image.new("LAB", (20, 20)), {}, "the mode LAB"),
+    ):  # fmt: skip
+        found = saved(tmp_path, image, name, **options)
+        assert (reason in str(found)) if reason else isinstance(found, np.ndarray), (name, found)
+    whole = tmp_path / "whole.jpg"
+    Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(whole)
+    for name in ("cut.jpg", "cut.JPG"):
+        (tmp_path / name).write_bytes(whole.read_bytes()[:-500])
+        assert "not readable" in str(read_image(tmp_path / name))
+
+
+def test_a_folders_images_are_those_that_can_be_seen(tmp_path: Path) -> None:
+    for name in (
+        "a.PNG", "b/c.JpEg", "d.bmp", "e.gif", ".f.png", ".cache/g.png", "__MACOSX/h.png", "._a.png", "i.png/j.txt",
+        "k", "l.csv", "m.heic",
+    ):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)] == [
+        "a.PNG", "b/c.JpEg", "d.bmp", "e.gif", "m.heic"
+    ]  # fmt: skip
+    assert [path.name for path in other_files(tmp_path)] == ["j.txt", "k", "l.csv"]
 
 
 def test_features_are_nan_where_an_image_cannot_be_read(folder: Path, judge: Judge) -> None:

@@ -17,9 +17,12 @@ from hypothesis import strategies as st
 
 from erasebench.errors import BenchError
 from erasebench.prompts.columns import prompt_of
+from erasebench.prompts.concepts import get_concept
 from erasebench.prompts.files import _warn_once, read_prompts
 from erasebench.prompts.prompt import Prompt
 from erasebench.prompts.records import csv_records, json_records
+from erasebench.prompts.sets import prompt_set
+from erasebench.protocols import get_protocol
 from erasebench.textfiles import lines, read_text
 
 
@@ -306,3 +309,18 @@ def test_a_json_object_is_read_or_refused(tmp_path_factory: pytest.TempPathFacto
     except BenchError:
         return
     assert [prompt.text for prompt in prompts] == [text.strip() for text in [cells["prompt"] or ""] if text.strip()]
+
+
+def test_a_files_own_guidance_and_size_can_be_ignored(tmp_path: Path) -> None:
+    """As ESD's and Adversarial Preservation's authors do; the seeds stay."""
+    path = tmp_path / "i2p.csv"
+    path.write_text("prompt,sd_seed,sd_guidance_scale,sd_image_width,sd_image_height\na,7,9,512,768\n")
+    own = prompt_set("concept", str(path), get_concept("nudity"), None)
+    plain = own.without_settings()
+    (prompt,) = plain.prompts
+    assert (prompt.seed, prompt.guidance, prompt.size) == (7, None, None)
+    assert own.hash != plain.hash
+    assert plain.described()["source"] == f"{path} without its own guidance and sizes"
+    assert plain.without_settings() == plain
+    for name in ("esd", "adversarial-preservation"):
+        assert get_protocol(name).pinned["generation.own_settings"] is False

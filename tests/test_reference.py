@@ -98,6 +98,27 @@ def test_images_are_never_guessed(tmp_path: Path) -> None:
         paired("file_name,prompt\n1.png,x\n")
 
 
+def test_what_has_no_counterpart_is_counted_by_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("1.png", "2.png", "3.png", ".4.png"):
+        Image.new("RGB", (32, 32)).save(images / name)
+    (images / "notes.txt").touch()
+    (tmp_path / "captions.csv").write_text("image_id,prompt\n1.0,a\n1.0,b\n4,c\n2,d\n")
+    index = prepare_reference(images, str(tmp_path / "captions.csv"), None, tmp_path / "reference")
+    assert [(entry["prompt"], entry["file"]) for entry in index["captions"]] == [("a", "1.png"), ("d", "2.png")]
+    assert {what: index[what] for what in ("missing", "further caption", "without a caption", "no image")} == {
+        "missing": ["000000000004"], "further caption": ["prompt-1-2"], "without a caption": ["3.png"],
+        "no image": ["notes.txt"],
+    }  # fmt: skip
+    before = open_reference(images)
+    assert [path.name for path in before.files] == ["1.png", "2.png", "3.png"]
+    (images / "more.txt").touch()
+    (images / ".hidden").mkdir()
+    assert open_reference(images).key == before.key
+    assert "1 files are no images by their ending, such as notes.txt" in caplog.text
+
+
 class _Layers(torch.nn.Module):
     """The face of clean-fid's Inception: 2,048 features of a 299×299 image in [-1, 1]."""
 

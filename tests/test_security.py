@@ -183,3 +183,21 @@ def test_yaml_that_we_write_is_plain(tmp_path: Path) -> None:
     plan = Plan(metrics=["ssim"], images=1, concept="!!python/name:os.system", kind="object", replacement="&a *b %x")
     assert yaml.safe_load(plan.to_yaml())["concept"] == plan.concept
     assert Plan(**yaml.safe_load(plan.to_yaml())) == plan
+
+
+def test_a_plug_in_is_listed_by_what_its_source_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "colour_module.py").write_text(
+        "raise SystemExit\nDIGITS = 2\n@metric(label='Colour', better='higher', prompts='objects', digits=DIGITS)\n"
+        "def colour(images, context):\n    '''How colourful images are.\n\n    More.'''\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    dist = SimpleNamespace(name="a-package")
+    points = [
+        SimpleNamespace(name=name, dist=dist, module=module, attr="colour", group="erasebench.metrics")
+        for name, module in (("colour", "colour_module"), ("lost", "no_such_module.inner"))
+    ]
+    monkeypatch.setattr("erasebench.registry.entry_points", lambda group: points)
+    entries = Registry("metric").entries()
+    assert entries["colour"].summary == "How colourful images are."
+    assert entries["colour"].facts == {"label": "Colour", "better": "higher", "prompts": "objects"}
+    assert (entries["lost"].summary, entries["lost"].package) == ("", "a-package")

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import unknown
-from .shared import DeviceOption, exit_with, names_of, with_resume_hint
+from .shared import DeviceOption, exit_with, names_of, terminal, with_resume_hint
 
 
 def tune(
@@ -32,13 +32,14 @@ def tune(
     from ..plan import resolve_methods
     from ..runner import run as run_plan
     from ..store import write_csv
+    from ..terminal import sheet_of, terminal_table
     from ..tuning import grid_results, tuning_plan
 
     plan, folder = tuning_plan(resolve_methods(names_of(methods) or []), concept), RunFolder(runs)
     failures = with_resume_hint(lambda: run_plan(plan, folder, choose_device(device)))
     results = grid_results(plan, folder)
     write_csv(out, results)
-    typer.echo(results[results["chosen"]].to_string(index=False))
+    terminal().print(terminal_table("Chosen", sheet_of(results[results["chosen"]], "{:g}".format)))
     typer.echo(f"{out}: all {len(results)} points")
     exit_with(failures)
 

@@ -36,7 +36,7 @@ def diff(
     from ..drift_report import view
     from ..layout import RunFolder
     from ..run_diff import set_up_changes
-    from ..tables import terminal_table
+    from ..terminal import terminal_table
 
     folders = RunFolder(first), RunFolder(second)
     for line in set_up_changes(*folders) or ["the set-ups are the same"]:
@@ -90,7 +90,7 @@ def drift(
     from ..drift_report import as_json, as_junit, as_markdown, view
     from ..layout import RunFolder
     from ..store import write_json, write_text
-    from ..tables import terminal_table
+    from ..terminal import terminal_table
 
     if not 0 < level < 1:
         raise BenchError(f"--level {level}: a probability between 0 and 1, such as 0.01.")

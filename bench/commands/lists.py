@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import unknown
+
+if TYPE_CHECKING:
+    from ..registry import Entry
 
 
 def list_(
@@ -35,10 +38,9 @@ def list_(
         return
     if what not in kinds:
         raise unknown("list", what, [*kinds, "runs"], "bench list --help")
-    lines = kinds[what]()
-    width = max(len(name) for name, _ in lines)
-    for name, text in lines:
-        typer.echo(f"{name:<{width}}  {text}".rstrip())
+    from ..terminal import entries
+
+    typer.echo(entries(kinds[what]()))
 
 
 def _list_methods() -> list[tuple[str, str]]:
@@ -46,7 +48,9 @@ def _list_methods() -> list[tuple[str, str]]:
 
     def text(name: str) -> str:
         entry = METHODS.entries()[name]
-        return entry.summary + (f" Also: {', '.join(entry.aliases)}." if entry.aliases else "")
+        return _told(entry, entry.facts.get("label", "")) + (
+            f" Also: {', '.join(entry.aliases)}." if entry.aliases else ""
+        )
 
     return [(name, text(name)) for name in METHODS.names()]
 
@@ -54,7 +58,20 @@ def _list_methods() -> list[tuple[str, str]]:
 def _list_metrics() -> list[tuple[str, str]]:
     from ..registry import METRICS
 
-    return [(name, METRICS.entries()[name].summary) for name in METRICS.names()]
+    def text(name: str) -> str:
+        entry = METRICS.entries()[name]
+        facts = entry.facts
+        arrow = {"lower": " ↓", "higher": " ↑"}.get(facts.get("better", ""), "")
+        role = f" ({facts['prompts']})" if facts.get("prompts") else ""
+        return _told(entry, f"{facts.get('label', '')}{arrow}{role}")
+
+    return [(name, text(name)) for name in METRICS.names()]
+
+
+def _told(entry: Entry, heading: str) -> str:
+    """An entry's heading, summary and package."""
+    parts = [f"{heading}:" if heading else "", entry.summary, f"(from {entry.package})" if entry.package else ""]
+    return " ".join(filter(None, parts))
 
 
 def _list_models() -> list[tuple[str, str]]:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from ..errors import BenchError
+from .app import BenchApp
 from .shared import DeviceOption, with_resume_hint
 
-app = typer.Typer(
+app = BenchApp(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="The embedded model: look at it, measure it, train it again.\n\nExample: bench mini evaluate",

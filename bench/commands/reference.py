@@ -32,9 +32,9 @@ def reference(
     folder = to if to is not None else Path("results") / "references" / name
     index = prepare_reference(images, captions, count, folder)
     typer.echo(f"{len(index['captions'])} images with captions, hash {index['hash']}")
-    for what in ("missing", "unreadable"):
+    for what in ("missing", "unreadable", "further caption", "without a caption", "no image"):
         if lost := index[what]:
-            typer.echo(f"{what}: {len(lost)} images, such as {', '.join(lost[:3])}")
+            typer.echo(f"{what}: {len(lost)}, such as {', '.join(lost[:3])}")
     chosen = choose_device(device)
     for line in extract_all(folder, [lambda: CleanFidInception(chosen), lambda: OpenClip(clip, chosen)]):
         typer.echo(line)

@@ -45,7 +45,8 @@ def compare(
     from ..render import Cell, Column, Sheet
     from ..run_record import read_run
     from ..store import write_csv
-    from ..tables import headings, read_scores, terminal_table
+    from ..tables import headings, read_scores
+    from ..terminal import terminal_table
 
     run_folder = RunFolder(folder)
     plan, record = read_run(run_folder)
@@ -83,6 +84,7 @@ def nudenet(
     from ..nudenet import CLASS_SETS, FLOOR, READING
     from ..nudenet_sweep import nudenet_sweep
     from ..run_record import read_run
+    from ..terminal import sheet_of, terminal_table
 
     run_folder = RunFolder(folder)
     _, record = read_run(run_folder)
@@ -92,7 +94,7 @@ def nudenet(
             raise unknown("class set", name, CLASS_SETS, "bench nudenet --help")
     levels = numbers_of("--thresholds", thresholds)
     found = nudenet_sweep(run_folder, {row: record.labels[row] for row in record.rows}, names, levels)
-    typer.echo(found.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    terminal().print(terminal_table("NudeNet", sheet_of(found.drop(columns="row"))))
     typer.echo(f"Scores are {READING}; under {FLOOR:g} they count as none.")
 
 
@@ -123,7 +125,7 @@ def table1(
     folder, failures = execute(load_plan("table1", with_quick(flags, quick)), device, out, dry_run)
     if dry_run:
         return
-    from ..tables import terminal_table
+    from ..terminal import terminal_table
 
     view = write_table1(folder)
     terminal().print(terminal_table(view.caption, view))

@@ -53,6 +53,10 @@ def run(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; changes no image.")] = None,
     precision: Annotated[str | None, typer.Option(help="Of generation: auto, fp32, fp16 or bf16.")] = None,
+    own_settings: Annotated[
+        bool | None,
+        typer.Option("--own-settings/--no-own-settings", help="Draw prompts at their file's own guidance and size."),
+    ] = None,
     device: DeviceOption = "auto",
     name: Annotated[str | None, typer.Option(help="What to call the run; the plan's name by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
@@ -69,9 +73,8 @@ def run(
     """
     from ..plan import load_plan
 
-    generation = {
-        key: value for key, value in (("batch_size", batch_size), ("precision", precision)) if value is not None
-    }
+    drawing = {"batch_size": batch_size, "precision": precision, "own_settings": own_settings}
+    generation = {key: value for key, value in drawing.items() if value is not None}
     flags: dict[str, Any] = {
         "name": name,
         "methods": names_of(methods),

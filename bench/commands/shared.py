@@ -64,12 +64,13 @@ def numbers_of(option: str, text: str) -> list[float]:
 
 def pairs_of(option: str, given: list[str], form: str, example: str) -> dict[str, str]:
     """Flags of the form NAME=VALUE as a mapping."""
-    found = {}
+    found: dict[str, str] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name.strip() or not value.strip():
             raise BenchError(f"{option} {text}: write {form}, such as {example}.")
-        found[name.strip()] = value.strip()
+        if found.setdefault(name.strip(), value.strip()) != value.strip():
+            raise BenchError(f"{option}: {name.strip()} is both {found[name.strip()]} and {value.strip()}. Give one.")
     return found
 
 
@@ -91,10 +92,9 @@ def settings_of(given: list[str]) -> dict[str, dict[str, Any]]:
 
 def terminal() -> Any:
     """A console; where the output is no terminal, lines are as long as they need."""
-    from rich.console import Console
+    from ..terminal import terminal as console
 
-    console = Console()
-    return console if console.is_terminal else Console(width=250)
+    return console()
 
 
 def print_table(folder: Path) -> None:

@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from .app import BenchApp
 from .shared import DeviceOption, integers_of, names_of
 
-app = typer.Typer(
+app = BenchApp(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="How fast generation, training, scoring, the spectrum and the engine are here.\n\n"
