@@ -132,11 +132,10 @@ def _hub(source: str) -> list[Record]:
         ) from None
     except (ValueError, RuntimeError) as error:
         raise BenchError(f"prompts: the data set {name} can't be read: {error}") from None
-    plain = table.select_columns([name for name, kind in table.features.items() if hasattr(kind, "dtype")])
-    wanted = [name for name in plain.column_names if known_columns([name])[0] or known_columns([name])[1]]
+    wanted = [name for name in table.column_names if any(known_columns([name]))]
     if TEXT not in known_columns(wanted)[0]:
         raise BenchError(f"prompts: {source} has no column {TEXT!r}; its columns are {', '.join(table.column_names)}.")
-    return [Record(f"record {k}", cells) for k, cells in enumerate(plain.select_columns(wanted), 1)]
+    return [Record(f"record {k}", cells) for k, cells in enumerate(table.select_columns(wanted), 1)]
 
 
 def _coco(path: Path) -> list[Record]:

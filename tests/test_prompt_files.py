@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pandas as pd
 import pytest
 from hypothesis import example, given
@@ -219,6 +220,12 @@ def test_coco_files_that_do_not_add_up(tmp_path: Path, caplog: pytest.LogCapture
     ]
     with pytest.raises(BenchError, match="two of its images have the id 1"):
         read(tmp_path, json.dumps({"images": images + images[:1], "annotations": captions}), "a.json")
+
+
+def test_a_hub_set_is_read_by_its_known_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = {"prompt": ["a", ""], "sd_seed": [7, 8], "lexica_url": ["x", "y"], "categories": ["p, q", "q"]}
+    monkeypatch.setattr("datasets.load_dataset", lambda *_, **__: datasets.Dataset.from_dict(content))
+    assert read_prompts("hub:OWNER/NAME@main:train", None, "q") == (Prompt("prompt-00000", "a", 7),)
 
 
 # Whatever a file holds

@@ -15,7 +15,7 @@ class _OnceCommand(TyperCommand):
     """A command that counts how often each option is given, where the parser alone would take the last."""
 
     def make_parser(self, ctx: Any) -> Any:
-        parser = super().make_parser(ctx)
+        parser: Any = super().make_parser(ctx)
         parse = parser.parse_args
 
         def parse_once(args: list[str]) -> Any:
