@@ -44,7 +44,7 @@ class SheetView:
         while left or title:
             chosen = list(range(keys))
             if not fits([*chosen, *left[:1]]):
-                yield from self._lines(title)
+                yield from self._lines([*chosen, *left], title)
                 return
             while left and fits([*chosen, left[0]]):
                 chosen.append(left.pop(0))
@@ -81,14 +81,15 @@ class SheetView:
             shown.add_row(escape(label), *marked)
         return shown
 
-    def _lines(self, title: str) -> Iterator[Any]:
+    def _lines(self, columns: Sequence[int], title: str) -> Iterator[Any]:
         from rich.text import Text
 
-        yield Text(title)
+        if title:
+            yield Text(title)
         for label, cells in self.view.rows:
             yield Text(label)
-            for column, cell in zip(self.view.columns, cells, strict=True):
-                yield Text(f"  {_heading(column)}: {cell.text}", overflow="fold")
+            for k in columns:
+                yield Text(f"  {_heading(self.view.columns[k])}: {cells[k].text}", overflow="fold")
 
 
 def _heading(column: Column) -> str:

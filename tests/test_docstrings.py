@@ -6,7 +6,10 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("name", ["store", "stats", "generate", "layout", "methods.time", "prompts.spelling", "textfiles"])
+NAMES = ["store", "stats", "generate", "layout", "methods.time", "prompts.spelling", "textfiles"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_examples_hold(name: str) -> None:
     result = doctest.testmod(import_module(f"erasebench.{name}"))
     assert result.attempted > 0
