@@ -5,7 +5,6 @@ from importlib import import_module
 
 import pytest
 
-
 NAMES = ["store", "stats", "generate", "layout", "methods.time", "prompts.spelling", "textfiles"]
 
 
