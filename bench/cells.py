@@ -88,9 +88,13 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
             jobs = plan_jobs(prompts.prompts, count, plan.image_seed, model.image_size)
             parts = []
             for seed, patch in patches.items():
-                key = generation_key(patch, model.revision, prompts.hash, count, plan, device)
+                keys = {
+                    batch: generation_key(patch, model.revision, prompts.hash, count, plan, device, batch)
+                    for batch in halves(min(plan.generation.batch_size, len(jobs)))
+                }
                 place, kept = folder.images(row, name, seed), folder.features(row, name, seed)
-                parts.append(ImageSet(row, name, place, jobs, key, kept, training=seed))
+                first = next(iter(keys.values()))
+                parts.append(ImageSet(row, name, place, jobs, first, kept, training=seed, keys=keys))
             images[row, name] = ImageSet.joined(parts)
 
     plan_images(ORIGINAL, sets, {None: None})
@@ -125,6 +129,17 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         versions=versions,
     )
     return Cells(concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, fingerprint)
+
+
+def halves(batch: int) -> Iterator[int]:
+    """A batch size, its half, and so on to 1.
+
+    >>> list(halves(12))
+    [12, 6, 3, 1]
+    """
+    while batch:
+        yield batch
+        batch //= 2
 
 
 def by_row(erasures: Iterable[Erasure]) -> dict[str, list[Erasure]]:

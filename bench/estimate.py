@@ -16,6 +16,7 @@ from .cost import Cost
 from .devices import resolve_precision
 from .errors import ModelUnavailable
 from .forwards import count_forwards
+from .image_notes import is_drawn
 from .images import write_png
 from .layout import RunFolder
 from .models import TextToImage
@@ -23,7 +24,7 @@ from .nudenet import detect
 from .parameters import select
 from .plan import Plan
 from .sources import find_model
-from .stages import Erasure
+from .stages import Erasure, holds
 from .store import stored_key
 from .timing import synchronize
 
@@ -152,9 +153,9 @@ def _missing(cells: Cells, folder: RunFolder) -> int:
     return sum(
         1
         for images in cells.drawn
-        for whole in [stored_key(folder.images_key(images.row, images.name, images.training)) == images.key]
+        for whole in [holds(folder, images)]
         for file in images.files
-        if not whole or not file.exists()
+        if not whole or not is_drawn(file)
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import count, groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
+from .image_notes import ImageNote, is_drawn, note_of, write_note
 from .images import write_png
 
 if TYPE_CHECKING:
@@ -93,6 +95,7 @@ def generate(
     batch_size: int,
     scheduler: str = "ddim",
     size: tuple[int, int] | None = None,
+    in_float32: Callable[[], AbstractContextManager[TextToImage]] | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> int:
     """Draw the jobs whose files are missing and return how many there were.
@@ -101,35 +104,46 @@ def generate(
     complete as soon as it has its name. Batches are the same whatever is missing, and one that lacks an image is drawn
     again as a whole: so an interrupted run repeats a batch at most, and its images equal an undisturbed run's bit by
     bit.
+
+    Images whose values are not finite are drawn again with the model that `in_float32` gives, if it is given. One that
+    still is not finite gets no file: its note says so, and it is unscored.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    present = {entry.name for entry in os.scandir(folder)}
-    missing = sum(job.file_name not in present for job in jobs)
-    done(len(jobs) - missing)
+    missing = {job.file_name for job in jobs if not is_drawn(folder / job.file_name)}
+    done(len(jobs) - len(missing))
     if not missing:
         return 0
-    empty = model.encode([""])
+
+    def drawn(model: TextToImage, batch: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
+        """Images of one size and guidance, and which of them are finite."""
+        own = batch[0]
+        texts = list(dict.fromkeys(job.text for job in batch))
+        embeddings = dict(zip(texts, model.encode(texts), strict=True))
+        latents = model.denoise(
+            model.noise([job.seed for job in batch], own.size or size),
+            torch.stack([embeddings[job.text] for job in batch]),
+            model.encode([""]),
+            steps=steps,
+            guidance=guidance if own.guidance is None else own.guidance,
+            solver=scheduler,
+        )
+        return model.decode_checked(latents)
+
     with ThreadPoolExecutor(WRITERS) as writers:
         pending: deque[Future[None]] = deque()
         for batch in _batches(jobs, batch_size):
-            lacking = [job.file_name not in present for job in batch]
+            lacking = [job.file_name in missing for job in batch]
             if not any(lacking):
                 continue
-            own = batch[0]
-            texts = list(dict.fromkeys(job.text for job in batch))
-            embeddings = dict(zip(texts, model.encode(texts), strict=True))
-            latents = model.denoise(
-                model.noise([job.seed for job in batch], own.size or size),
-                torch.stack([embeddings[job.text] for job in batch]),
-                empty,
-                steps=steps,
-                guidance=guidance if own.guidance is None else own.guidance,
-                solver=scheduler,
-            )
-            images = model.decode(latents)
+            images, finite = drawn(model, batch)
+            again = [] if in_float32 is None else np.flatnonzero(~finite).tolist()
+            if again and in_float32 is not None:
+                with in_float32() as exact:
+                    images[again], finite[again] = drawn(exact, [batch[k] for k in again])
+            notes = [note_of(image, finite[k], k in again) for k, image in enumerate(images)]
             pending.extend(
-                writers.submit(write_png, folder / job.file_name, image)
-                for job, image, lacks in zip(batch, images, lacking, strict=True)
+                writers.submit(_write, folder / job.file_name, image, note)
+                for job, image, note, lacks in zip(batch, images, notes, lacking, strict=True)
                 if lacks
             )
             while len(pending) > 4 * batch_size:
@@ -137,7 +151,14 @@ def generate(
             done(sum(lacking))
         for future in pending:
             future.result()
-    return missing
+    return len(missing)
+
+
+def _write(path: Path, image: np.ndarray, note: ImageNote | None) -> None:
+    if note is not None:
+        write_note(path, note)
+    if note is None or not note.unscored:
+        write_png(path, image)
 
 
 def _batches(jobs: Sequence[Job], batch_size: int) -> Iterator[list[Job]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -48,23 +48,25 @@ class ImageSet:
         name: the prompt set.
         folder: where the PNG files lie.
         jobs: one for each image, with prompt ids and texts.
-        key: a hash of everything that the images depend on.
+        own_key: a hash of everything that the images depend on; of a joined set, "".
         kept: the folder where encoders' features and detections are kept; None to keep them in memory only.
         paths: the files, for images that were not drawn here.
         training: the seed of the training that drew them; None where no seed changes anything (the original, real
             images, closed forms) and for a set of several trainings.
         parts: of a set of several trainings, the set of each; all have the same jobs.
+        keys: of images to draw, the key by batch size, the planned one first and then its halves.
     """
 
     row: str
     name: str
     folder: Path
     jobs: Sequence[Job]
-    key: str
+    own_key: str
     kept: Path | None = None
     paths: Sequence[Path] | None = None
     training: int | None = None
     parts: Sequence[ImageSet] = ()
+    keys: Mapping[int, str] = field(default_factory=dict)
     _seen: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -74,8 +76,32 @@ class ImageSet:
             return parts[0]
         first = parts[0]
         jobs = [job for part in parts for job in part.jobs]
-        key = content_key(trainings=[part.key for part in parts])
-        return cls(first.row, first.name, first.folder.parent, jobs, key, parts=parts)
+        return cls(first.row, first.name, first.folder.parent, jobs, "", parts=parts)
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that the images depend on."""
+        return content_key(trainings=[part.key for part in self.parts]) if self.parts else self.own_key
+
+    @property
+    def batch_size(self) -> int:
+        """How many images are drawn together; 0 where none are."""
+        return next((batch for batch, key in self.keys.items() if key == self.own_key), 0)
+
+    @property
+    def planned_batch(self) -> int:
+        """How many images were to be drawn together; 0 where none are."""
+        return max(self.keys, default=0)
+
+    def take(self, key: str) -> bool:
+        """Make a key the set's own, if it is one for another batch size."""
+        if key in self.keys.values():
+            self.own_key = key
+        return key == self.own_key
+
+    def halve(self) -> bool:
+        """Take the key of half the batch; False where a batch is one image already."""
+        return self.take(self.keys.get(self.batch_size // 2, "none"))
 
     @property
     def each(self) -> Sequence[ImageSet]:
@@ -101,7 +127,7 @@ class ImageSet:
     def features(self, vision: Vision) -> np.ndarray:
         """The images' embeddings, float32 of shape (images, width), extracted once; NaN for an unreadable image."""
         if self.parts:
-            return np.concatenate([part.features(vision) for part in self.parts])
+            return _features_of_parts(self.parts, vision)
         key = content_key(images=self.key, encoder=vision.name, revision=vision.revision)
         if key not in self._seen:
             path = None if self.kept is None else self.kept / f"{_slug(vision.name)}.safetensors"
@@ -148,6 +174,28 @@ class ImageSet:
             part.forget()
         if self.kept is not None:
             self._seen.clear()
+
+
+def _features_of_parts(parts: Sequence[ImageSet], vision: Vision) -> np.ndarray:
+    """All trainings' features; NaN for a training none of whose images can be read.
+
+    Raises:
+        NotScored: that is so for every training.
+    """
+    found: list[np.ndarray | None] = []
+    for part in parts:
+        try:
+            found.append(part.features(vision))
+        except NotScored as error:
+            found.append(None)
+            reason = error
+    width = next((features.shape[1] for features in found if features is not None), None)
+    if width is None:
+        raise reason
+    return np.concatenate([
+        np.full((len(part.jobs), width), np.nan, np.float32) if features is None else features
+        for part, features in zip(parts, found, strict=True)
+    ])  # fmt: skip
 
 
 CHUNK = 256  # images that are in memory at once

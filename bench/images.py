@@ -14,7 +14,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from .image_modes import as_rgb
-from .store import damaged, write_atomically
+from .image_notes import note_file, read_note
+from .store import damaged, read_json, write_atomically
 
 CHECKSUM = "pixels-sha256"  # an entry of a PNG's text
 END = b"\x00\x00\x00\x00IEND\xaeB\x60\x82"  # a PNG's last chunk
@@ -74,7 +75,7 @@ def read_image(path: Path) -> np.ndarray | Unreadable:
                 return Unreadable(path, "torn or altered: it does not have its checksum")
             return pixels
     except FileNotFoundError:
-        return Unreadable(path, "missing")
+        return Unreadable(path, read_note(path).unscored or "missing")
     except Image.DecompressionBombError as error:
         return Unreadable(path, str(error))
     except (OSError, ValueError, SyntaxError) as error:
@@ -104,7 +105,15 @@ def _digest(pixels: np.ndarray) -> str:
 
 
 def remove_damaged(paths: Iterable[Path]) -> None:
-    """Delete those of the images that are there and can't be read as they were written; each is named."""
+    """Delete those of the images that are there and can't be read as they were written; each is named.
+
+    One whose note is damaged goes too, so that both are made again.
+    """
+    paths = list(paths)
+    for path in paths:
+        if note_file(path).exists() and read_json(note_file(path)) is None:
+            note_file(path).unlink()
+            path.unlink(missing_ok=True)
     present = (path for path in paths if path.exists())
     for image in stream(present):
         if isinstance(image, Unreadable):

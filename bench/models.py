@@ -22,10 +22,11 @@ from diffusers import (
 
 from .catalog import RANDOM_MODEL
 from .devices import switch_off_tf32
-from .errors import ModelUnavailable
+from .errors import BenchError, ModelUnavailable
 from .pipeline_folder import noise_schedule, open_pipeline
 from .read_pipeline import read_pipeline
 from .sources import ModelSource
+from .steps import schedule_fault
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
 SOLVERS: dict[str, Any] = {"dpm++": DPMSolverMultistepScheduler, "lms": LMSDiscreteScheduler, "pndm": PNDMScheduler}
@@ -159,7 +160,12 @@ class TextToImage:
             until: stop before the step with this index, so that the result lies exactly at the noise level of
                 `timesteps(steps)[until]`; one for all rows or one for each; None for a clean latent.
             solver: "ddim" with η=0, "dpm++" (2M), "lms" or "pndm"; only DDIM takes one `until` for each row.
+
+        Raises:
+            BenchError: so many steps would not begin at pure noise.
         """
+        if fault := schedule_fault(solver, steps, self.scheduler.config.num_train_timesteps):
+            raise BenchError(f"{fault}.")
         scheduler = self.new_scheduler(solver)
         scheduler.set_timesteps(steps, device=self.device)
         z = z * scheduler.init_noise_sigma

@@ -39,8 +39,8 @@ def check(patch: Patch, allowed: set[str], label: str) -> None:
         raise BenchError(f"{label} changed no weight: raise its learning rate or its steps, or look at its settings.")
     if undeclared := sorted(set(patch) - allowed):
         raise BenchError(f"{label} changed {len(undeclared)} weights that it did not declare, such as {undeclared[0]}.")
-    if broken := [name for name, value in patch.items() if not torch.isfinite(value).all()]:
-        raise BenchError(f"{label} left values that are not finite in {broken[0]}: lower its learning rate.")
+    if broken := _not_finite(patch):
+        raise BenchError(f"{label} left values that are not finite in {broken}: lower its learning rate.")
 
 
 def save_patch(path: Path, patch: Patch) -> None:
@@ -51,11 +51,19 @@ def load_patch(path: Path) -> dict[str, torch.Tensor]:
     """The weights that `save_patch` stored.
 
     Raises:
-        BenchError: the file is missing or damaged.
+        BenchError: the file is missing or damaged, or a value is not finite.
     """
     if not is_sealed(path):
         raise BenchError(f"{path} is missing or damaged. The same `bench run` makes it again.")
-    return load_file(path)
+    patch = load_file(path)
+    if broken := _not_finite(patch):
+        raise BenchError(f"{path} has values that are not finite in {broken}. Delete it; `bench run` makes it again.")
+    return patch
+
+
+def _not_finite(patch: Patch) -> str | None:
+    """The first tensor with a NaN or an infinity."""
+    return next((name for name, value in patch.items() if not torch.isfinite(value).all()), None)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
+from .image_notes import is_drawn
 from .image_sets import ImageSet
 from .layout import REFERENCE, RunFolder
 from .store import write_atomically
@@ -22,7 +23,7 @@ def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet]
     """Write overview.png: images of the first training, one a prompt, over the prompts of "concept" and "objects"."""
     names = [name for name in HEADS if any(name == other for _, other in images)]
     rows = [row for row in labels if row != REFERENCE and all((row, name) in images for name in names)]
-    rows = [row for row in rows if all(file.exists() for name in names for _, file in chosen(images[row, name]))]
+    rows = [row for row in rows if all(is_drawn(file) for name in names for _, file in chosen(images[row, name]))]
     if not names or not rows:
         return
     large, small = (ImageFont.truetype(findfont("DejaVu Sans"), size) for size in (14, 10))  # it has Greek letters
@@ -43,9 +44,14 @@ def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet]
             top = head + line * (TILE + GAP)
             draw.text((4, top + TILE // 2), "\n".join(texts[row]), fill="black", font=large, anchor="lm")
             for k, (_, file) in enumerate(chosen(images[row, name])):
+                place = left + k * (TILE + GAP), top
+                if not file.exists():  # it has no pixels
+                    middle = place[0] + TILE // 2, top + TILE // 2
+                    draw.text(middle, "unscored", fill="black", font=large, anchor="mm")
+                    continue
                 with Image.open(file) as image:
                     tile = image.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS)
-                page.paste(tile, (left + k * (TILE + GAP), top))
+                page.paste(tile, place)
     write_atomically(folder.root / "overview.png", lambda path: page.save(path, format="PNG"))
 
 

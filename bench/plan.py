@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from erasebench.prompts.concepts import canonical_name
 
@@ -14,13 +24,17 @@ from .errors import BenchError, unknown
 from .layout import ORIGINAL, REFERENCE
 from .protocols import get_protocol
 from .registry import METHODS, METRICS, Registry
+from .steps import schedule_fault, single_step_fault
 from .store import content_key
 
 PLANS = files("erasebench") / "plans"
 RESERVED = (ORIGINAL, REFERENCE)
 ON_MINI = "on_mini"  # a plan file's section for the embedded model
-# What a key means for results: these change none, so that they are no part of the plan's hash.
+# What changes results by rounding at most is no part of a plan's hash; an image set's key has it.
 WITHOUT_EFFECT = {"generation": {"batch_size"}}
+
+
+MOST_IMAGES = 1_000_000  # of a prompt set and training
 
 
 class _Strict(BaseModel):
@@ -32,6 +46,7 @@ class Generation(_Strict):
 
     Attributes:
         scheduler: ddim (η=0), dpm++ (2M), lms or pndm.
+        batch_size: images drawn together; moves pixels by a grey level.
         size: height and width in pixels; None for the model's own.
         own_settings: whether prompts are drawn at the guidance and size that their file gives them.
     """
@@ -43,6 +58,14 @@ class Generation(_Strict):
     own_settings: bool = True
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+
+    @field_validator("steps")
+    @classmethod
+    def _from_pure_noise(cls, steps: int, info: ValidationInfo) -> int:
+        scheduler = info.data.get("scheduler", "ddim")
+        if fault := schedule_fault(scheduler, steps) or single_step_fault(scheduler, steps):
+            raise ValueError(fault)
+        return steps
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
@@ -69,7 +92,7 @@ class Prompts(_Strict):
     """
 
     source: str
-    images: Annotated[int, Field(ge=1)] | Literal["all"] | None = None
+    images: Annotated[int, Field(ge=1, le=MOST_IMAGES)] | Literal["all"] | None = None
     category: str | None = None
 
 
@@ -167,7 +190,7 @@ class Plan(_Strict):
     methods: list[str] = []
     variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")], Variant] = {}
     metrics: list[str]
-    images: Annotated[int, Field(ge=1)]
+    images: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     image_seed: Seed = 0
     train_steps: Annotated[int, Field(ge=1)] | None = None
@@ -370,8 +393,8 @@ def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[st
 
 
 def _reason(detail: Any) -> str:
-    value = detail.get("input")
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, not {value!r} ({type(value).__name__})"
+    value, message = detail.get("input"), detail["msg"].removeprefix("Value error, ")
+    return f"{message[0].lower()}{message[1:]}, not {value!r} ({type(value).__name__})"
 
 
 def _line(node: yaml.Node | None, location: list[Any]) -> int | None:

@@ -51,6 +51,42 @@ class Session(Stored):
     )
 
 
+class DrawnSet(Stored):
+    """What is out of the ordinary in one training's images of a prompt set."""
+
+    row: str = Field(description="The row.")
+    name: str = Field(description="The prompt set.")
+    training: int | None = Field(default=None, description="The training seed; null where it changes nothing.")
+    images: int = Field(description="How many there are to draw.")
+    unscored: tuple[str, ...] = Field(default=(), description="Images whose values are not finite; they have no file.")
+    flat: tuple[str, ...] = Field(default=(), description="Images all of whose pixels are equal.")
+    in_float32: tuple[str, ...] = Field(
+        default=(), description="Images that were drawn in float32 because half precision was not finite."
+    )
+    batch_size: int = Field(description="Images that were drawn together.")
+    planned: int = Field(description="Images that were to be drawn together; more do not fit into memory.")
+
+    @property
+    def is_ordinary(self) -> bool:
+        return not (self.unscored or self.flat or self.in_float32) and self.batch_size == self.planned
+
+    def described(self, label: str) -> str:
+        """A footnote, with the row's label."""
+        parts = [
+            f"{len(names)} of {self.images} {what}, such as {names[0]}"
+            for names, what in (
+                (self.unscored, "images are unscored, as their values are not finite (NaN or infinite)"),
+                (self.flat, "images are flat (all pixels equal)"),
+                (self.in_float32, "images are drawn in float32, as half precision was not finite"),
+            )
+            if names
+        ]
+        if self.batch_size != self.planned:
+            parts.append(f"drawn {self.batch_size} at a time, as {self.planned} do not fit into memory")
+        seed = "" if self.training is None else f", seed {self.training}"
+        return f"Images of {label}{seed}, {self.name}: {'; '.join(parts)}."
+
+
 class RunRecord(Stored):
     """The content of run.json."""
 
@@ -78,6 +114,10 @@ class RunRecord(Stored):
     rows: tuple[str, ...] = Field(default=(), description="The tables' rows in order.")
     timeline: dict[str, tuple[str, int]] = Field(default={}, description="Snapshots' rows, as (row, training step).")
     labels: dict[str, str] = Field(default={}, description="How tables name the rows.")
+    drawn: tuple[DrawnSet, ...] = Field(
+        default=(),
+        description="Image sets with unscored, flat or float32 images, or drawn in smaller batches than planned.",
+    )
     failures: tuple[Failure, ...] = Field(default=(), description="Cells that could not be computed.")
     tables: dict[str, str] = Field(
         default={}, description="SHA-256 of the leaderboard's files by suffix, once written."

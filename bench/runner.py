@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from .claim import claimed, make_room
 from .errors import BenchError, ModelUnavailable
+from .image_notes import ImageNote, noted_images
 from .layout import DEFAULT_PARENT, ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .nudenet_sweep import has_detections, nudenet_sweep
 from .pictures import write_overview
 from .plan import Plan
-from .run_record import Failure, ModelRecord, RunRecord, Session, read_record, write_record
+from .run_record import DrawnSet, Failure, ModelRecord, RunRecord, Session, read_record, write_record
 from .sources import find_model
 from .store import file_hash, now, read_json, write_csv
 from .tables import FORMATS, write_tables
@@ -53,7 +54,7 @@ def run(plan: Plan, folder: RunFolder, device: str, begun: Callable[[], None] = 
     Args:
         plan: what to run.
         folder: where; it is made once nothing is known to be wrong with the plan and the model.
-        device: "cpu" or "cuda".
+        device: "cpu", "cuda" or "cuda:N".
         begun: called when the folder is there and held.
 
     Raises:
@@ -62,10 +63,13 @@ def run(plan: Plan, folder: RunFolder, device: str, begun: Callable[[], None] = 
         Interrupted: on Ctrl-C; what is done is kept.
     """
     source = find_model(plan.model).fetched()
-    from .devices import resolve_precision, switch_off_tf32
+    from .devices import resolve_precision, resolve_training_precision, switch_off_tf32
 
     switch_off_tf32()  # before the record says so: models are loaded later
-    precision = resolve_precision(plan.generation.precision, device)
+    precision = {
+        "training": resolve_training_precision(plan.training.precision, device),
+        "generation": resolve_precision(plan.generation.precision, device),
+    }
     work = _Run(plan, source, folder, device, precision)  # what is wrong with the plan shows before anything is written
     if not folder.plan.exists():
         work._training_model()
@@ -77,7 +81,9 @@ def run(plan: Plan, folder: RunFolder, device: str, begun: Callable[[], None] = 
 class _Run:
     """One plan in one folder on one device."""
 
-    def __init__(self, plan: Plan, source: ModelSource, folder: RunFolder, device: str, precision: str) -> None:
+    def __init__(
+        self, plan: Plan, source: ModelSource, folder: RunFolder, device: str, precision: dict[str, str]
+    ) -> None:
         from .cells import unfold
         from .contexts import Contexts
         from .vision import check_clip
@@ -85,7 +91,7 @@ class _Run:
         self.plan, self.source, self.folder, self.device = plan, source, folder, device
         self.cells: Cells = unfold(plan, source, folder, device)
         check_clip(plan.scoring.clip)
-        self.precision = precision
+        self.precisions, self.precision = precision, precision["generation"]
         self.contexts = Contexts(plan, self.cells, folder, source, device, self._exact_model)
         self.failures: list[Failure] = []
         self.lost: set[str] = set()  # rows without weights or images
@@ -155,7 +161,7 @@ class _Run:
             fingerprint=self.cells.fingerprint,
             plan=self.plan.model_dump(mode="json"),
             model=ModelRecord(name=self.source.name, family=self.source.family, revision=self.source.revision),
-            precision={"training": self.plan.training.precision, "generation": self.precision},
+            precision=self.precisions,
             prompts={name: s.described() for name, s in self.cells.prompt_sets.items()},
             reference=real.key if (real := self.cells.images.get((REFERENCE, "coco"))) else "",
             methods={e.row: f"{e.name} {e.method.version}" for e in self.cells.erasures},
@@ -289,6 +295,7 @@ class _Run:
         reference = self.cells.images.get((REFERENCE, "coco"))
         if reference is not None and reference.paths is None:
             sets.append(reference)
+        exact = None if self.precision == "fp32" else self._exact_model
         with self._bar("generate", sum(len(images.jobs) for images in sets), "images") as bar:
             for images in sets:
                 seed = "" if images.training is None else f", seed {images.training}"
@@ -299,7 +306,7 @@ class _Run:
                         store_reference(images, _world_images)
                         bar.advance(len(images.jobs))
                         continue
-                    draw(self.folder, images, self._generation_model, self.plan.generation, bar.advance)
+                    draw(self.folder, images, self._generation_model, exact, self.plan.generation, bar.advance)
                 except ModelUnavailable:
                     raise
                 except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
@@ -307,6 +314,8 @@ class _Run:
         drawn = {name: read_json(self.folder.images_key(ORIGINAL, name)) or {} for name in self.cells.prompt_sets}
         counts = {name: len(facts.get("truncated", ())) for name, facts in drawn.items()}
         self._update(prompts={n: used | {"truncated": counts[n]} for n, used in self.record.prompts.items()})
+        noted = [_noted(images) for images in self.cells.drawn if self._healthy(images.row)]
+        self._update(drawn=tuple(images for images in noted if not images.is_ordinary))
 
     def _score(self) -> None:
         from .stages import score
@@ -339,6 +348,21 @@ class _Run:
             images: ImageSet | None = self.cells.images.get((row, name))
             if images is not None and images.row != REFERENCE:
                 images.forget()
+
+
+def _noted(images: ImageSet) -> DrawnSet:
+    """What the notes beside one training's images say."""
+    notes = noted_images(images.files)
+
+    def names(told: Callable[[ImageNote], object]) -> tuple[str, ...]:
+        return tuple(name for name, note in notes.items() if told(note))
+
+    return DrawnSet(
+        row=images.row, name=images.name, training=images.training, images=len(images.jobs),
+        unscored=names(lambda note: note.unscored), flat=names(lambda note: note.flat),
+        in_float32=names(lambda note: note.in_float32 and not note.unscored),
+        batch_size=images.batch_size, planned=images.planned_batch,
+    )  # fmt: skip
 
 
 def _world_images() -> list[Any]:

@@ -44,7 +44,7 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
         drawn = ImageSet("esd", "coco", Path(folder), jobs, "drawn")
         yield _line("draw, decode, write", images, lambda: _draw(model, drawn))
         yield _line("read", images, lambda: sum(1 for _ in stream(drawn.files)))
-        real = replace(drawn, row="reference", key="real", _seen={})
+        real = replace(drawn, row="reference", own_key="real", _seen={})
         context = ScoringContext(
             get_concept("nudity"), "esd", drawn, real, judge, clip, distance, [],
             Plan(metrics=["ssim"], methods=["uce"], images=1, model=model_name).scoring,

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 
+from .devices import is_out_of_memory
+from .errors import BenchError
 from .generate import generate
+from .image_notes import is_drawn
 from .image_sets import ImageSet
 from .images import remove_damaged, write_png
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, UNSEEDED, RunFolder
@@ -123,9 +127,12 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
 
 
 def generation_key(
-    patch: str | None, model_revision: str, prompts: str, images: int | None, plan: Plan, device: str
+    patch: str | None, model_revision: str, prompts: str, images: int | None, plan: Plan, device: str, batch: int
 ) -> str:
-    """The key of one training's images, from its patch's key (None for the original), prompts' hash and their count."""
+    """The key of one training's images, from its patch's key (None for the original), prompts' hash and their count.
+
+    The size of the batches that they are drawn in moves pixels by a grey level.
+    """
     return content_key(
         stage="generate",
         version=GENERATE_VERSION,
@@ -135,29 +142,81 @@ def generation_key(
         image_seed=plan.image_seed,
         images=images,
         settings=plan.generation.model_dump(exclude={"batch_size", "own_settings"}),  # the latter: in `prompts`
+        batch=batch,
         device=device,
     )
 
 
 def prepare_images(folder: RunFolder, images: ImageSet) -> None:
     """Make sure that the folder holds nothing but images of this key."""
-    key_file = folder.images_key(images.row, images.name, images.training)
-    if stored_key(key_file) == images.key:
-        return
+    if not holds(folder, images):
+        _begin_anew(folder, images)
+
+
+def holds(folder: RunFolder, images: ImageSet) -> bool:
+    """Whether the folder is this set's; its key becomes a smaller batch's where memory did not suffice for its own."""
+    stored = read_json(folder.images_key(images.row, images.name, images.training)) or {}
+    return stored.get("key") == images.key or (
+        stored.get("planned_batch") == images.planned_batch and images.take(str(stored.get("key")))
+    )
+
+
+def _begin_anew(folder: RunFolder, images: ImageSet) -> None:
+    """Empty a set's folder and write down what belongs there."""
     shutil.rmtree(images.folder, ignore_errors=True)
     images.folder.mkdir(parents=True)
     prompts = {job.prompt_id: job.text for job in images.jobs}
     seeds = {job.file_name: job.seed for job in images.jobs}
-    write_json(key_file, {"key": images.key, "prompts": prompts, "seeds": seeds})
+    facts = {"key": images.key, "planned_batch": images.planned_batch, "prompts": prompts, "seeds": seeds}
+    write_json(folder.images_key(images.row, images.name, images.training), facts)
 
 
 def draw(
-    folder: RunFolder, images: ImageSet, model: Callable[[], TextToImage], settings: Generation,
-    done: Callable[[int], None],
+    folder: RunFolder, images: ImageSet, model: Callable[[], TextToImage], exact: Callable[[], TextToImage] | None,
+    settings: Generation, done: Callable[[int], None],
 ) -> None:  # fmt: skip
-    """Draw one training's images, with its patch attached; for the original, note which prompts are cut."""
+    """Draw one training's images; where memory does not suffice, all of them with half the batch, under its own key.
+
+    Args:
+        folder: the run's.
+        images: what to draw.
+        model: the original model in the plan's precision.
+        exact: the original model in float32, for what half precision gives no finite values for; None without need.
+        settings: the plan's.
+        done: told of images as they are there; of fewer than none where they are drawn anew.
+
+    Raises:
+        BenchError: one image alone does not fit into memory, or the patch can't be used.
+    """
+    while True:
+        counted = 0
+
+        def count(images: int) -> None:
+            nonlocal counted
+            counted += images
+            done(images)
+
+        try:
+            return _draw(folder, images, model, exact, settings, count)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            reason = str(error).split("\n")[0]
+        if not images.halve():
+            raise BenchError(f"one image alone does not fit into memory ({reason}): choose a smaller generation.size.")
+        torch.cuda.empty_cache()
+        done(-counted)
+        _begin_anew(folder, images)
+
+
+def _draw(
+    folder: RunFolder, images: ImageSet, model: Callable[[], TextToImage], exact: Callable[[], TextToImage] | None,
+    settings: Generation, done: Callable[[int], None],
+) -> None:  # fmt: skip
+    """Draw what is missing of one training's images, with its patch attached; for the original, note which prompts are
+    cut."""
     remove_damaged(images.files)
-    if all(file.exists() for file in images.files):
+    if all(is_drawn(file) for file in images.files):
         done(len(images.jobs))
         return
     network = model()
@@ -168,10 +227,18 @@ def draw(
     seed = UNSEEDED if images.training is None else images.training
     patch: Patch = {} if images.row == ORIGINAL else load_patch(folder.patch(images.row, seed))
     size = None if settings.size is None else (settings.size, settings.size)
+
+    @contextmanager
+    def in_float32() -> Iterator[TextToImage]:
+        full = exact() if exact is not None else network
+        with attached(full.unet, patch):
+            yield full
+
     with attached(network.unet, patch):
         generate(
             network, images.jobs, images.folder, steps=settings.steps, guidance=settings.guidance,
-            batch_size=settings.batch_size, scheduler=settings.scheduler, size=size, done=done,
+            batch_size=images.batch_size, scheduler=settings.scheduler, size=size,
+            in_float32=None if exact is None else in_float32, done=done,
         )  # fmt: skip
 
 

@@ -178,6 +178,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord) ->
     for row, texts in record.truncated.items():
         count = f"{len(texts)} texts of its training are over 77 tokens and cut"
         notes.append(f"{record.labels[row]}: {count}, such as “{texts[0][:40]}…”.")
+    notes += [images.described(record.labels.get(images.row, images.row)) for images in record.drawn]
     notes += [f"Failed: {failure.cell}: {_first_line(failure.reason)}" for failure in record.failures]
     return Sheet(caption, columns, [part for part in sections if part], notes)
 

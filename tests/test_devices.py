@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from erasebench.cost import Meter
 from erasebench.devices import (
     choose_device,
     has_bf16,
@@ -80,3 +81,17 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
     assert is_out_of_memory(RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"))
     assert not is_out_of_memory(RuntimeError("shapes differ"))
     assert not is_out_of_memory(ValueError("can't allocate memory"))
+
+
+def test_a_meter_waits_for_the_device_before_it_reads_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading of the clock comes right after the device has done its work, pauses included."""
+    told: list[str] = []
+    monkeypatch.setattr("erasebench.cost.synchronize", lambda device: told.append(f"wait for {device}"))
+    monkeypatch.setattr("erasebench.cost.time.perf_counter", lambda: told.append("clock") or float(len(told)))
+    model = SimpleNamespace(device="cuda:1", forwards=SimpleNamespace(without_gradient=0, with_gradient=0))
+    meter = Meter(model, memory=False)  # type: ignore[arg-type]
+    with meter.paused():
+        told.append("a checkpoint")
+    meter.cost()
+    waited = ["wait for cuda:1", "clock"]
+    assert told == [*waited, *waited, "a checkpoint", *waited, *waited]

@@ -51,7 +51,9 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="METHOD.KEY=VALUE, a method's setting; repeat for more.")
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; changes no image.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images drawn at once; moves pixels by a grey level at most.")
+    ] = None,
     precision: Annotated[str | None, typer.Option(help="Of generation: auto, fp32, fp16 or bf16.")] = None,
     own_settings: Annotated[
         bool | None,
