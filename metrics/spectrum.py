@@ -13,8 +13,8 @@ def mean_interval(differences: np.ndarray) -> tuple[float, float, float]:
     Its squared standard error is the words' (of their means) plus the draws' (of theirs, within levels); degrees of
     freedom are Satterthwaite's. For one word the interval is over draws alone.
 
-    >>> [round(x, 2) for x in mean_interval(np.array([[[1.0, 3.0]], [[2.0, 4.0]]]))]  # 2.5 ± 4.303 · √1.25
-    [2.5, -2.31, 7.31]
+    >>> [round(x, 2) for x in mean_interval(np.array([[[1.0, 3.0]], [[2.0, 4.0]]]))]  # 2.5 ± 6.188 · √1.25
+    [2.5, -4.42, 9.42]
     """
     words, levels, draws = differences.shape
     of_words = float(differences.mean((1, 2)).var(ddof=1)) / words if words > 1 else 0.0
