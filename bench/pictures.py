@@ -40,8 +40,8 @@ def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet]
             for number, line in enumerate(wrapped(prompt, small, TILE, CAPTION_LINES)):
                 place = left + k * (TILE + GAP), HEAD + number * CAPTION_LEADING
                 draw.text(place, line, fill="dimgray", font=small)
-        for line, row in enumerate(rows):
-            top = head + line * (TILE + GAP)
+        for down, row in enumerate(rows):
+            top = head + down * (TILE + GAP)
             draw.text((4, top + TILE // 2), "\n".join(texts[row]), fill="black", font=large, anchor="lm")
             for k, (_, file) in enumerate(chosen(images[row, name])):
                 place = left + k * (TILE + GAP), top

@@ -19,6 +19,7 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
 from erasebench.cli import main
+from erasebench.contract import CHECKS
 from erasebench.images import read_image
 from erasebench.registry import METHODS, METRICS
 
@@ -165,7 +166,7 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
     assert "my-method  " in with_plugin(BENCH, "list", "methods").stdout
     checked = with_plugin(BENCH, "check", "my-method")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout.count("ok ") == 6
+    assert checked.stdout.count("ok ") == len(CHECKS)
     done = with_plugin(
         BENCH, "run", "--quick", "--methods", "my-method", "--images", "2", "--metrics", "concept_rate,train_steps",
         "--out", "out",
@@ -174,7 +175,7 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
     assert "My method" in done.stdout
     tested = with_plugin(sys.executable, "-m", "pytest", "-q", str(folder))
     assert tested.returncode == 0, tested.stdout
-    assert "6 passed" in tested.stdout
+    assert f"{len(CHECKS)} passed" in tested.stdout
 
 
 def test_new_in_a_checkout_writes_one_method_file_and_its_test(tmp_path: Path) -> None:
@@ -182,6 +183,8 @@ def test_new_in_a_checkout_writes_one_method_file_and_its_test(tmp_path: Path) -
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "erasebench"\n')
     made = bench("new", "method", "mine", cwd=tmp_path)
     assert made.stdout.split("\n")[:2] == ["methods/mine.py", "tests/test_mine.py"]
+    made = bench("new", "metric", "my-own", cwd=tmp_path)
+    assert made.stdout.split("\n") == ["metrics/my_own.py", "tests/test_my_own.py", "next: bench check my_own", ""]
 
 
 def test_the_same_command_again_only_prints(finished: Path) -> None:

@@ -468,3 +468,44 @@ def test_a_cached_model_of_another_kind_is_refused_at_once(cache: Path) -> None:
     edit(cache / "model_index.json", _class_name="StableDiffusionXLPipeline")
     with pytest.raises(BenchError, match="StableDiffusionXLPipeline, not StableDiffusionPipeline"):
         find_model("owner/name")
+
+
+def test_a_hub_model_is_fetched_configurations_first(
+    saved: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is loaded is fetched, and nothing of the weights where the pipeline is of another kind."""
+    remote = shutil.copytree(saved, tmp_path / "remote")
+    (remote / "v1-5-pruned.ckpt").touch()
+    (remote / "unet" / "diffusion_pytorch_model.fp16.safetensors").touch()
+    fetched: list[str] = []
+
+    def download(hub_id: str, revision: str, allow_patterns: list[str]) -> str:
+        assert (hub_id, revision) == ("owner/name", COMMIT)
+        for name in allow_patterns:
+            (cache / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(remote / name, cache / name)
+        fetched.extend(allow_patterns)
+        return str(cache)
+
+    names = sorted(path.relative_to(remote).as_posix() for path in remote.rglob("*") if path.is_file())
+    monkeypatch.setattr("huggingface_hub.HfApi.list_repo_files", lambda self, hub_id, revision: names)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+
+    def fresh() -> Any:
+        shutil.rmtree(cache)
+        cache.mkdir()
+        shutil.copy(remote / "model_index.json", cache)
+        fetched.clear()
+        find_model.cache_clear()
+        return find_model("owner/name")
+
+    source = fresh()
+    here = source.fetched()
+    assert (here.source, here.revision) == (str(cache), source.revision)
+    assert here.image_size == 16
+    assert set(fetched) == set(names) - {"v1-5-pruned.ckpt", "unet/diffusion_pytorch_model.fp16.safetensors"}
+
+    edit(remote / "unet" / "config.json", in_channels=9)
+    with pytest.raises(BenchError, match="inpainting"):
+        fresh().fetched()
+    assert not any(name.endswith(".safetensors") for name in fetched)
