@@ -266,7 +266,7 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         (["run", "--set", "uce.lr=1"], "'uce' is not among the plan's methods"),
         (["run", "--set", "esd.lrr=1"], "ESD: setting 'lrr' is wrong"),
         (["run", "--set", "esd.lr=fast"], "ESD: setting 'lr' is wrong: input should be a valid number, not 'fast'"),
-        (["check", "esdd"], "unknown method 'esdd'"),
+        (["check", "esdd"], "unknown method or metric 'esdd'"),
         (["new", "metod", "x"], "unknown kind of file 'metod'"),
         (["new", "method", "My Method"], "is no method's name"),
         (["new", "method", "esd"], "there is a method 'esd' already"),
