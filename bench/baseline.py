@@ -169,17 +169,18 @@ def _row(folder: RunFolder, plan: Plan, record: RunRecord, row: str) -> dict[str
     """What a row was made by."""
     if row == REFERENCE:
         return {}
-    seeds = {"run seeds": " ".join(map(str, plan.seeds))}
+    noise = {"image seed": plan.image_seed}
     if row == ORIGINAL:
-        return seeds
-    trained = read_json(folder.erasure(row, plan.seeds[0])) or {}
+        return noise
+    trained = read_json(folder.erasure(row, record.training_of(row))) or {}
     task = {key: value for key, value in trained.get("task", {}).items() if key != "seed"}
     return {
         "method": record.methods.get(row),
         **{f"settings.{key}": value for key, value in trained.get("config", {}).items()},
         **{f"task.{key}": value for key, value in task.items()},
         "at most steps": plan.train_steps,
-        **seeds,
+        "training seeds": " ".join(map(str, record.trainings.get(row, ()))),
+        **noise,
     }
 
 

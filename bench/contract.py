@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from .cost import Cost
-from .errors import BenchError
+from .errors import BenchError, told
 from .methodology import ErasureTask, Method
 from .models import TextToImage
 from .parameters import GROUPS
@@ -45,6 +45,7 @@ class Subject:
     def __init__(self, method: Method, model: TextToImage) -> None:
         self.method, self.model = method, model
         self._first: Erased | None = None
+        self._failure: Exception | None = None
 
     def erase(self, seed: int = TASK.seed) -> Erased:
         """Erase with the embedded model's preset, at most STEPS steps."""
@@ -59,9 +60,15 @@ class Subject:
 
     @property
     def first(self) -> Erased:
-        """The first erasure, made once."""
+        """The first erasure, made once; if it raised, every check that needs it raises the same."""
+        if self._failure is not None:
+            raise self._failure
         if self._first is None:
-            self._first = self.erase()
+            try:
+                self._first = self.erase()
+            except Exception as error:
+                self._failure = error
+                raise
         return self._first
 
 
@@ -75,11 +82,9 @@ def weights_change_only_where_declared(subject: Subject) -> None:
 
 def same_seed_same_weights(subject: Subject) -> None:
     """The same seed gives the same weights, bit for bit."""
-    again = subject.erase().patch
-    different = [
-        name for name, value in subject.first.patch.items() if name not in again or not torch.equal(value, again[name])
-    ]
-    if different or len(again) != len(subject.first.patch):
+    first, again = subject.first.patch, subject.erase().patch
+    different = [name for name, value in first.items() if name not in again or not torch.equal(value, again[name])]
+    if different or len(again) != len(first):
         raise Broken(
             f"{len(different)} weights differ between two erasures with the same seed, such as {different[:1]}: draw "
             "all random numbers with trainer.generator, trainer.noise or trainer.integers."
@@ -155,42 +160,58 @@ def configuration_is_strict_and_frozen(subject: Subject) -> None:
     raise Broken("the configuration can be changed: let it inherit from MethodConfig.")
 
 
-def it_says_where_it_comes_from(subject: Subject) -> None:
-    """The docstring gives the equation and the registration the paper."""
-    if "quation" not in (subject.method.erase.__doc__ or ""):
-        raise Broken("the docstring names no equation.")
+def it_says_where_it_comes_from(subject: Subject) -> str | None:
+    """The registration gives label and paper, and the docstring the equation."""
     if not subject.method.paper or not subject.method.label:
         raise Broken("label or paper is empty.")
+    if "quation" not in (subject.method.erase.__doc__ or ""):
+        return "the docstring names no equation: one helps readers to check the code against the paper."
+    return None
 
 
-CHECKS: tuple[Callable[[Subject], None], ...] = (
+# Each raises what is broken, or returns a remark.
+CHECKS: tuple[Callable[[Subject], str | None], ...] = (
+    configuration_is_strict_and_frozen,
     weights_change_only_where_declared,
     same_seed_same_weights,
     deterministic_means_no_seed_matters,
     saved_and_loaded_draws_the_same,
     cost_is_accounted,
-    configuration_is_strict_and_frozen,
     it_says_where_it_comes_from,
 )
 
 
-def run_checks(subject: Any, checks: Sequence[Callable[[Any], None]] = CHECKS) -> Iterator[tuple[str, str | None]]:
-    """Each check's description with what is broken, or None; what is raised with its file and line."""
+class Outcome(StrEnum):
+    """What became of a check."""
+
+    OK = "ok"
+    REMARK = "remark"
+    NOT_CHECKED = "not checked"
+    BROKEN = "BROKEN"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check's outcome, with what is broken or remarked, or why it was not made."""
+
+    check: str
+    outcome: Outcome
+    text: str = ""
+
+
+def run_checks(subject: Any, checks: Sequence[Callable[[Any], str | None]] = CHECKS) -> Iterator[Finding]:
+    """Each check's finding; a fault that several checks meet is told once."""
+    known: set[str] = set()
     for check_one in checks:
         text = (check_one.__doc__ or check_one.__name__).split("\n")[0]
         try:
-            check_one(subject)
-        except Broken as error:
-            yield text, str(error)
+            remark = check_one(subject)
+        except (Broken, BenchError) as error:
+            fault = str(error)
         except Exception as error:  # noqa: BLE001  (whatever a foreign method raises is the check's result)
-            yield text, f"it raised {type(error).__name__}: {error} ({_place(error)})"
+            fault = f"it raised {told(error)}"
         else:
-            yield text, None
-
-
-def _place(error: BaseException) -> str:
-    """Where an error was raised: the last line outside of installed packages, or else the last one."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename and frame.filename != __file__]
-    last = (own or list(frames))[-1]
-    return f"{Path(last.filename).name}, line {last.lineno}"
+            yield Finding(text, Outcome.REMARK if remark else Outcome.OK, remark or "")
+            continue
+        yield Finding(text, *((Outcome.NOT_CHECKED, "as above") if fault in known else (Outcome.BROKEN, fault)))
+        known.add(fault)

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from .baseline import Baseline, Score
-from .stats import holm, jackknife_error, paired_difference
+from .stats import holm, jackknife_error, paired
 
 ROUNDING = 1e-6  # relative: what identical set-ups may differ by
 # What other machines, packages and thread counts may move a score by: RELATIVE · |score| + ABSOLUTE. docs/trust.md has
@@ -158,15 +158,15 @@ def _test(before: Score, after: Score) -> tuple[float, str]:
     if a and b and a.keys() != b.keys():
         return _other_trainings(before, after)
     pairs = [
-        (theirs, b[seed].means[cluster], cluster)
+        (b[seed].means[cluster], mean, cluster, seed)
         for seed in a
-        for cluster, theirs in a[seed].means.items()
+        for cluster, mean in a[seed].means.items()
         if cluster in b[seed].means
     ]
     if pairs:
-        difference = paired_difference(*map(list, zip(*pairs, strict=True)))
+        difference = paired(*map(list, zip(*pairs, strict=True)))  # type: ignore[arg-type]
         if difference is None:
-            raise _Untestable(f"further apart than machines are, and {len(pairs)} pairs are too few for a test")
+            raise _Untestable("further apart than machines are, and one prompt is too few for a test")
         return difference.p, difference.test
     if before.error is None or after.error is None:
         raise _Untestable("further apart than machines are, and the score has no interval")
@@ -177,7 +177,7 @@ def _other_trainings(before: Score, after: Score) -> tuple[float, str]:
     """Welch's test on the training seeds' values; the variance is at least what the prompts' pairs imply."""
     sides = [np.array([part.value for part in score.trainings.values()]) for score in (before, after)]
     if min(map(len, sides)) < 2:
-        raise _Untestable("other run seeds: two or more a side show how much trainings scatter")
+        raise _Untestable("other training seeds: two or more a side show how much trainings scatter")
     parts = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in sides]
     scatter = sum(part for part, _ in parts)
     freedom = scatter**2 / sum(part**2 / df for part, df in parts) if scatter else math.inf

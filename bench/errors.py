@@ -1,7 +1,9 @@
 """Errors that a user can mend: one message, exit status 2, no traceback."""
 
+import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class BenchError(Exception):
@@ -20,3 +22,20 @@ def unknown(kind: str, name: str, known: Iterable[str], list_command: str) -> Be
     hint = f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
     listed = f" Known: {', '.join(names)}." if len(names) <= 12 else ""
     return BenchError(f"unknown {kind} {name!r}.{hint}{listed} `{list_command}` shows them all.")
+
+
+def told(error: BaseException) -> str:
+    """What somebody else's code raised, and where: the last line outside of installed packages, or else the last one.
+
+    >>> try:
+    ...     import no_such_module
+    ... except ImportError as error:
+    ...     told(error).partition(" (")[0]
+    "ModuleNotFoundError: No module named 'no_such_module'"
+    """
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{type(error).__name__}: {error.msg} ({Path(error.filename).name}, line {error.lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {error}{place}"

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class MethodConfig(BaseModel):
     """Base of a method's configuration: frozen, and unknown keys are errors.
 
-    Every default is the paper's value for Stable Diffusion v1.4 and cites its source; what a kind of concept or a
+    Every default is the paper's value for Stable Diffusion v1.4 and cites its source, and is checked as settings are;
+    what a kind of concept or a
     smaller model needs instead stands in the method's presets.
 
     Attributes:
@@ -26,7 +27,7 @@ class MethodConfig(BaseModel):
         recipes: other sets of defaults, chosen by a field `recipe`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     parameters: str = "xattn"

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .errors import BenchError, unknown
+from .errors import BenchError, told, unknown
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
 
@@ -90,9 +90,27 @@ class Registry:
         return name
 
     def load(self, name: str) -> Any:
-        """Import and return the entry's object."""
-        module, _, attribute = self.entries()[self.check(name)].target.partition(":")
-        return getattr(import_module(module), attribute)
+        """Import and return the entry's object.
+
+        Raises:
+            BenchError: there is no such name, or what it stands for can't be imported or is no method or metric.
+        """
+        name = self.check(name)
+        target = self.entries()[name].target
+        module, _, attribute = target.partition(":")
+        try:
+            found = getattr(import_module(module), attribute)
+        except Exception as error:  # whatever a module of somebody else's raises
+            raise BenchError(
+                f"the {self.kind} {name!r} can't be loaded from {target}: {told(error)}. Mend it, or uninstall its "
+                "package."
+            ) from error
+        if type(found).__name__ != self.kind.capitalize():
+            raise BenchError(
+                f"the {self.kind} {name!r}: {target} is {found!r}, not registered: put @{self.kind}(…) above the "
+                "function."
+            )
+        return found
 
     def _built_in(self) -> Iterator[Entry]:
         spec = find_spec(self.package)

@@ -299,31 +299,57 @@ def score(
     except NotScored as reason:
         record |= {"key": "", "failure": str(reason), "reason": str(reason)}
     else:
-        record |= {"note": result.note, "qualifier": result.qualifier}
         if isinstance(result, SetScore):
-            record |= {"value": result.value, "low": result.low, "high": result.high, "n": result.n}
-            record |= {"replicates": list(result.replicates), "unscored": list(result.unscored)}
-        elif images is not None:
+            record |= _of_set(result)
+        elif isinstance(result, ImageScores) and images is not None:
             record |= _aggregate(result, images)
+        else:
+            raise BenchError(
+                f"the metric {name!r} returned {type(result).__name__}: return ImageScores with one value an image, "
+                "or SetScore with one for the whole set; one that scores no images (prompts=None) returns SetScore."
+            )
+        record |= {"note": result.note, "qualifier": result.qualifier}
     write_json(path, record)
     return record
 
 
+def _of_set(result: SetScore) -> dict[str, Any]:
+    """A whole set's score as the record keeps it."""
+    record = {"n": result.n, "replicates": list(result.replicates), "unscored": list(result.unscored)}
+    if not math.isfinite(result.value):
+        reason = f"the score is {result.value}"
+        return record | {"key": "", "reason": reason, "failure": reason}
+    return record | {"value": float(result.value), "low": result.low, "high": result.high}
+
+
 def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
-    """Mean and interval over prompts, with every image's value."""
-    details = result.details or [None] * len(images.jobs)
+    """Mean and interval over prompts, with every image's value; one that is not finite is an unscored image.
+
+    Raises:
+        BenchError: there is not one value, and where there are any one detail, for each image.
+    """
+    details = list(result.details or [None] * len(images.jobs))
+    if not len(result.values) == len(details) == len(images.jobs):
+        raise BenchError(
+            f"{len(result.values)} values and {len(details)} details for {len(images.jobs)} images: return one each in "
+            "the order of images.jobs, None for an image without a value."
+        )
+    values = [None if value is None or not math.isfinite(value) else float(value) for value in result.values]
+    for k, (value, given) in enumerate(zip(values, result.values, strict=True)):
+        if value is None and given is not None:
+            details[k] = f"{images.files[k].name}: its value is {given}"
     rows = [
         {"prompt": job.prompt_id, "cluster": job.cluster, "sample": job.sample, "seed": seed, "value": value}
         | ({"detail": detail} if detail is not None else {})
-        for job, seed, value, detail in zip(images.jobs, images.trainings, result.values, details, strict=True)
+        for job, seed, value, detail in zip(images.jobs, images.trainings, values, details, strict=True)
     ]
     unscored = [
         str(detail or file.name)
-        for file, value, detail in zip(images.files, result.values, details, strict=True)
+        for file, value, detail in zip(images.files, values, details, strict=True)
         if value is None
     ]
     record: dict[str, Any] = {"values": rows, "unscored": unscored}
-    interval = bootstrap_interval(result.values, [job.prompt_id for job in images.jobs])
+    interval = bootstrap_interval(values, [job.prompt_id for job in images.jobs])
     if interval is None:
         reason = f"no image could be scored: {unscored[0]}" if unscored else "there is no image"
         return record | {"key": "", "reason": reason, "failure": reason}

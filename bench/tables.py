@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .errors import BenchError
 from .layout import ORIGINAL, REFERENCE, RunFolder
 from .plan import Plan
 from .protocols import deviations, get_protocol
+from .registry import METRICS
 from .render import NONE, Cell, Column, Sheet, html, latex, markdown
 from .run_record import RunRecord
 from .store import read_json, write_csv, write_text
@@ -102,12 +104,21 @@ def headings(scores: Scores, metrics: Sequence[str]) -> dict[str, Heading]:
     for name in metrics:
         records = [record for (_, metric), record in scores.items() if metric == name]
         if not records:
-            found[name] = Heading(name)
+            found[name] = _defined(name)
             continue
         qualifier = next((record["qualifier"] for record in records if record["qualifier"]), "")
         label = f"{records[0]['label']} ({qualifier})" if qualifier else records[0]["label"]
         found[name] = Heading(label, records[0]["better"], records[0]["digits"], records[0]["is_cost"])
     return found
+
+
+def _defined(name: str) -> Heading:
+    """The heading of a column without any score, from the metric's definition."""
+    try:
+        metric = METRICS.load(name)
+    except BenchError:  # its package is not installed here
+        return Heading(name)
+    return Heading(metric.label, metric.better, metric.digits, metric.is_cost)
 
 
 def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any]]) -> list[str]:

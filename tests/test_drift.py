@@ -143,7 +143,7 @@ def fabricated(
         name="x",
         made="",
         definitions={name: {} for name in scores},
-        rows={"esd": {"run seeds": str(first)}},
+        rows={"esd": {"training seeds": str(first)}},
         environment={},
         scores={"esd": scores},
     )

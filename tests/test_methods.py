@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from erasebench import ErasureTask, Method, TextToImage, Trainer
 from erasebench.attention import start_token_detached, visible_cross_attention
-from erasebench.contract import CHECKS, TASK, Broken, Subject, run_checks
+from erasebench.contract import (
+    CHECKS,
+    TASK,
+    Broken,
+    Outcome,
+    Subject,
+    run_checks,
+    weights_change_only_where_declared,
+)
 from erasebench.errors import BenchError
 from erasebench.images import write_png
 from erasebench.inversion import invert
@@ -37,8 +45,8 @@ def subjects(mini: TextToImage) -> Callable[[str], Subject]:
 
 @pytest.mark.parametrize("check_one", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", METHODS.names())
-def test_contract(name: str, check_one: Callable[[Subject], None], subjects: Callable[[str], Subject]) -> None:
-    check_one(subjects(name))
+def test_contract(name: str, check_one: Callable[[Subject], str | None], subjects: Callable[[str], Subject]) -> None:
+    assert check_one(subjects(name)) is None  # nor a remark
 
 
 def test_the_contract_finds_what_is_broken(mini: TextToImage) -> None:
@@ -50,20 +58,45 @@ def test_the_contract_finds_what_is_broken(mini: TextToImage) -> None:
         weight = model.unet.conv_out.weight
         weight.data.add_(torch.randn_like(weight))
 
-    method = Method("Wrong", "", sdd.config, wrong)
-    found = dict(run_checks(Subject(method, mini)))
-    assert "that it did not declare, such as conv_out.weight" in str(
-        found["Only declared weights change, and they do change."]
-    )
-    assert "trainer.generator" in str(found["The same seed gives the same weights, bit for bit."])
-    assert "train with trainer.fit" in str(
-        found["Steps, seconds, forwards and memory are counted; steps need forwards with gradient."]
-    )
+    method = Method("Wrong", "a paper", sdd.config, wrong)
+    found = {finding.check: finding for finding in run_checks(Subject(method, mini))}
     assert (
-        found["The docstring gives the equation and the registration the paper."] == "the docstring names no equation."
+        "that it did not declare, such as conv_out.weight"
+        in found["Only declared weights change, and they do change."].text
     )
+    assert "trainer.generator" in found["The same seed gives the same weights, bit for bit."].text
+    cost = found["Steps, seconds, forwards and memory are counted; steps need forwards with gradient."]
+    assert "train with trainer.fit" in cost.text
+    remark = found["The registration gives label and paper, and the docstring the equation."]
+    assert (remark.outcome, remark.text[:32]) == (Outcome.REMARK, "the docstring names no equation:")
     with pytest.raises(Broken):
-        CHECKS[0](Subject(method, mini))
+        weights_change_only_where_declared(Subject(method, mini))
+
+
+def test_a_fault_that_several_checks_meet_is_told_once_with_file_and_line(mini: TextToImage) -> None:
+    sdd: Method = METHODS.load("sdd")
+
+    def wrong(model: TextToImage, task: ErasureTask, config: object, trainer: Trainer) -> None:
+        model.encode_all(["a"])  # type: ignore[attr-defined]
+
+    line = wrong.__code__.co_firstlineno + 1
+    found = list(run_checks(Subject(Method("Wrong", "a paper", sdd.config, wrong), mini)))
+    again = Outcome.NOT_CHECKED
+    assert [finding.outcome for finding in found] == ["ok", "BROKEN", again, "ok", again, again, "remark"]
+    assert found[1].text.startswith("it raised AttributeError: 'TextToImage' object has no attribute 'encode_all'")
+    assert found[1].text.endswith(f"(test_methods.py, line {line})")
+
+
+def test_a_default_of_a_wrong_type_is_found(mini: TextToImage) -> None:
+    sdd: Method = METHODS.load("sdd")
+
+    class Config(sdd.config):  # type: ignore[name-defined,misc]
+        gamma: float = "x"  # type: ignore[assignment]
+
+    found = list(run_checks(Subject(Method("Wrong", "a paper", Config, sdd.erase), mini)))
+    assert found[0].outcome == Outcome.BROKEN
+    assert "setting 'gamma' is wrong: input should be a valid number, not 'x'" in found[0].text
+    assert [finding.outcome for finding in found[1:3]] == [Outcome.NOT_CHECKED] * 2
 
 
 def test_all_is_the_papers_six_and_names_have_aliases() -> None:

@@ -16,7 +16,7 @@ from erasebench.scaffold import new_metric
 
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_keeps_the_contract(name: str) -> None:
-    assert [(text, error) for text, error in run_checks(MetricSubject(METRICS.load(name)), CHECKS) if error] == []
+    assert [found for found in run_checks(MetricSubject(METRICS.load(name)), CHECKS) if found.text] == []
 
 
 def mean(file: Path) -> float:
@@ -84,14 +84,14 @@ def undocumented(images: ImageSet, context: ScoringContext) -> ImageScores:
     ],
 )
 def test_what_is_broken_is_named(score: Callable[..., Any], message: str) -> None:
-    errors = [error for _, error in run_checks(MetricSubject(metric("A", "lower", "objects")(score)), CHECKS) if error]
+    errors = [found.text for found in run_checks(MetricSubject(metric("A", "lower", "objects")(score)), CHECKS) if found.text]
     assert any(message in error for error in errors), errors
 
 
 def test_fields_are_checked() -> None:
     for fields in ({"label": " "}, {"better": "more"}, {"prompts": "objetcs"}, {"version": 0}, {"digits": 0.5}):
         declared: dict[str, Any] = {"label": "A", "better": "lower", "prompts": "objects", **fields}
-        errors = [error for _, error in run_checks(MetricSubject(metric(**declared)(too_few)), CHECKS[:1])]
+        errors = [found.text for found in run_checks(MetricSubject(metric(**declared)(too_few)), CHECKS[:1])]
         assert errors[0] is not None, fields
 
 
@@ -106,7 +106,7 @@ def test_a_new_metric_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     import erasebench_my_metric
 
     made = MetricSubject(erasebench_my_metric.my_metric)
-    assert [error for _, error in run_checks(made, CHECKS) if error] == []
+    assert [found.text for found in run_checks(made, CHECKS) if found.text] == []
     found = made.score()
     assert isinstance(found, ImageScores)
     assert all(value is not None and 0 < value < 40 for value in found.values)

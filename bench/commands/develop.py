@@ -6,12 +6,15 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import unknown
 from .shared import DeviceOption, exit_with, names_of, terminal, with_resume_hint
+
+if TYPE_CHECKING:
+    from ..contract import Finding
 
 
 def tune(
@@ -85,10 +88,12 @@ def new(
 def check(
     name: Annotated[str, typer.Argument(help="A registered method or metric.")],
 ) -> None:
-    """Run the contract that every method and every metric must satisfy, on the embedded model.
+    """Run the contract that every method and every metric must satisfy, on the embedded model. Remarks break
+    nothing.
 
     Example: bench check esd
     """
+    from ..contract import Outcome
     from ..registry import METHODS, METRICS
 
     if name in METRICS.entries():
@@ -99,23 +104,23 @@ def check(
         known = [*METHODS.names(), *METHODS.aliases(), *METRICS.names()]
         raise unknown("method or metric", name, known, "bench list methods` or `bench list metrics")
     broken = False
-    for text, error in checks:
-        typer.echo(f"{'ok    ' if error is None else 'BROKEN'}  {text}")
-        if error is not None:
-            typer.echo(f"        {error}")
-        broken = broken or error is not None
+    for found in checks:
+        typer.echo(f"{found.outcome:11}  {found.check}")
+        if found.text:
+            typer.echo(f"{'':11}  {found.text}")
+        broken = broken or found.outcome == Outcome.BROKEN
     if broken:
         raise typer.Exit(1)
 
 
-def _method_checks(method: Any) -> Iterator[tuple[str, str | None]]:
+def _method_checks(method: Any) -> Iterator[Finding]:
     from ..contract import Subject, run_checks
     from ..sources import find_model
 
     return run_checks(Subject(method, find_model("mini").load("cpu")))
 
 
-def _metric_checks(metric: Any) -> Iterator[tuple[str, str | None]]:
+def _metric_checks(metric: Any) -> Iterator[Finding]:
     from ..contract import run_checks
     from ..metric_contract import CHECKS, MetricSubject
 
