@@ -78,12 +78,13 @@ def compare_with(baseline: Baseline, run: Baseline, level: float = LEVEL) -> lis
         run: what is, as `baseline_of` gives it.
         level: the family-wise error rate.
     """
-    verdicts = [
-        _verdict(baseline, run, row, metric, before)
+    cells = [
+        (row, metric, before)
         for row, scores in baseline.scores.items()
         for metric, before in scores.items()
         if before.value is not None
     ]
+    verdicts = [_verdict(baseline, run, *cell, level / len(cells)) for cell in cells]
     tested = [k for k, verdict in enumerate(verdicts) if verdict.p is not None]
     for k, p in zip(tested, holm([verdicts[k].p or 0.0 for k in tested]), strict=True):
         verdicts[k] = replace(verdicts[k], verdict=Outcome.DRIFTED if p <= level else Outcome.SAME)
@@ -113,7 +114,8 @@ def agree(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=0, abs_tol=ABSOLUTE + RELATIVE * max(abs(a), abs(b)))
 
 
-def _verdict(baseline: Baseline, run: Baseline, row: str, metric: str, before: Score) -> Verdict:
+def _verdict(baseline: Baseline, run: Baseline, row: str, metric: str, before: Score, level: float) -> Verdict:
+    """One cell's verdict; where it is tested, before Holm's correction, whose strictest level is `level`."""
     after = run.scores.get(row, {}).get(metric)
 
     def verdict(found: Outcome, reason: str, p: float | None = None) -> Verdict:
@@ -136,7 +138,7 @@ def _verdict(baseline: Baseline, run: Baseline, row: str, metric: str, before: S
     if agree(before.value, after.value):
         return verdict(Outcome.SAME, f"agrees; {what}")
     try:
-        p, test = _test(before, after)
+        p, test = _test(before, after, level)
     except _Untestable as why:
         return verdict(Outcome.NOT_COMPARABLE, f"{why}; {what}")
     return verdict(Outcome.SAME, f"{test}; {what}", p)
@@ -148,7 +150,7 @@ def _named(changed: list[str]) -> str:
     return ", ".join(changed[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _test(before: Score, after: Score) -> tuple[float, str]:
+def _test(before: Score, after: Score, level: float) -> tuple[float, str]:
     """Two-sided p for no difference, and what was tested.
 
     Raises:
@@ -164,9 +166,10 @@ def _test(before: Score, after: Score) -> tuple[float, str]:
         if cluster in b[seed].means
     ]
     if pairs:
-        difference = paired(*map(list, zip(*pairs, strict=True)))  # type: ignore[arg-type]
-        if difference is None:
-            raise _Untestable("further apart than machines are, and one prompt is too few for a test")
+        difference = paired(*map(list, zip(*pairs, strict=True)))
+        prompts = len({cluster for _, _, cluster, _ in pairs})
+        if difference is None or 2.0 ** (1 - prompts) > level:  # the least p that sign flips can give
+            raise _Untestable(f"further apart than machines are, and {prompts} prompts are too few for a test")
         return difference.p, difference.test
     if before.error is None or after.error is None:
         raise _Untestable("further apart than machines are, and the score has no interval")

@@ -237,6 +237,15 @@ def test_the_same_prompts_are_compared_in_pairs() -> None:
     assert alarms <= 10
 
 
+def test_too_few_prompts_are_said_to_be_too_few() -> None:
+    """Signs of five prompts can't be rarer than 1 in 16, whatever happened."""
+    rng = np.random.default_rng(0)
+    here = fabricated(rng, seeds=1, cells=1, prompts=5)
+    verdicts = compare_with(here, shifted(here, 0.5, rng))
+    assert [verdict.verdict for verdict in verdicts] == [Outcome.NOT_COMPARABLE]
+    assert "5 prompts are too few for a test" in verdicts[0].reason
+
+
 def test_definitions_hold_no_path_and_no_key(finished: RunFolder) -> None:
     """What a score means is the same wherever the folders lie."""
     here = baseline_of(finished)

@@ -84,7 +84,9 @@ def undocumented(images: ImageSet, context: ScoringContext) -> ImageScores:
     ],
 )
 def test_what_is_broken_is_named(score: Callable[..., Any], message: str) -> None:
-    errors = [found.text for found in run_checks(MetricSubject(metric("A", "lower", "objects")(score)), CHECKS) if found.text]
+    errors = [
+        found.text for found in run_checks(MetricSubject(metric("A", "lower", "objects")(score)), CHECKS) if found.text
+    ]
     assert any(message in error for error in errors), errors
 
 
