@@ -7,9 +7,10 @@ from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, met
 
 @metric(label="CLIP score", better="higher", prompts="coco", digits=4, with_reference=True, version=2)
 def clip_score(images: ImageSet, context: ScoringContext) -> ImageScores:
-    """Cosine of the image's and the caption's embedding (arXiv 2104.08718), as a fraction in [-1, 1].
+    """Cosine of the image's and the caption's embedding (CLIP, arXiv 2103.00020), as a fraction in [-1, 1].
 
-    By open_clip, model and weights in the note, or on the embedded model by its judge. Never rescaled. Captions that
+    By open_clip, model and weights in the note, or on the embedded model by its judge.
+    The plain cosine, not CLIPScore (arXiv 2104.08718), which is 2.5 · max(cosine, 0). Captions that
     are longer than the text encoder's 77 tokens are truncated, and counted in the note.
     """
     if not images.jobs:

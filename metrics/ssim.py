@@ -1,7 +1,7 @@
 """How much an image stays what the original model draws from the same seed."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,9 +23,11 @@ def ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
         raise NotApplicable("the original would be compared with itself")
     with ThreadPoolExecutor(os.cpu_count()) as workers:  # SciPy's filters let go of the interpreter
         found = list(workers.map(_compare(structural_similarity), images.files, images.partners(context.original)))
+    if found and all(isinstance(value, str) and "smaller than the window" in value for value in found):
+        raise NotApplicable(f"images are smaller than the window of {WINDOW} pixels")
     values = [value if isinstance(value, float) else None for value in found]
     details = [None if isinstance(value, float) else value for value in found]
-    return ImageScores(values, note=f"scikit-image, window {WINDOW}", details=details)
+    return ImageScores(values, note=f"scikit-image, window {WINDOW}{_share(images.files)}", details=details)
 
 
 def _compare(similarity: Callable[..., float]) -> Callable[[Path, Path], float | str]:
@@ -38,7 +40,14 @@ def _compare(similarity: Callable[..., float]) -> Callable[[Path, Path], float |
         if a.shape != b.shape:
             return f"{mine.name}: {a.shape[1]}×{a.shape[0]} pixels, the original's {b.shape[1]}×{b.shape[0]}"
         if min(a.shape[:2]) < WINDOW:
-            raise NotApplicable(f"images are smaller than the window of {WINDOW} pixels")
+            return f"{mine.name}: smaller than the window of {WINDOW} pixels"
         return float(similarity(a, b, win_size=WINDOW, channel_axis=-1, data_range=255))
 
     return compare
+
+
+def _share(files: Sequence[Path]) -> str:
+    """How much of a side the window covers, where that is a quarter or more: on the embedded model 39 %."""
+    sides = (min(image.shape[:2]) for file in files if not isinstance(image := read_image(file), Unreadable))
+    side = next(sides, 0)
+    return f", {WINDOW / side:.0%} of a side" if side and WINDOW / side >= 0.25 else ""

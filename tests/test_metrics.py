@@ -419,6 +419,17 @@ def test_ssim_needs_an_original_and_25_pixels(tmp_path: Path, world: tuple[Image
         metric.score(small, context_of(None, original=small))
 
 
+def test_one_small_image_is_unscored_alone_and_the_windows_share_is_told(
+    world: tuple[ImageSet, ImageSet], tmp_path: Path
+) -> None:
+    images = image_set(tmp_path / "a", [np.zeros((20, 20, 3), np.uint8), *pixels(world[0])[1:3]], ["x"] * 3)
+    same = image_set(tmp_path / "b", [np.zeros((20, 20, 3), np.uint8), *pixels(world[0])[1:3]], ["x"] * 3)
+    result = METRICS.load("ssim").score(images, context_of(None, original=same))
+    assert result.values[0] is None
+    assert result.values[1:] == pytest.approx([1.0, 1.0])
+    assert METRICS.load("ssim").score(world[1], context_of(None, original=world[0])).note.endswith("39% of a side")
+
+
 def test_clip_scores_follow_captions_not_order(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, _ = world
     metric: Metric = METRICS.load("clip_score")
