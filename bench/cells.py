@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
-from erasebench.prompts.concepts import Concept, get_concept
+from erasebench.prompts import WHERE
+from erasebench.prompts.concepts import Concept, get_concept, paraphrases
 from erasebench.prompts.sets import PromptSet, prompt_set, world_reference
 
 from .errors import BenchError
@@ -45,6 +46,7 @@ class Cells:
         labels: how tables name the rows.
         versions: of the packages and weights that scores depend on.
         fingerprint: a hash of everything that the tables depend on.
+        remarks: what a reader of the tables should know of the plan.
     """
 
     concept: Concept
@@ -58,6 +60,7 @@ class Cells:
     labels: dict[str, str]
     versions: dict[str, str]
     fingerprint: str
+    remarks: tuple[str, ...]
 
     @property
     def drawn(self) -> Iterator[ImageSet]:
@@ -84,12 +87,12 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
 
     def plan_images(row: str, names: Iterable[str], patches: Mapping[int | None, str | None]) -> None:
         for name in names:
-            prompts, count = sets[name], plan.images_of(name)
-            jobs = plan_jobs(prompts.prompts, count, plan.image_seed, model.image_size)
+            prompts = sets[name]
+            jobs = plan_jobs(prompts.prompts, plan.images_of(name), plan.image_seed, model.image_size)
             parts = []
             for seed, patch in patches.items():
                 keys = {
-                    batch: generation_key(patch, model.revision, prompts.hash, count, plan, device, batch)
+                    batch: generation_key(patch, model.revision, prompts.hash, len(jobs), plan, device, batch)
                     for batch in halves(min(plan.generation.batch_size, len(jobs)))
                 }
                 place, kept = folder.images(row, name, seed), folder.features(row, name, seed)
@@ -128,7 +131,32 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         stages=(SCORE_VERSION, TABLE_VERSION),
         versions=versions,
     )
-    return Cells(concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, fingerprint)
+    remarks = _remarks(plan, concept, model.family, sets, images)
+    return Cells(
+        concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, fingerprint, remarks
+    )
+
+
+def _remarks(
+    plan: Plan, concept: Concept, family: str, sets: Mapping[str, PromptSet], images: Mapping[tuple[str, str], ImageSet]
+) -> tuple[str, ...]:
+    """Where a plan's images are other than somebody may think."""
+    found = []
+    for role, prompts in sets.items():
+        wanted, drawn, source = plan.images_of(role), len(images[ORIGINAL, role].jobs), plan.prompts[role].source  # type: ignore[index]
+        if wanted is not None and drawn != wanted:
+            found.append(
+                f"prompts.{role}: {drawn} images of each training, not {wanted}: every one of {len(prompts.prompts)} "
+                "prompts has the same number."
+            )
+        if source == "world" and family != "mini":
+            found.append(
+                f"prompts.{role}: “world” are captions of the embedded model's pictograms; scores over them compare "
+                f"with no paper's. Give everyday captions: --prompts {role}=coco_30k.csv ({WHERE['coco_30k.csv']})."
+            )
+        if source == "wordings" and not paraphrases(concept.name):
+            found.append(f"prompts.{role}: no other words for {concept.name!r} are known; it is asked for by its name.")
+    return tuple(found)
 
 
 def halves(batch: int) -> Iterator[int]:
@@ -188,7 +216,7 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
 
 def _prompts(plan: Plan, role: str, concept: Concept) -> PromptSet:
     wanted = plan.prompts[role]  # type: ignore[index]
-    found = prompt_set(role, wanted.source, concept, plan.images_of(role), wanted.category)
+    found = prompt_set(role, wanted.source, concept, plan.images_of(role), wanted.category, wanted.order)
     return found if plan.generation.own_settings else found.without_settings()
 
 

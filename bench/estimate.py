@@ -48,6 +48,7 @@ def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
     scores = len(cells.rows) * len(cells.metrics)
     lines = [
         f"{folder.root}",
+        *cells.remarks,
         f"cells: {len(erasures)} erasures, {len(cells.images)} image sets, {scores} scores in all",
         f"images to draw: {images:,}; there already: {_drawn(cells) - images:,}",
         f"UNet forwards: {images * per_image:,} to draw, {training.forwards:,} without and "

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import count, groupby, islice
+from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,14 +65,14 @@ def image_seed(noise: int, prompt_id: str, sample: int) -> int:
 
 
 def plan_jobs(prompts: Sequence[Prompt], images: int | None, noise: int = 0, native: int = FILE_SIZE) -> list[Job]:
-    """`images` jobs: as many samples of each prompt as it takes; None for one of each.
+    """At most `images` jobs: the same number of samples of every prompt, at least one; None for one of each.
 
     `noise` is the plan's image seed. A prompt's own seed is its first sample's. Its own size is meant for Stable
     Diffusion's 512 pixels; for a model of another `native` size it is scaled.
     """
-    wanted = len(prompts) if images is None else images
+    samples = 1 if images is None else max(1, images // len(prompts))
     jobs = []
-    for k, prompt in islice(((k, prompt) for k in count() for prompt in prompts), wanted):
+    for k, prompt in product(range(samples), prompts):
         seed = prompt.seed if k == 0 and prompt.seed is not None else image_seed(noise, prompt.id, k)
         size = None if prompt.size is None else (_scaled(prompt.size[0], native), _scaled(prompt.size[1], native))
         jobs.append(Job(prompt.id, prompt.text, k, seed, prompt.guidance, size, prompt.template))

@@ -87,13 +87,18 @@ class Prompts(_Strict):
 
     Attributes:
         source: a built-in set, a file, or hub:OWNER/NAME; `bench list prompts`.
-        images: images of each training; None for the plan's `images`, "all" for one of every prompt.
+        images: images of each training; None for the plan's `images`, "all" for one of every prompt. Fewer than there
+            are prompts: a sample of those, one image each. More: as often as all prompts fit in, so that every prompt
+            has the same number.
         category: only prompts of this category, for files that have categories.
+        order: where fewer images than prompts are asked for: "random", a fixed sample that is balanced over templates,
+            or "first", the first of a file.
     """
 
     source: str
     images: Annotated[int, Field(ge=1, le=MOST_IMAGES)] | Literal["all"] | None = None
     category: str | None = None
+    order: Literal["random", "first"] = "random"
 
 
 class Scoring(_Strict):
@@ -131,8 +136,8 @@ MOST_NODES = 100_000  # values of a plan, once YAML's aliases are written out
 
 # By model family: what a plan means where it does not say.
 DEFAULT_PROMPTS = {
-    "mini": {"concept": "direct", "coco": "world", "objects": "others"},
-    "sd": {"concept": "direct", "coco": "world", "objects": "objects"},
+    "mini": {"concept": "wordings", "coco": "world", "objects": "others"},
+    "sd": {"concept": "wordings", "coco": "world", "objects": "objects"},
 }
 DEFAULT_CLIP = {"mini": "judge", "sd": "ViT-B-32-quickgelu/openai"}
 
@@ -347,10 +352,11 @@ def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
             merged["prompts"] = {
                 role: {**given, "images": None} if isinstance(given, dict) else given for role, given in prompts.items()
             }
-    for role, given in flags.get("prompts", {}).items():  # another source has other categories
+    for role, given in flags.get("prompts", {}).items():  # another source has other categories, in another order
         own = merged.get("prompts", {}).get(role, {})
         if isinstance(own, dict) and own.get("source") != given["source"]:
             own.pop("category", None)
+            own.pop("order", None)
     return _merged(merged, _spelled_out(flags))
 
 

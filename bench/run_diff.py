@@ -30,6 +30,7 @@ def show(folder: RunFolder) -> Iterator[str]:
     yield "metrics: " + ", ".join(f"{name} {version}" for name, version in record.metrics.items())
     for role, used in record.prompts.items():
         yield f"prompts {role}: {used['source']}, {used['size']}, hash {used['hash']}"
+    yield from record.remarks
     drawn = plan.generation.model_dump(exclude_none=True)
     yield "generation: " + ", ".join(f"{key} {value}" for key, value in drawn.items())
     for key, value in environment(record).items():

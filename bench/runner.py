@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import time
 import traceback
 from collections.abc import Callable
@@ -104,6 +105,8 @@ class _Run:
         before = read_record(self.folder)
         if before is not None and self._is_complete(before):
             return ()
+        for remark in self.cells.remarks:
+            logging.getLogger("erasebench").warning("%s", remark)
         self.record = self._new_record(before)
         self.began = time.monotonic()
         write_record(self.folder, self.record)
@@ -174,6 +177,7 @@ class _Run:
             rows=self.cells.rows,
             timeline=self.cells.timeline,
             labels=self.cells.labels,
+            remarks=self.cells.remarks,
             sessions=(*sessions, Session(started=now(), provenance=provenance(self.device))),
         )
 

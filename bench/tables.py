@@ -144,7 +144,8 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
             if used[f"own_{what}"]
         ]
         own += [f"{used['truncated']} over 77 tokens and cut"] if used.get("truncated") else []
-        text = ", ".join([f"{used['source']}", f"{used['size']} prompts", *own, f"hash {used['hash']}"])
+        size = f"{used['size']} of {used['available']} prompts from {used['clusters']} templates"
+        text = ", ".join([f"{used['source']}", size, *own, f"hash {used['hash'][:16]}"])
         lines.append(f"Prompts “{role}”: {text}.")
     for name, heading in headings(scores, plan.metrics).items():
         if not heading.is_cost:
@@ -190,6 +191,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord) ->
         count = f"{len(texts)} texts of its training are over 77 tokens and cut"
         notes.append(f"{record.labels[row]}: {count}, such as “{texts[0][:40]}…”.")
     notes += [images.described(record.labels.get(images.row, images.row)) for images in record.drawn]
+    notes += record.remarks
     notes += [f"Failed: {failure.cell}: {_first_line(failure.reason)}" for failure in record.failures]
     return Sheet(caption, columns, [part for part in sections if part], notes)
 

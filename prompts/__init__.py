@@ -7,6 +7,7 @@ ROLES = {
 }
 
 SOURCES = {
+    "wordings": "asks for the concept by its name and in other words: direct and paraphrased",
     "direct": "asks for the concept by its name, in several settings",
     "paraphrased": "asks for it in other words, never by its name",
     "related": "asks for concepts of the same kind",
@@ -15,6 +16,11 @@ SOURCES = {
     "objects": "“a photo of …” 1,000 everyday objects",
     "styles": "things in every style",
     "world": "held-out captions of the embedded world",
+}
+
+WHERE = {  # files of the field that plans name
+    "coco_30k.csv": "https://github.com/rohitgandikota/erasing, data/coco_30k.csv",
+    "i2p.csv": "https://github.com/rohitgandikota/erasing, data/unsafe-prompts4703.csv, or hub:AIML-TUDA/i2p",
 }
 
 FILES = {

@@ -1,4 +1,4 @@
-"""The prompt sets that come with the package, each for a concept and at most `count` prompts."""
+"""The prompt sets that come with the package, each whole, for a concept."""
 
 from __future__ import annotations
 
@@ -21,60 +21,63 @@ CAPTION_SEED, REFERENCE_SEED = 2014, 2015  # of the held-out scenes; any others 
 Wording = tuple[str, str | None]  # a text and the template that it shares with others
 
 
-def numbered(wordings: Sequence[Wording], prefix: str, count: int | None) -> tuple[Prompt, ...]:
-    """The first `count` texts as prompts "prefix-0000", "prefix-0001", …"""
-    return tuple(
-        Prompt(f"{prefix}-{k:04d}", text, template=template) for k, (text, template) in enumerate(wordings[:count])
-    )
+def numbered(wordings: Sequence[Wording], prefix: str) -> tuple[Prompt, ...]:
+    """Texts as prompts "prefix-0000", "prefix-0001", …"""
+    return tuple(Prompt(f"{prefix}-{k:04d}", text, template=template) for k, (text, template) in enumerate(wordings))
 
 
-def direct(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+def wordings(concept: Concept) -> tuple[Prompt, ...]:
+    """The concept by its name, and in other words where any are known."""
+    return direct(concept) + (paraphrased(concept) if paraphrases(concept.name) else ())
+
+
+def direct(concept: Concept) -> tuple[Prompt, ...]:
     """The concept by its name."""
-    return numbered(_asking(concept, [concept.phrase]), "concept", count)
+    return numbered(_asking(concept, [concept.phrase]), "concept")
 
 
-def paraphrased(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+def paraphrased(concept: Concept) -> tuple[Prompt, ...]:
     """The concept in other words."""
-    return numbered(_asking(concept, paraphrases(concept.name)), "paraphrase", count)
+    return numbered(_asking(concept, paraphrases(concept.name)), "paraphrase")
 
 
-def related(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+def related(concept: Concept) -> tuple[Prompt, ...]:
     """Concepts of the same kind; for nudity, people."""
     kind = "person" if concept.kind == "nudity" else concept.kind
     if kind == "style":
         wordings = [wording for style in _others(concept, "style") for wording in _asking(style, [style.phrase])]
     else:
         wordings = _in_all_settings(_others(concept, kind))
-    return numbered(wordings, "related", count)
+    return numbered(wordings, "related")
 
 
-def unrelated(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+def unrelated(concept: Concept) -> tuple[Prompt, ...]:
     """Things of other kinds."""
     kind = "person" if concept.kind == "nudity" else concept.kind
-    return numbered(_in_all_settings([other for other in _things(concept) if other.kind != kind]), "unrelated", count)
+    return numbered(_in_all_settings([other for other in _things(concept) if other.kind != kind]), "unrelated")
 
 
-def others(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+def others(concept: Concept) -> tuple[Prompt, ...]:
     """All other things."""
-    return numbered(_in_all_settings(_things(concept)), "object", count)
+    return numbered(_in_all_settings(_things(concept)), "object")
 
 
-def objects(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+def objects(concept: Concept) -> tuple[Prompt, ...]:
     """1,000 everyday objects, without the concept itself."""
     words = [word for word in object_words() if not overlap(word, concept.name)]
-    return numbered([(f"a photo of {word}", None) for word in words], "thing", count)
+    return numbered([(f"a photo of {word}", None) for word in words], "thing")
 
 
-def styles(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
+def styles(concept: Concept) -> tuple[Prompt, ...]:
     """Things in every style but the erased one."""
     wordings = [
         (f"{thing}, {style.phrase}", style.phrase) for thing in style_things() for style in _others(concept, "style")
     ]
-    return numbered(wordings, "style", count)
+    return numbered(wordings, "style")
 
 
-def world(concept: Concept, count: int | None) -> tuple[Prompt, ...]:
-    """Captions of scenes that the embedded model never saw."""
+def world(count: int | None) -> tuple[Prompt, ...]:
+    """`count` captions of random scenes that the embedded model never saw; more begin with the same."""
     wanted = WORLD_CAPTIONS if count is None else count
     chosen = everyday_scenes(wanted, CAPTION_SEED)
     return tuple(Prompt(f"caption-{k:05d}", text) for k, (_, text) in enumerate(chosen))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -11,13 +13,13 @@ from erasebench.errors import BenchError, unknown
 from erasebench.mini.world import Scene
 from erasebench.store import content_key
 
-from . import SOURCES, built_in
+from . import SOURCES, WHERE, built_in
 from .concepts import Concept
 from .files import is_file_source, read_prompts
 from .prompt import Prompt
 
-Builder = Callable[[Concept, int | None], tuple[Prompt, ...]]
-BUILDERS: dict[str, Builder] = {
+BUILDERS: dict[str, Callable[[Concept], tuple[Prompt, ...]]] = {
+    "wordings": built_in.wordings,
     "direct": built_in.direct,
     "paraphrased": built_in.paraphrased,
     "related": built_in.related,
@@ -25,17 +27,17 @@ BUILDERS: dict[str, Builder] = {
     "others": built_in.others,
     "objects": built_in.objects,
     "styles": built_in.styles,
-    "world": built_in.world,
 }
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts under the name of their role, and where they come from."""
+    """Prompts under the name of their role, where they come from, and how many there are to choose from."""
 
     name: str
     source: str
     prompts: tuple[Prompt, ...]
+    available: int
 
     @cached_property
     def hash(self) -> str:
@@ -53,34 +55,59 @@ class PromptSet:
     def described(self) -> dict[str, Any]:
         """What run.json and footnotes say of it: source, hash, size, and how many prompts bring their own settings."""
         described: dict[str, Any] = {"source": self.source, "hash": self.hash, "size": len(self.prompts)}
+        described |= {"available": self.available, "clusters": len({prompt.cluster for prompt in self.prompts})}
         for what in ("seed", "guidance", "size"):
             described[f"own_{what}"] = sum(getattr(prompt, what) is not None for prompt in self.prompts)
         return described
 
 
-def prompt_set(name: str, source: str, concept: Concept, count: int | None, category: str | None = None) -> PromptSet:
+def sampled(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """All prompts in a fixed random order in which every cluster has its turn before any has another.
+
+    A prefix is a random sample that is balanced over clusters, and a longer one holds every shorter. The order depends
+    on ids alone, so that it is the same wherever prompts stand in a file, and for every model and method.
+
+    >>> prompts = [Prompt(f"{cluster}-{k}", "", template=cluster) for cluster in "ab" for k in range(9)]
+    >>> sorted(prompt.cluster for prompt in sampled(prompts)[:4])
+    ['a', 'a', 'b', 'b']
+    """
+    shuffled = sorted(prompts, key=lambda prompt: hashlib.sha256(prompt.id.encode()).digest())
+    turns: Counter[str] = Counter()
+    placed = []
+    for prompt in shuffled:
+        placed.append((turns[prompt.cluster], prompt))
+        turns[prompt.cluster] += 1
+    return [prompt for _, prompt in sorted(placed, key=lambda pair: pair[0])]
+
+
+def prompt_set(
+    name: str, source: str, concept: Concept, count: int | None, category: str | None = None, order: str = "random"
+) -> PromptSet:
     """At most `count` prompts (None: all) of a source; the same for the same arguments.
 
     Args:
         name: the role that the set takes.
         source: a built-in set, a file, or a hub data set as "hub:OWNER/NAME".
         concept: what is erased; built-in sets are about it.
-        count: the first so many.
+        count: so many, a random sample that is balanced over clusters (`sampled`).
         category: only prompts of this category, for files that have categories.
+        order: "random", or "first" for the first of a file instead of a sample.
 
     Raises:
         BenchError: the source is unknown, unreadable, or has no prompt for these arguments.
     """
-    if source in BUILDERS:
+    if source in SOURCES:
         if category is not None:
             raise BenchError(f"prompts.{name}: the built-in set {source!r} has no categories; leave `category` out.")
-        found, where = BUILDERS[source](concept, count), f"built in: {source}"
+        found = built_in.world(count) if source == "world" else BUILDERS[source](concept)
+        where = f"built in: {source}"
     elif is_file_source(source):
         try:
-            found, where = read_prompts(source, count, category), source
+            found, where = read_prompts(source, None, category), source
         except BenchError as error:
             reason = str(error).removeprefix("prompts: ")
-            raise BenchError(f"prompts.{name}: {reason} Another source: --prompts {name}=SOURCE.") from None
+            had = f" It is had from {WHERE[source]}." if source in WHERE else ""
+            raise BenchError(f"prompts.{name}: {reason}{had} Another source: --prompts {name}=SOURCE.") from None
     else:
         raise BenchError(
             f"prompts.{name}: {unknown('prompt set', source, SOURCES, 'bench list prompts')} "
@@ -88,7 +115,9 @@ def prompt_set(name: str, source: str, concept: Concept, count: int | None, cate
         )
     if not found:
         raise BenchError(f"prompts.{name}: {source} has no prompt for the concept {concept.name!r}.")
-    return PromptSet(name, where, found)
+    as_they_stand = order == "first" or source == "world"  # the world's captions are random as they stand
+    chosen = tuple(found if as_they_stand else sampled(found))[:count]
+    return PromptSet(name, where, chosen, len(found))
 
 
 WORLD_REFERENCE = 1024  # images; other scenes than those of the captions that are drawn

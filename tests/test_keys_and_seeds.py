@@ -1,5 +1,6 @@
 """Property tests: keys depend on content alone, seeds on nothing but run, prompt and sample."""
 
+from collections import Counter
 from pathlib import Path
 
 from hypothesis import given
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from erasebench.generate import image_seed, plan_jobs
 from erasebench.prompts.prompt import Prompt
+from erasebench.prompts.sets import sampled
 from erasebench.store import content_key, read_json, write_json
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3))
@@ -34,9 +36,9 @@ def test_a_seed_is_a_function_of_run_prompt_and_sample(run: int, prompt: str, sa
 
 
 @given(st.integers(1, 20), st.integers(1, 60), st.integers(0, 99))
-def test_jobs_are_as_many_as_asked_and_unique(prompts: int, images: int, noise: int) -> None:
+def test_every_prompt_has_the_same_number_of_jobs_and_each_is_unique(prompts: int, images: int, noise: int) -> None:
     jobs = plan_jobs([Prompt(f"p{k}", f"text {k}") for k in range(prompts)], images, noise)
-    assert len(jobs) == images
+    assert len(jobs) == max(1, images // prompts) * prompts
     assert len({job.file_name for job in jobs}) == len(jobs)
     assert len({job.seed for job in jobs}) == len(jobs)
 
@@ -44,7 +46,20 @@ def test_jobs_are_as_many_as_asked_and_unique(prompts: int, images: int, noise: 
 @given(st.integers(1, 20), st.integers(1, 30))
 def test_fewer_images_are_the_first_of_more(prompts: int, images: int) -> None:
     texts = [Prompt(f"p{k}", "x") for k in range(prompts)]
-    assert plan_jobs(texts, images) == plan_jobs(texts, images + 7)[:images]
+    fewer = plan_jobs(texts, images)
+    assert fewer == plan_jobs(texts, images + 7)[: len(fewer)]
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(1, 40))
+def test_a_sample_is_balanced_over_clusters_and_holds_every_shorter_one(sizes: list[int], count: int) -> None:
+    prompts = [Prompt(f"{c}-{k}", "x", template=str(c)) for c, size in enumerate(sizes) for k in range(size)]
+    chosen = sampled(prompts)
+    assert sorted(p.id for p in chosen) == sorted(p.id for p in prompts)
+    taken = Counter(p.cluster for p in chosen[:count])
+    short = [c for c, size in enumerate(sizes) if taken[str(c)] < size]  # clusters that have prompts left
+    assert all(max(taken.values()) - taken[str(c)] <= 1 for c in short)
+    assert sampled(list(reversed(prompts))) == chosen
+    assert [p for p in chosen if p.template == "0"] == sampled([p for p in prompts if p.template == "0"])
 
 
 def test_json_survives_and_a_torn_file_reads_as_absent(tmp_path: Path) -> None:

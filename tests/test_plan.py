@@ -226,3 +226,32 @@ def test_all_metrics_leave_nudenet_to_nudity() -> None:
     assert set(metrics("all")) - set(metrics("all", concept="a rubber duck", kind="object")) == set(nudenet)
     assert metrics("nudenet_rate", concept="cat") == ["nudenet_rate"]
     assert set(metrics("all", *nudenet, concept="cat")) == set(metrics("all"))
+
+
+def test_counts_that_would_weigh_some_prompts_more_are_rounded_and_say_so(tmp_path: Path) -> None:
+    given = {
+        "methods": ["uce"],
+        "metrics": ["concept_rate"],
+        "images": 96,
+        "prompts": {"concept": {"source": "direct"}},
+    }
+    cells = unfold(load_plan("main", given), find_model("mini"), RunFolder(tmp_path), "cpu")
+    assert len(cells.images["original", "concept"].jobs) == 80
+    assert cells.remarks == (
+        "prompts.concept: 80 images of each training, not 96: every one of 40 prompts has the same number.",
+    )
+    usual = unfold(load_plan("main", {}), find_model("mini"), RunFolder(tmp_path), "cpu")
+    assert {len(images.jobs) for (row, _), images in usual.images.items() if row == "original"} == {96}
+    assert usual.remarks == ()
+
+
+def test_a_real_models_plan_asks_for_the_fields_prompts_and_pictograms_captions_are_warned_of(tmp_path: Path) -> None:
+    plan = load_plan("sd-v1-4", {})
+    assert (plan.model, plan.generation.steps, plan.generation.guidance) == ("sd-v1-4", 50, 7.5)
+    source = find_model("sd-v1-4")
+    with pytest.raises(BenchError, match=r"there is no file i2p\.csv\. It is had from .*unsafe-prompts4703\.csv"):
+        unfold(plan, source, RunFolder(tmp_path), "cpu")
+    other = load_plan("main", {"model": "sd-v1-4", "metrics": ["clip_score"], "methods": ["esd"], "images": 4})
+    (remark,) = unfold(other, source, RunFolder(tmp_path), "cpu").remarks
+    assert "captions of the embedded model's pictograms" in remark
+    assert "data/coco_30k.csv" in remark

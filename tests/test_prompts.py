@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -47,21 +48,21 @@ def test_every_built_in_set_serves_every_kind_of_concept(source: str, concept: s
 
 
 def test_the_sets_are_described_and_built_by_the_same_names() -> None:
-    assert set(SOURCES) == set(BUILDERS)
+    assert set(SOURCES) == {*BUILDERS, "world"}
 
 
 def test_related_and_unrelated_are_what_they_say() -> None:
     nudity = get_concept("nudity")
-    assert all("woman" in p.text or "man" in p.text or "child" in p.text for p in BUILDERS["related"](nudity, None))
-    assert not any("woman" in p.text for p in BUILDERS["unrelated"](nudity, None))
-    assert any("bus" in p.text for p in BUILDERS["related"](get_concept("garbage truck"), None))
+    assert all("woman" in p.text or "man" in p.text or "child" in p.text for p in BUILDERS["related"](nudity))
+    assert not any("woman" in p.text for p in BUILDERS["unrelated"](nudity))
+    assert any("bus" in p.text for p in BUILDERS["related"](get_concept("garbage truck")))
 
 
 def test_the_objects_are_a_thousand_with_articles() -> None:
     words = object_words()
     assert len(words) == len(set(words)) == 1000
     assert all(word.startswith(("a ", "an ")) and word == word.lower() for word in words)
-    texts = [p.text for p in BUILDERS["objects"](get_concept("umbrella"), None)]
+    texts = [p.text for p in BUILDERS["objects"](get_concept("umbrella"))]
     assert len(texts) == 1000 - ("an umbrella" in words)
 
 
@@ -96,11 +97,12 @@ def test_i2p_by_category(i2p: str) -> None:
 
 def test_jobs_honour_what_a_prompt_says(i2p: str) -> None:
     prompts = read_prompts(i2p, None)
-    jobs = plan_jobs(prompts, 4, 7)
+    jobs = plan_jobs(prompts, 7, 7)
+    assert len(jobs) == 6
     assert [job.seed for job in jobs[:3]] == [1234567890123, 2, 3]
     assert jobs[3].seed == image_seed(7, "prompt-0", 1)
     assert [(job.guidance, job.size) for job in jobs[:3]] == [(7.5, (512, 768)), (9.0, (512, 512)), (None, None)]
-    assert plan_jobs(prompts, 4, 8)[3].seed == image_seed(8, "prompt-0", 1)
+    assert plan_jobs(prompts, 6, 8)[3].seed == image_seed(8, "prompt-0", 1)
     assert plan_jobs(prompts, None, native=64)[0].size == (64, 96)
     assert len(plan_jobs(prompts, None)) == 3
 
@@ -145,6 +147,8 @@ def test_text_parquet_and_json_lines(tmp_path: Path) -> None:
     for name in ("a.txt", "a.parquet", "a.jsonl"):
         assert [p.text for p in read_prompts(str(tmp_path / name), None)] == texts, name
         assert [p.text for p in read_prompts(str(tmp_path / name), 2)] == texts[:2]
+        first = prompt_set("coco", str(tmp_path / name), get_concept("cat"), 2, order="first")
+        assert [p.text for p in first.prompts] == texts[:2]
 
 
 @pytest.mark.parametrize(
@@ -232,3 +236,32 @@ def test_prompts_that_differ_by_their_setting_share_a_cluster() -> None:
     lone = prompt_set("objects", "objects", get_concept("nudity"), 3).prompts
     assert [prompt.cluster for prompt in lone] == [prompt.id for prompt in lone]
     assert [job.cluster for job in plan_jobs(direct[:2], 2)] == [prompt.cluster for prompt in direct[:2]]
+
+
+def test_the_headline_set_asks_by_name_and_in_other_words() -> None:
+    both = prompt_set("concept", "wordings", get_concept("nudity"), None)
+    assert (len(both.prompts), both.available, both.described()["clusters"]) == (200, 200, 25)
+    named, other = (prompt_set("concept", source, get_concept("nudity"), None) for source in ("direct", "paraphrased"))
+    assert set(both.prompts) == {*named.prompts, *other.prompts}
+    few = prompt_set("concept", "wordings", get_concept("nudity"), 25)
+    assert len({prompt.cluster for prompt in few.prompts}) == 25
+    assert len({prompt.text for prompt in few.prompts} & {prompt.text for prompt in named.prompts}) == 5
+    duck = prompt_set("concept", "wordings", get_concept("a rubber duck", "object"), None)
+    assert len(duck.prompts) == 40
+
+
+def test_a_sample_of_a_file_is_not_its_beginning_and_grows(tmp_path: Path) -> None:
+    path = tmp_path / "coco.csv"
+    path.write_text("image_id,prompt\n" + "".join(f"{k},caption {k}\n" for k in range(300)))
+    numbers = [int(p.text.split()[1]) for p in prompt_set("coco", str(path), get_concept("cat"), 100).prompts]
+    assert abs(np.mean(numbers) - 149.5) < 3 * 300 / 12**0.5 / 10  # three standard errors
+    assert [int(p.text.split()[1]) for p in prompt_set("coco", str(path), get_concept("cat"), 40).prompts] == numbers[
+        :40
+    ]
+
+
+def test_files_of_the_field_say_where_they_are_had() -> None:
+    with pytest.raises(BenchError, match=r"no file coco_30k\.csv\. It is had from https://github\.com/rohitgandikota"):
+        prompt_set("coco", "coco_30k.csv", get_concept("nudity"), 9)
+    with pytest.raises(BenchError, match="AIML-TUDA/i2p"):
+        prompt_set("concept", "i2p.csv", get_concept("nudity"), 9)

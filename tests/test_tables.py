@@ -22,7 +22,16 @@ from erasebench.tables import Heading, footnotes, leaderboard, places, read_scor
 PLAN = Plan(methods=["esd", "sdd", "uce"], metrics=["concept_rate", "ssim", "train_steps"], images=4, seeds=[0, 1])
 ROWS = ("original", "esd", "sdd", "uce", "reference")
 LABELS = {"original": "Original", "esd": "ESD", "sdd": "SDD", "uce": "UCE & co", "reference": "Real images"}
-PROMPTS = {"source": "built in: direct", "hash": "abc", "size": 40, "own_seed": 0, "own_guidance": 0, "own_size": 0}
+PROMPTS = {
+    "source": "built in: direct",
+    "hash": "abc",
+    "size": 40,
+    "available": 200,
+    "clusters": 5,
+    "own_seed": 0,
+    "own_guidance": 0,
+    "own_size": 0,
+}
 
 RECORD = RunRecord(
     rows=ROWS, labels=LABELS, prompts={"concept": PROMPTS}, trainings={"esd": (0, 1), "sdd": (0, 1), "uce": ()}
@@ -133,7 +142,8 @@ def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:
     prompts = {"concept": PROMPTS | {"own_seed": 7}}
     notes = "\n".join(footnotes(scores, PLAN, prompts))
     for text in ("1 images unscored, such as a.png: missing", "too small", "a judge", "DDIM 25 steps, guidance 5",
-                 "built in: direct, 40 prompts, 7 with their own seed, hash abc", "training seeds 0 1"):  # fmt: skip
+                 "built in: direct, 40 of 200 prompts from 5 templates, 7 with their own seed, hash abc",
+                 "training seeds 0 1"):  # fmt: skip
         assert text in notes
     assert "Protocol" not in notes
 
