@@ -21,8 +21,8 @@ from .reference import open_reference
 from .registry import METHODS, METRICS
 from .scores import Metric
 from .sources import ModelSource
-from .stages import SCORE_VERSION, Erasure, generation_key
-from .store import content_key, folder_hash
+from .stages import SCORE_VERSION, Erasure, images_made_from
+from .store import content_key, files_hash
 from .tables import TABLE_VERSION
 
 SCORING_PACKAGES = ("nudenet", "clean-fid", "open_clip_torch", "scikit-image")
@@ -91,13 +91,14 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
             jobs = plan_jobs(prompts.prompts, plan.images_of(name), plan.image_seed, model.image_size)
             parts = []
             for seed, patch in patches.items():
-                keys = {
-                    batch: generation_key(patch, model.revision, prompts.hash, len(jobs), plan, device, batch)
+                sources = {
+                    batch: images_made_from(patch, model.revision, prompts.hash, len(jobs), plan, device, batch)
                     for batch in halves(min(plan.generation.batch_size, len(jobs)))
                 }
+                keys = {batch: content_key(**source) for batch, source in sources.items()}
                 place, kept = folder.images(row, name, seed), folder.features(row, name, seed)
-                first = next(iter(keys.values()))
-                parts.append(ImageSet(row, name, place, jobs, first, kept, training=seed, keys=keys))
+                first, source = next(iter(keys.values())), next(iter(sources.values()))
+                parts.append(ImageSet(row, name, place, jobs, first, kept, training=seed, keys=keys, made_from=source))
             images[row, name] = ImageSet.joined(parts)
 
     plan_images(ORIGINAL, sets, {None: None})
@@ -122,7 +123,9 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     rows = (ORIGINAL, *plan.rows, *([REFERENCE] if (REFERENCE, "coco") in images else []))
     versions = {name: version(name) for name in SCORING_PACKAGES}
     if plan.scoring.clip.startswith(LOCAL):
-        versions["clip"] = folder_hash(Path(plan.scoring.clip.removeprefix(LOCAL)))
+        place = Path(plan.scoring.clip.removeprefix(LOCAL))
+        loaded = [file.name for file in place.iterdir() if file.suffix in (".json", ".txt", ".safetensors")]
+        versions["clip"] = files_hash(place, loaded)
     fingerprint = content_key(
         plan=plan.key,
         images=[(row, name, image_set.key) for (row, name), image_set in images.items()],

@@ -55,6 +55,7 @@ class ImageSet:
             images, closed forms) and for a set of several trainings.
         parts: of a set of several trainings, the set of each; all have the same jobs.
         keys: of images to draw, the key by batch size, the planned one first and then its halves.
+        made_from: what the key is a hash of, for the planned batch size.
     """
 
     row: str
@@ -67,6 +68,7 @@ class ImageSet:
     training: int | None = None
     parts: Sequence[ImageSet] = ()
     keys: Mapping[int, str] = field(default_factory=dict)
+    made_from: Mapping[str, Any] = field(default_factory=dict)
     _seen: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,12 @@ def provenance(device: str) -> dict[str, Any]:
         "git": _git(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+@cache
+def made_on(device: str) -> dict[str, str | None]:
+    """What decides about the last digits of what is trained and drawn: the libraries and the device's name."""
+    return {name: _version(name) for name in ("torch", "diffusers", "transformers")} | {"device": _device_name(device)}
 
 
 def _version(name: str) -> str | None:

@@ -45,6 +45,7 @@ def show(folder: RunFolder) -> Iterator[str]:
         took = f"{session.seconds:.0f} s" if session.ended else "did not end by itself"
         yield f"session {k}: {session.started}, {took}: {' '.join(session.provenance.get('command', ()))}"
     yield f"time: {record.seconds:.0f} s in {len(record.sessions)} sessions"
+    yield from (f"made again: {text}" for text in record.remade)
     for failure in record.failures:
         yield f"failed: {failure.cell}: {failure.reason}"
         yield from (f"    {line}" for line in failure.traceback.rstrip("\n").split("\n"))

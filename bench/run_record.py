@@ -119,6 +119,7 @@ class RunRecord(Stored):
         description="Image sets with unscored, flat or float32 images, or drawn in smaller batches than planned.",
     )
     remarks: tuple[str, ...] = Field(default=(), description="What a reader of the tables should know of the plan.")
+    remade: tuple[str, ...] = Field(default=(), description="What was finished and made again, and why.")
     failures: tuple[Failure, ...] = Field(default=(), description="Cells that could not be computed.")
     tables: dict[str, str] = Field(
         default={}, description="SHA-256 of the leaderboard's files by suffix, once written."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import time
 import traceback
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .claim import claimed, make_room
 from .errors import BenchError, ModelUnavailable
 from .image_notes import ImageNote, noted_images
+from .keys import warn
 from .layout import DEFAULT_PARENT, ORIGINAL, REFERENCE, SNAPSHOT, RunFolder
 from .nudenet_sweep import has_detections, nudenet_sweep
 from .pictures import write_overview
@@ -106,7 +106,7 @@ class _Run:
         if before is not None and self._is_complete(before):
             return ()
         for remark in self.cells.remarks:
-            logging.getLogger("erasebench").warning("%s", remark)
+            warn(remark)
         self.record = self._new_record(before)
         self.began = time.monotonic()
         write_record(self.folder, self.record)
@@ -178,6 +178,7 @@ class _Run:
             timeline=self.cells.timeline,
             labels=self.cells.labels,
             remarks=self.cells.remarks,
+            remade=before.remade if before is not None else (),
             sessions=(*sessions, Session(started=now(), provenance=provenance(self.device))),
         )
 
@@ -220,6 +221,11 @@ class _Run:
         if disk:
             make_room(self.folder)
             raise _DiskFailed from error
+
+    def _again(self, text: str) -> None:
+        """Log and record what is made again, and why."""
+        warn(text)
+        self._update(remade=(*self.record.remade, text))
 
     def _bar(self, stage: str, total: int, unit: str) -> StageBar:
         from .progress import StageBar
@@ -267,8 +273,8 @@ class _Run:
 
                 bar.say(erasure.label)
                 try:
-                    key = erasure.key(self.source.revision, self.device)
-                    erase(self.folder, erasure, key, self._training_model, report)
+                    made_from = erasure.made_from(self.source.revision, self.device)
+                    erase(self.folder, erasure, made_from, self._training_model, report, self._again)
                 except ModelUnavailable:
                     raise
                 except Exception as error:  # noqa: BLE001  (recorded; the other rows go on)
@@ -305,7 +311,7 @@ class _Run:
                 seed = "" if images.training is None else f", seed {images.training}"
                 bar.say(f"{images.row}, {images.name}{seed}")
                 try:
-                    prepare_images(self.folder, images)
+                    prepare_images(self.folder, images, self._again)
                     if images.row == REFERENCE:
                         store_reference(images, _world_images)
                         bar.advance(len(images.jobs))
@@ -339,7 +345,7 @@ class _Run:
                 before = row
                 images = self.cells.images.get((row, metric.prompts or ""))
                 try:
-                    record = score(self.folder, name, metric, self.contexts.of(row, metric), images)
+                    record = score(self.folder, name, metric, self.contexts.of(row, metric), images, self._again)
                     if record["failure"]:
                         self._failed("score", row, name, BenchError(record["failure"]))
                 except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)

@@ -11,21 +11,23 @@ from typing import Any
 
 import torch
 
-from .devices import is_out_of_memory
+from .devices import is_out_of_memory, resolve_precision, resolve_training_precision
 from .errors import BenchError
 from .generate import generate
 from .image_notes import is_drawn
 from .image_sets import ImageSet
 from .images import remove_damaged, write_png
+from .keys import Again, say_why, warn
 from .layout import ORIGINAL, REFERENCE, SNAPSHOT, UNSEEDED, RunFolder
 from .methodology import ErasureTask, Method, MethodConfig
 from .models import TextToImage
 from .patch import Patch, attached, changed, check, difference, load_patch, save_patch, snapshot
 from .plan import Generation, Plan
+from .provenance import made_on
 from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore
 from .scoring import ScoringContext
 from .stats import bootstrap_interval
-from .store import content_key, is_whole, read_json, stored_key, write_json
+from .store import content_key, is_whole, read_json, write_json
 from .training import Report, Trainer, Workspace
 
 ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 3, 4, 5
@@ -68,25 +70,29 @@ class Erasure:
         steps: int | None = getattr(self.config, "steps", None)
         return steps if steps is None else min(steps, self.max_steps or steps)
 
+    def made_from(self, model_revision: str, device: str) -> dict[str, Any]:
+        """Everything that its weights depend on."""
+        return {
+            "stage": "erase", "version": ERASE_VERSION, "model": model_revision, "made_on": made_on(device),
+            "method": self.name, "method_version": self.method.version, "config": self.config.model_dump(),
+            "task": vars(self.task), "max_steps": self.max_steps,
+            "precision": resolve_training_precision(self.precision, device),
+        }  # fmt: skip
+
     def key(self, model_revision: str, device: str) -> str:
-        return content_key(
-            stage="erase",
-            version=ERASE_VERSION,
-            model=model_revision,
-            device=device,
-            method=(self.name, self.method.version),
-            config=self.config.model_dump(),
-            task=vars(self.task),
-            max_steps=self.max_steps,
-            precision=self.precision,
-        )
+        return content_key(**self.made_from(model_revision, device))
 
 
-def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], TextToImage], report: Report) -> bool:
+def erase(
+    folder: RunFolder, erasure: Erasure, made_from: Mapping[str, Any], model: Callable[[], TextToImage], report: Report,
+    again: Again = warn,
+) -> bool:  # fmt: skip
     """Train, check and store one patch with its cost; False if it was there already.
 
-    An interrupted training goes on from its checkpoint; patches of snapshots are written as they come.
+    An interrupted training goes on from its checkpoint; patches of snapshots are written as they come. `again` is told
+    why a finished training is done again.
     """
+    key = content_key(**made_from)
     row, seed = erasure.row, erasure.task.seed
     patch_file, facts_file, checkpoint = (
         folder.patch(row, seed),
@@ -94,8 +100,11 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
         folder.checkpoint(row, seed),
     )
     missing = [k for k in erasure.snapshots if k and not is_whole(folder.patch(f"{row}{SNAPSHOT}{k}", seed))]
-    if stored_key(facts_file) == key and not missing and is_whole(patch_file):
+    stored = read_json(facts_file)
+    if stored is not None and stored.get("key") == key and not missing and is_whole(patch_file):
         return False
+    if stored is not None:
+        say_why(f"{erasure.label}, seed {seed}: trained", stored, made_from, again)
     network = model()
     before = snapshot(network.unet)
 
@@ -119,38 +128,38 @@ def erase(folder: RunFolder, erasure: Erasure, key: str, model: Callable[[], Tex
     finally:
         network.unet.load_state_dict(before)
     write_json(facts_file, {
-        "key": key, "method": erasure.name, "config": erasure.config.model_dump(), "task": vars(erasure.task),
-        "cost": asdict(cost), "history": trainer.history, "truncated": sorted(network.cut),
+        "key": key, "made_from": made_from, "method": erasure.name, "config": erasure.config.model_dump(),
+        "task": vars(erasure.task), "cost": asdict(cost), "history": trainer.history,
+        "truncated": sorted(network.cut),
     })  # fmt: skip
     checkpoint.unlink(missing_ok=True)
     return True
 
 
-def generation_key(
-    patch: str | None, model_revision: str, prompts: str, images: int | None, plan: Plan, device: str, batch: int
-) -> str:
-    """The key of one training's images, from its patch's key (None for the original), prompts' hash and their count.
+def images_made_from(
+    weights: str | None, model_revision: str, prompts: str, images: int, plan: Plan, device: str, batch: int
+) -> dict[str, Any]:
+    """What one training's images depend on: its weights' key (None for the original), prompts' hash, their count, …
 
     The size of the batches that they are drawn in moves pixels by a grey level.
     """
-    return content_key(
-        stage="generate",
-        version=GENERATE_VERSION,
-        patch=patch,
-        model=model_revision,
-        prompts=prompts,
-        image_seed=plan.image_seed,
-        images=images,
-        settings=plan.generation.model_dump(exclude={"batch_size", "own_settings"}),  # the latter: in `prompts`
-        batch=batch,
-        device=device,
-    )
+    return {
+        "stage": "generate", "version": GENERATE_VERSION, "weights": weights, "model": model_revision,
+        "prompts": prompts, "image_seed": plan.image_seed, "images": images,
+        "settings": plan.generation.model_dump(exclude={"batch_size", "precision", "own_settings"}),  # in `prompts`
+        "precision": resolve_precision(plan.generation.precision, device), "made_on": made_on(device), "batch": batch,
+    }  # fmt: skip
 
 
-def prepare_images(folder: RunFolder, images: ImageSet) -> None:
-    """Make sure that the folder holds nothing but images of this key."""
-    if not holds(folder, images):
-        _begin_anew(folder, images)
+def prepare_images(folder: RunFolder, images: ImageSet, again: Again = warn) -> None:
+    """Make sure that the folder holds nothing but images of this key; `again` is told why others are drawn again."""
+    if holds(folder, images):
+        return
+    stored = read_json(folder.images_key(images.row, images.name, images.training))
+    if stored is not None:
+        seed = "" if images.training is None else f", seed {images.training}"
+        say_why(f"images of {images.row}{seed}, set {images.name}: drawn", stored, images.made_from, again)
+    _begin_anew(folder, images)
 
 
 def holds(folder: RunFolder, images: ImageSet) -> bool:
@@ -167,7 +176,10 @@ def _begin_anew(folder: RunFolder, images: ImageSet) -> None:
     images.folder.mkdir(parents=True)
     prompts = {job.prompt_id: job.text for job in images.jobs}
     seeds = {job.file_name: job.seed for job in images.jobs}
-    facts = {"key": images.key, "planned_batch": images.planned_batch, "prompts": prompts, "seeds": seeds}
+    facts = {
+        "key": images.key, "made_from": images.made_from, "planned_batch": images.planned_batch, "prompts": prompts,
+        "seeds": seeds,
+    }  # fmt: skip
     write_json(folder.images_key(images.row, images.name, images.training), facts)
 
 
@@ -250,42 +262,46 @@ def store_reference(images: ImageSet, pixels: Callable[[], list[Any]]) -> None:
             write_png(file, image)
 
 
-def score_key(name: str, metric: Metric, row: str, context: ScoringContext, images: ImageSet | None) -> str:
+UPSTREAM = ("images", "original", "others", "reference", "costs")  # why these changed is told where they are made
+
+
+def score_made_from(
+    name: str, metric: Metric, row: str, context: ScoringContext, images: ImageSet | None
+) -> dict[str, Any]:
+    """Everything that a score depends on."""
+
     def key_of(image_set: ImageSet | None) -> str | None:
         return image_set.key if image_set else None
 
-    return content_key(
-        stage="score",
-        version=SCORE_VERSION,
-        metric=(name, metric.version),
-        row=row,
-        concept=vars(context.concept),
-        images=key_of(images),
-        original=key_of(context.original),
-        others=key_of(context.others),
-        reference=key_of(context.reference),
-        judge=context.judge.revision if context.judge else None,
-        costs=context.costs,
-        scoring=context.scoring.model_dump(),
-        versions=dict(context.versions),
-    )
+    return {
+        "stage": "score", "version": SCORE_VERSION, "metric": name, "metric_version": metric.version, "row": row,
+        "concept": vars(context.concept), "images": key_of(images), "original": key_of(context.original),
+        "others": key_of(context.others), "reference": key_of(context.reference),
+        "judge": context.judge.revision if context.judge else None, "costs": list(context.costs),
+        "scoring": context.scoring.model_dump(), "versions": dict(context.versions),
+    }  # fmt: skip
 
 
 def score(
-    folder: RunFolder, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None
+    folder: RunFolder, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None, again: Again = warn
 ) -> dict[str, Any]:
     """The record of one score: computed and stored, or the one that was there already.
 
-    A record with a `failure` has no key, so that it is tried again.
+    A record with a `failure` has no key, so that it is tried again. `again` is told why a finished one is, unless that
+    is because of what it is computed from.
     """
     path = folder.score(context.row, name)
-    key = score_key(name, metric, context.row, context, images)
+    made_from = score_made_from(name, metric, context.row, context, images)
+    key = content_key(**made_from)
     stored = read_json(path)
     if stored is not None and stored.get("key") == key:
         return stored
+    if stored is not None:
+        say_why(f"{name} of {context.row}: computed", stored, made_from, again, UPSTREAM)
     path.unlink(missing_ok=True)  # if this raises, no table may show the older one
     record: dict[str, Any] = {
-        "key": key, "failure": "", "row": context.row, "metric": name, "label": metric.label, "version": metric.version,
+        "key": key, "made_from": made_from, "failure": "", "row": context.row, "metric": name,
+        "label": metric.label, "version": metric.version,
         "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": [],
         "prompts": metric.prompts,
         "digits": metric.digits, "is_cost": metric.is_cost, "note": "", "qualifier": "", "reason": "",

@@ -23,24 +23,33 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spr
 
 
 def content_key(**parts: Any) -> str:
-    """A key of 16 hex digits over everything that a result depends on.
+    """A SHA-256 over everything that a result depends on: what JSON can hold and nothing else.
+
+    Raises:
+        TypeError: a part is no JSON value, so that its text might not be all of it.
 
     >>> content_key(stage="erase", steps=3) == content_key(steps=3, stage="erase")
     True
     """
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+    """What tells a whole JSON file from a damaged one."""
+    return content_key(**value)[:16]
 
 
 def file_hash(path: Path) -> str:
     """A hash over a file's content."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_hash(folder: Path) -> str:
-    """A hash over the names and contents of all files below `folder`."""
-    return files_hash(folder, [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()])
+    """A hash over the names and contents of all files below `folder` but hidden ones."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return files_hash(folder, [file.as_posix() for file in files if not any(p.startswith(".") for p in file.parts)])
 
 
 def files_hash(folder: Path, names: Iterable[str]) -> str:
@@ -50,7 +59,7 @@ def files_hash(folder: Path, names: Iterable[str]) -> str:
         digest.update(name.encode())
         with (folder / name).open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -104,7 +113,7 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write an object with a checksum of its content."""
     plain = json.loads(json.dumps(value))
-    write_text(path, json.dumps({**plain, CHECKSUM: content_key(**plain)}, indent=1, sort_keys=True) + "\n")
+    write_text(path, json.dumps({**plain, CHECKSUM: _checksum(plain)}, indent=1, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -112,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         checksum = value.pop(CHECKSUM)
-        if checksum == content_key(**value):
+        if checksum == _checksum(value):
             return dict(value)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None

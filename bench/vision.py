@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,6 @@ from PIL import Image
 from .errors import BenchError, unknown
 from .image_sets import Vision
 from .scores import NotApplicable, NotScored
-from .store import folder_hash
 
 INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
 
@@ -50,6 +50,15 @@ def check_clip(wanted: str) -> None:
         raise unknown("CLIP model", wanted, known, "python -c 'import open_clip; print(open_clip.list_pretrained())'")
 
 
+def weights_hash(model: torch.nn.Module) -> str:
+    """A hash over the names and values of all weights."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 class OpenClip:
     """An open_clip model: "ARCHITECTURE/WEIGHTS", "hf-hub:OWNER/NAME" or "local-dir:FOLDER"."""
 
@@ -62,7 +71,6 @@ class OpenClip:
         check_clip(wanted)
         from_source = wanted.startswith(("hf-hub:", "local-dir:"))
         architecture, _, weights = (wanted, "", "") if from_source else wanted.partition("/")
-        self.revision = folder_hash(Path(wanted.partition(":")[2])) if wanted.startswith("local-dir:") else wanted
         try:
             self._model, _, self._preprocess = open_clip.create_model_and_transforms(
                 architecture, weights or None, device=device
@@ -71,6 +79,7 @@ class OpenClip:
         except (OSError, RuntimeError, ValueError) as error:
             raise NotScored(f"{self.name} is not in the cache and could not be fetched: {error}") from None
         self._model.eval().requires_grad_(False)
+        self.revision = weights_hash(self._model)  # a name may come to mean other weights
 
     def truncated(self, texts: Sequence[str]) -> int:
         """How many texts are longer than the text encoder's context."""
@@ -113,7 +122,6 @@ class CleanFidInception:
         from cleanfid.features import build_feature_extractor
         from cleanfid.resize import build_resizer
 
-        self.revision = version("clean-fid")
         try:
             self._model = build_feature_extractor("clean", torch.device(device), use_dataparallel=False)
         except (OSError, RuntimeError) as error:
@@ -121,6 +129,7 @@ class CleanFidInception:
                 f"clean-fid's Inception weights can't be read from {INCEPTION}, nor fetched from {inception_url} "
                 f"({error}): fetch that file on another machine and put it there"
             ) from None
+        self.revision = f"{version('clean-fid')} {weights_hash(self._model)}"
         self._resize, self.device = build_resizer("clean"), device
 
     @torch.no_grad()

@@ -3,13 +3,15 @@
 from collections import Counter
 from pathlib import Path
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from erasebench.generate import image_seed, plan_jobs
 from erasebench.prompts.prompt import Prompt
 from erasebench.prompts.sets import sampled
-from erasebench.store import content_key, read_json, write_json
+from erasebench.store import content_key, folder_hash, read_json, write_json
+from erasebench.vision import weights_hash
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3))
 
@@ -70,3 +72,20 @@ def test_json_survives_and_a_torn_file_reads_as_absent(tmp_path: Path) -> None:
     assert read_json(path) is None
     assert read_json(tmp_path / "absent.json") is None
     assert [entry.name for entry in path.parent.iterdir()] == ["value.json"]
+
+
+def test_weights_are_known_by_their_content() -> None:
+    model = torch.nn.BatchNorm1d(3)  # has a scalar among its tensors
+    before = weights_hash(model)
+    assert weights_hash(model) == before
+    model.weight.data[1] += 1e-6
+    assert weights_hash(model) != before
+
+
+def test_hidden_files_are_no_part_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"1")
+    before = folder_hash(tmp_path)
+    (tmp_path / ".DS_Store").write_bytes(b"2")
+    assert folder_hash(tmp_path) == before
+    (tmp_path / "a.png").write_bytes(b"3")
+    assert folder_hash(tmp_path) != before

@@ -35,7 +35,7 @@ def _erasure(name: str, steps: int = 5, snapshots: tuple[int, ...] = (), **setti
 
 def _patch(mini: TextToImage, folder: Path, erasure: Erasure, report: Callable[[int, str], None] | None = None):  # type: ignore[no-untyped-def]
     run = RunFolder(folder)
-    erase(run, erasure, erasure.key("m", "cpu"), lambda: mini, report or (lambda step, text: None))
+    erase(run, erasure, erasure.made_from("m", "cpu"), lambda: mini, report or (lambda step, text: None))
     facts = json.loads(run.erasure(erasure.row, 0).read_text())
     return load_patch(run.patch(erasure.row, 0)), facts
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
+from erasebench import stages
 from erasebench.cells import Cells, unfold
 from erasebench.compare import paired_rows
 from erasebench.errors import BenchError
@@ -17,7 +18,7 @@ from erasebench.plan import Generation, Plan
 from erasebench.run_record import RunRecord, read_record
 from erasebench.runner import run
 from erasebench.sources import find_model
-from erasebench.store import read_json
+from erasebench.store import content_key, read_json
 
 PLAN = Plan(
     methods=["esd", "uce"], metrics=["concept_rate", "ssim"], concept="garbage truck", images=3, seeds=[4, 9],
@@ -109,3 +110,50 @@ def test_weights_are_found_by_their_training() -> None:
     assert [record.training_of("esd"), record.training_of("esd", 9), record.training_of("uce", 9)] == [4, 9, 0]
     with pytest.raises(BenchError, match="esd was trained with the seeds 4, 9"):
         record.training_of("esd", 3)
+
+
+def test_what_is_made_again_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan, folder = PLAN.model_copy(update={"methods": ["uce"]}), RunFolder(tmp_path / "run")
+    assert run(plan, folder, "cpu") == ()
+    first = read_record(folder)
+    assert first is not None
+    assert first.remade == ()
+
+    real = stages.made_on
+    monkeypatch.setattr(stages, "made_on", lambda device: real(device) | {"torch": "9.9"})
+    assert run(plan, folder, "cpu") == ()
+    record = read_record(folder)
+    assert record is not None
+    changed = f"torch {real('cpu')['torch']} → 9.9"
+    assert f"UCE, seed 0: trained again because {changed}" in record.remade
+    assert f"images of original, set concept: drawn again because {changed}" in record.remade
+    assert all(text in caplog.text for text in record.remade)
+    assert not any("computed again" in text for text in record.remade)  # scores of other images: told there
+
+    monkeypatch.setattr(stages, "SCORE_VERSION", stages.SCORE_VERSION + 1)
+    reason = f"version {stages.SCORE_VERSION - 1} → {stages.SCORE_VERSION}"
+    monkeypatch.setattr("erasebench.cells.SCORE_VERSION", stages.SCORE_VERSION)
+    assert run(plan, folder, "cpu") == ()
+    again = read_record(folder)
+    assert again is not None
+    assert f"ssim of uce: computed again because {reason}" in again.remade
+
+
+def test_precision_and_machine_are_part_of_what_is_drawn_and_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = by_file(cells(tmp_path))
+    auto = PLAN.generation.model_copy(update={"precision": "fp32"})
+    assert by_file(cells(tmp_path, generation=auto)) == before  # what "auto" means on a CPU
+    half = PLAN.generation.model_copy(update={"precision": "bf16"})
+    assert not set(by_file(cells(tmp_path, generation=half)).values()) & set(before.values())
+    monkeypatch.setattr(stages, "made_on", lambda device: {"device": "another"})
+    assert not set(by_file(cells(tmp_path)).values()) & set(before.values())
+
+
+def test_a_key_is_a_whole_hash_of_json_alone() -> None:
+    assert len(content_key(a=1)) == 64
+    with pytest.raises(TypeError):
+        content_key(a=Path("x"))

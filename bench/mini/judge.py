@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from ..store import folder_hash
+from ..sources import JUDGE
+from ..store import files_hash
 from ..vision import count_truncated
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -28,7 +29,7 @@ class Judge:
 
     def __init__(self, device: str, weights: Path = WEIGHTS) -> None:
         self.device = device
-        self.revision = folder_hash(weights / "judge")
+        self.revision = files_hash(weights / "judge", JUDGE)
         labels = json.loads((weights / "judge" / "labels.json").read_text(encoding="utf-8"))
         self.concepts: list[str] = labels["concepts"]
         self.styles: list[str] = labels["styles"]

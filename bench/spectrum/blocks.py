@@ -15,6 +15,7 @@ import torch
 
 from ..models import TextToImage
 from ..patch import Patch
+from ..provenance import made_on
 from ..store import content_key, load_array, save_array
 from .draws import PRECISION, Draw
 from .forward import predict_for_texts
@@ -41,14 +42,18 @@ class Blocks:
 
     def __init__(self, model: TextToImage, folder: Path, draws: Sequence[Draw], key: str, batch_size: int) -> None:
         self.model, self.folder, self.draws, self.batch_size = model, folder, draws, batch_size
-        self.common = {"version": VERSION, "draws": key, "precision": PRECISION, "device": model.device}
+        self.common = {"version": VERSION, "draws": key, "precision": PRECISION, "made_on": made_on(model.device)}
         self.predictions, self.seconds = 0, 0.0
 
     @torch.no_grad()
     def contexts(self, texts: Sequence[str]) -> torch.Tensor:
         """Text embeddings, (texts, 77, width)."""
         key = content_key(
-            texts=texts, model=self.model.revision, what="contexts", precision=PRECISION, device=self.model.device
+            texts=texts,
+            model=self.model.revision,
+            what="contexts",
+            precision=PRECISION,
+            made_on=made_on(self.model.device),
         )
         path = self.folder / "texts" / f"{key}.safetensors"
         stored = load_array(path, key)

@@ -10,6 +10,7 @@ import torch
 from ..devices import switch_off_tf32
 from ..generate import image_seed
 from ..models import TextToImage
+from ..provenance import made_on
 from ..store import content_key
 
 SAMPLER_STEPS = 50  # DDIM
@@ -28,8 +29,8 @@ class Draw:
 def draws_key(model: TextToImage, levels: int, draws: int, seed: int) -> str:
     """A hash of all that the draws depend on."""
     return content_key(
-        levels=levels, draws=draws, seed=seed, model=model.revision, device=model.device, precision=PRECISION,
-        steps=SAMPLER_STEPS,
+        levels=levels, draws=draws, seed=seed, model=model.revision, made_on=made_on(model.device),
+        precision=PRECISION, steps=SAMPLER_STEPS,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..devices import resolve_precision
 from ..errors import BenchError
 from ..generate import generate, plan_jobs
 from ..image_sets import ImageSet, Vision
@@ -15,6 +16,7 @@ from ..layout import RunFolder
 from ..models import TextToImage
 from ..patch import attached
 from ..plan import Generation
+from ..provenance import made_on
 from ..stages import prepare_images
 from ..stats import estimate
 from ..store import content_key
@@ -47,11 +49,13 @@ def image_space(
     jobs = plan_jobs(prompts, len(prompts) * samples, seed)
     place, features = RunFolder(folder), []
     for name, key, patch in (("original", "original", dict), (erased.name, erased.key, erased.patch)):
-        drawn = content_key(
-            model=model.revision, erased=key, texts=vocabulary.texts, samples=samples, seed=seed,
-            settings=settings.model_dump(exclude={"batch_size"}),
-        )  # fmt: skip
-        images = ImageSet(name, SET, place.images(name, SET), jobs, drawn, place.features(name, SET))
+        made_from = {
+            "model": model.revision, "erased": key, "texts": vocabulary.texts, "samples": samples, "seed": seed,
+            "settings": settings.model_dump(exclude={"batch_size", "precision"}),
+            "precision": resolve_precision(settings.precision, model.device), "made_on": made_on(model.device),
+        }  # fmt: skip
+        drawn, where, kept = content_key(**made_from), place.images(name, SET), place.features(name, SET)
+        images = ImageSet(name, SET, where, jobs, drawn, kept, made_from=made_from)
         prepare_images(place, images)
         with attached(model.unet, patch()):
             generate(
