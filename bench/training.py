@@ -421,4 +421,4 @@ class Trainer:
 
 def _seed_of(what: Mapping[str, Any], seed: int) -> int:
     """63 bits."""
-    return int(content_key(what=what, seed=seed), 16) >> 1
+    return int(content_key(what=what, seed=seed)[:16], 16) >> 1

@@ -45,7 +45,7 @@ def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
         return _values(yes, some.features(judge))
 
     rule = f"probability ≥ {THRESHOLD}" if known else "the most probable style"
-    note = f"{judge.name} {judge.revision}, {rule}; {context.on_original(found)}"
+    note = f"{judge.name} {judge.revision[:16]}, {rule}; {context.on_original(found)}"
     return _scores(images, judge, found(images), probabilities(images)[:, index], note)
 
 
