@@ -126,20 +126,16 @@ def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer
 def _inverted(
     model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer, template: str, latents: torch.Tensor
 ) -> torch.Tensor:
-    settings = {
-        "count": config.inverted_tokens, "steps": config.inversion_steps, "lr": config.inversion_lr,
-        "weight_decay": config.inversion_weight_decay,
-    }  # fmt: skip
-    images = config.folder_hash or {"drawn": config.images, "sampler": (config.sampler_steps, config.sampler_guidance)}
-
     def learn(generator: torch.Generator) -> dict[str, torch.Tensor]:
         found = invert(
-            model, latents, template, task.prompt, **settings, generator=generator,
+            model, latents, template, task.prompt, count=config.inverted_tokens, steps=config.inversion_steps,
+            lr=config.inversion_lr, weight_decay=config.inversion_weight_decay, generator=generator,
             report=lambda step, text: trainer.report(0, text),
         )  # fmt: skip
         return {"embedding": found}
 
-    what = {"inversion of": template.format(x=task.prompt), "images": images, **settings}
+    erasing = {"parameters", "steps", "batch", "lr", "weight_decay", "clip", "end_and_padding"}
+    what = {"inversion of": template.format(x=task.prompt), "config": config.model_dump(exclude=erasing)}
     return trainer.shared(what, learn)["embedding"]
 
 
