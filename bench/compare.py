@@ -1,18 +1,25 @@
-"""Paired tests between two rows of a run: the same prompts, the same seeds."""
+"""Paired tests between rows of a run: the same prompts, the same noise; all p-values corrected together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
 
 from .errors import BenchError, unknown
-from .layout import RunFolder
+from .layout import REFERENCE, RunFolder
 from .plan import Plan
 from .registry import METHODS
-from .stats import Difference, jackknife_difference, paired_difference
-from .tables import headings, read_scores
+from .stats import holm
+from .stored_scores import difference
+from .tables import Heading, headings, read_scores
+
+LEVEL = 0.05  # family-wise, of all tests of a comparison
+UNTESTED = "none: too few prompts in common"
+COLUMNS = ("a", "b", "metric", "label", "a_value", "b_value", "difference", "low", "high", "p", "p_holm", "n", "test",
+           "better")  # fmt: skip
 
 
 def resolve_row(name: str, rows: Sequence[str]) -> str:
@@ -27,76 +34,58 @@ def resolve_row(name: str, rows: Sequence[str]) -> str:
     return found
 
 
-def compare(folder: RunFolder, plan: Plan, a: str, b: str) -> pd.DataFrame:
-    """One line a metric: both values, a − b, its 95 % interval, p, the number of pairs, the test, and who is better.
+def pairs_to(row: str, rows: Sequence[str]) -> list[tuple[str, str]]:
+    """Every row against one; real images have no pairs."""
+    return [(other, row) for other in rows if other not in (row, REFERENCE)]
 
-    Images are paired by prompt and sample; those that are unscored on a side are left out. FID and KID are compared
-    through jackknife values over the same groups of prompts. Costs are not compared.
+
+def all_pairs(rows: Sequence[str]) -> list[tuple[str, str]]:
+    """Every two rows; real images have no pairs."""
+    return list(combinations([row for row in rows if row != REFERENCE], 2))
+
+
+def compare(folder: RunFolder, plan: Plan, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """One line a pair of rows and metric: both values, a − b with its 95 % interval, p, n, the test, who is better.
+
+    Images are paired by prompt, sample and training; those that are unscored on a side are left out. FID and KID are
+    compared through jackknife values over the same groups of prompts. Costs are not compared. `p_holm` is adjusted by
+    Holm's procedure over all lines; a row is better where it is at most LEVEL.
 
     Raises:
-        BenchError: a and b are the same, or have no score in common.
+        BenchError: a pair is one row twice, or no pair has a score in common.
     """
-    if a == b:
-        raise BenchError(f"compare: both rows are {a!r}. Name two different ones.")
-    scores = read_scores(folder, [a, b], plan.metrics)
+    if twice := [a for a, b in pairs if a == b]:
+        raise BenchError(f"compare: both rows are {twice[0]!r}. Name two different ones.")
+    rows = list(dict.fromkeys(row for pair in pairs for row in pair))
+    scores = read_scores(folder, rows, plan.metrics)
+    heads = headings(scores, plan.metrics)
     lines: list[dict[str, Any]] = []
-    for name, heading in headings(scores, plan.metrics).items():
-        mine, theirs = scores.get((a, name)), scores.get((b, name))
-        if heading.is_cost or mine is None or theirs is None or None in (mine["value"], theirs["value"]):
-            continue
-        difference = _difference(mine, theirs)
-        line: dict[str, Any] = {
-            "metric": name,
-            "label": heading.label,
-            a: mine["value"],
-            b: theirs["value"],
-            "better": "",
-        }
-        if difference is None:
-            line |= {
-                "difference": mine["value"] - theirs["value"],
-                "n": mine["n"],
-                "test": "none: too few prompts in common",
-            }
-        else:
-            line |= {
-                "difference": difference.value, "low": difference.low, "high": difference.high, "p": difference.p,
-                "n": difference.n, "test": difference.test,
-            }  # fmt: skip
-            if difference.low > 0 or difference.high < 0:
-                line["better"] = a if (difference.value > 0) == (heading.better == "higher") else b
-        lines.append(line)
+    for a, b in pairs:
+        for name, heading in heads.items():
+            mine, theirs = scores.get((a, name)), scores.get((b, name))
+            if heading.is_cost or mine is None or theirs is None or None in (mine["value"], theirs["value"]):
+                continue
+            lines.append({"a": a, "b": b, "metric": name, "label": heading.label, **_line(mine, theirs)})
     if not lines:
-        raise BenchError(f"compare: {a!r} and {b!r} have no score in common.")
-    columns = ["metric", "label", a, b, "difference", "low", "high", "p", "n", "test", "better"]
-    return pd.DataFrame(lines, columns=columns)
+        raise BenchError(f"compare: {' and '.join(map(repr, rows))} have no score in common.")
+    tested = [line for line in lines if line["p"] is not None]
+    for line, p in zip(tested, holm([line["p"] for line in tested]), strict=True):
+        line |= {"p_holm": p, "better": _better(line, heads[line["metric"]]) if p <= LEVEL else ""}
+    return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def paired_rows(
-    first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]
-) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Stored values of the same prompt, sample and training seed.
-
-    A side that no seed changes (the original, a closed form) is paired with every training of the other.
-    """
-    sides = [{(v["prompt"], v["sample"], v["seed"]): v for v in side} for side in (first, second)]
-    seeds = [list(dict.fromkeys(v["seed"] for v in side)) for side in (first, second)]
-    if seeds[0] == [None]:
-        return [(sides[0][p, k, None], value) for (p, k, _), value in sides[1].items() if (p, k, None) in sides[0]]
-    if seeds[1] == [None]:
-        return [(value, sides[1][p, k, None]) for (p, k, _), value in sides[0].items() if (p, k, None) in sides[1]]
-    return [(value, sides[1][key]) for key, value in sides[0].items() if key in sides[1]]
+def _line(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Both values and their difference, tested where it can be."""
+    line: dict[str, Any] = {"a_value": mine["value"], "b_value": theirs["value"], "p_holm": None, "better": ""}
+    found = difference(mine, theirs)
+    if found is None:
+        apart = mine["value"] - theirs["value"]
+        nothing = {"low": None, "high": None, "p": None}
+        return line | nothing | {"difference": apart, "n": min(mine["n"], theirs["n"]), "test": UNTESTED}
+    return line | {
+        "difference": found.value, "low": found.low, "high": found.high, "p": found.p, "n": found.n, "test": found.test,
+    }  # fmt: skip
 
 
-def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> Difference | None:
-    if "values" in mine and "values" in theirs:
-        pairs = [
-            (first["value"], second["value"], first["prompt"])
-            for first, second in paired_rows(mine["values"], theirs["values"])
-            if None not in (first["value"], second["value"])
-        ]
-        return paired_difference(*map(list, zip(*pairs, strict=True))) if pairs else None
-    first, second = mine.get("replicates", ()), theirs.get("replicates", ())
-    if not first or len(first) != len(second):
-        return None
-    return jackknife_difference(mine["value"], theirs["value"], first, second, min(mine["n"], theirs["n"]))
+def _better(line: dict[str, Any], heading: Heading) -> str:
+    return str(line["a"] if (line["difference"] > 0) == (heading.better == "higher") else line["b"])

@@ -10,8 +10,8 @@ import pandas as pd
 from .errors import BenchError
 from .layout import RunFolder
 from .nudenet import CLASS_SETS, SWEEP, found_score
-from .stats import bootstrap_interval
 from .store import read_json
+from .stored_scores import estimate_values
 
 METRIC = "nudenet_rate"
 
@@ -27,7 +27,8 @@ def nudenet_sweep(
     classes: Sequence[str] = tuple(CLASS_SETS),
     thresholds: Sequence[float] = SWEEP,
 ) -> pd.DataFrame:
-    """One line a row, class set and threshold: rate, low, high, n, unscored, and the mean top confidence.
+    """One line a row, class set and threshold: rate, low, high, n, unscored, the mean top
+    confidence, and what the interval covers.
 
     Raises:
         BenchError: the run has no detections.
@@ -38,17 +39,18 @@ def nudenet_sweep(
         values = record.get("values", ())
         if not values:
             continue
-        prompts = [value["prompt"] for value in values]
         for name in classes:
             scores = [found_score(value["detail"], name) for value in values]
             known = [score for score in scores if score is not None]
             for threshold in thresholds:
                 found = [None if score is None else float(score > 0 and score >= threshold) for score in scores]
-                rate, low, high, n = bootstrap_interval(found, prompts) or (None, None, None, 0)
+                rate = estimate_values(values, found, rate=True)
                 lines.append({
-                    "row": row, "label": label, "classes": name, "threshold": threshold, "rate": rate, "low": low,
-                    "high": high, "n": n, "unscored": len(scores) - n,
+                    "row": row, "label": label, "classes": name, "threshold": threshold,
+                    "rate": rate and rate.value, "low": rate and rate.low, "high": rate and rate.high,
+                    "n": len(known), "unscored": len(scores) - len(known),
                     "mean_confidence": float(np.mean(known)) if known else None,
+                    "interval": rate.covers if rate else "",
                 })  # fmt: skip
     if not lines:
         raise BenchError(f"{folder.root} has no NudeNet detections for these rows, classes and thresholds.")

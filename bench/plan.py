@@ -185,6 +185,7 @@ class Plan(_Strict):
         reference: real images for FID and KID: a folder of images, or one that `bench reference` made; None for the
             embedded world's renders.
         protocol: the preset that was asked for; `bench list protocols`.
+        quick: whether this is a mere trial, whose tables say so and rank nothing.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
@@ -206,6 +207,7 @@ class Plan(_Strict):
     spectrum: SpectrumSettings = SpectrumSettings()
     reference: str | None = None
     protocol: str | None = None
+    quick: bool = False
     training: Training = Training()
     generation: Generation = Generation()
 

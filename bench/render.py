@@ -12,7 +12,7 @@ NONE = "—"
 
 @dataclass(frozen=True)
 class Cell:
-    """One value as it is shown; `place` is 1 for the best and 2 for the second best, `hint` a longer text."""
+    """One value as it is shown; `place` is 1 for bold and 2 for underlined, `hint` a longer text."""
 
     text: str = NONE
     place: int = 0
@@ -29,12 +29,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table: a caption, columns, sections of labelled rows with a rule between them, and footnotes."""
+    """A table: a caption, columns, sections of labelled rows with a rule between them, footnotes, a banner above."""
 
     caption: str
     columns: Sequence[Column]
     sections: Sequence[Sequence[tuple[str, Sequence[Cell]]]]
     notes: Sequence[str]
+    banner: str = ""
 
     @property
     def rows(self) -> list[tuple[str, Sequence[Cell]]]:
@@ -56,7 +57,8 @@ class Sheet:
 def markdown(sheet: Sheet) -> str:
     """A GitHub table with its footnotes as a list; group headings stand before the columns' own."""
     heads = [_markdown(f"{column.group} {column.label}".strip()) for column in sheet.columns]
-    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
+    banner = [f"**{_markdown(sheet.banner)}**", ""] if sheet.banner else []
+    lines = [*banner, "| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     marks = {1: "**{}**", 2: "<u>{}</u>"}
     for label, cells in sheet.rows:
         shown = [marks.get(cell.place, "{}").format(_markdown(cell.text)) for cell in cells]
@@ -83,7 +85,8 @@ def latex(sheet: Sheet) -> str:
             shown = [marks.get(cell.place, "{}").format(_tex(cell.text)) for cell in cells]
             body.append(" & ".join([_tex(label), *shown]) + r" \\")
     body += [r"\bottomrule", r"\end{tabular}"]
-    caption = rf"\caption{{{_tex(sheet.caption)}}}"
+    banner = rf"\textbf{{{_tex(sheet.banner)}}} " if sheet.banner else ""
+    caption = rf"\caption{{{banner}{_tex(sheet.caption)}}}"
     lines = [
         r"% needs \usepackage{booktabs,graphicx}", r"\begin{table}", r"\centering", caption,
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *(line for line in body if line), "}",

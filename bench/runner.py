@@ -44,7 +44,7 @@ class _DiskFailed(Exception):
 
 def default_folder(plan: Plan) -> Path:
     """Where a plan's run lies unless --out says otherwise."""
-    return DEFAULT_PARENT / f"{plan.name}-{plan.key[:8]}"
+    return DEFAULT_PARENT / f"{'quick-' if plan.quick else ''}{plan.name}-{plan.key[:8]}"
 
 
 def run(plan: Plan, folder: RunFolder, device: str, begun: Callable[[], None] = lambda: None) -> tuple[Failure, ...]:

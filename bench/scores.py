@@ -38,11 +38,24 @@ class ImageScores:
 
 
 @dataclass(frozen=True)
-class SetScore:
-    """One value for a whole set, with its 95 % interval where it has one, over n images.
+class TrainingScore:
+    """A set's score for the images of one training; `seed` is None for a model that was not trained.
 
-    `replicates` are its values without one of the prompts' groups each (a jackknife), the same groups for every row,
-    so that rows can be compared in pairs; `unscored` names images that are left out, and why.
+    `replicates` are its values without one of the prompts' groups each (a jackknife), the same groups for every row
+    and training, so that rows can be compared in pairs; empty where there are too few prompts.
+    """
+
+    seed: int | None
+    value: float
+    replicates: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """One value for a whole set, over n images.
+
+    With `trainings` its interval is over them and the groups of prompts, and `value` their mean; else it may bring an
+    interval, and in `covers` what that is over. `unscored` names images that are left out, and why.
     """
 
     value: float
@@ -51,8 +64,9 @@ class SetScore:
     high: float | None = None
     note: str = ""
     qualifier: str = ""
-    replicates: Sequence[float] = ()
+    trainings: Sequence[TrainingScore] = ()
     unscored: Sequence[str] = ()
+    covers: str = ""
 
 
 ScoreFunction = Callable[[Any, "ScoringContext"], ImageScores | SetScore]
@@ -72,6 +86,7 @@ class Metric:
         with_reference: whether the row of real images has a value.
         version: raise it when the definition changes; it is part of the cache key.
         is_cost: whether it is a cost, which tables set apart and do not rank.
+        is_rate: whether an image's value is 1 or 0: its interval is Korn and Graubard's.
     """
 
     label: str
@@ -83,6 +98,7 @@ class Metric:
     version: int = 1
     is_cost: bool = False
     others: str | None = None
+    is_rate: bool = False
 
 
 def metric(
@@ -94,11 +110,12 @@ def metric(
     version: int = 1,
     is_cost: bool | None = None,
     others: str | None = None,
+    is_rate: bool = False,
 ) -> Callable[[ScoreFunction], Metric]:
     """Register a function as a metric under its own name; one that scores the training is a cost unless told."""
 
     def register(score: ScoreFunction) -> Metric:
         cost = prompts is None if is_cost is None else is_cost
-        return Metric(label, better, prompts, score, digits, with_reference, version, cost, others)
+        return Metric(label, better, prompts, score, digits, with_reference, version, cost, others, is_rate)
 
     return register

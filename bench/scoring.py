@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .image_sets import ImageSet, Vision
-from .scores import NotApplicable, NotScored, SetScore
-from .stats import jackknife_interval
+from .scores import NotApplicable, NotScored, SetScore, TrainingScore
 
 if TYPE_CHECKING:
     from erasebench.prompts.concepts import Concept
@@ -41,10 +40,10 @@ class Distributions:
 
     def score(self, value: float, replicates: Sequence[float], note: str = "") -> SetScore:
         """The distance with its interval: a jackknife over groups of prompts, the real images being given."""
-        low, high = jackknife_interval(value, replicates) if len(replicates) else (None, None)
         return SetScore(
-            value, len(self.drawn), low, high, f"{self.note}{note}", self.qualifier, replicates, self.unscored
-        )
+            value, len(self.drawn), note=f"{self.note}{note}", qualifier=self.qualifier,
+            trainings=[TrainingScore(None, value, replicates)], unscored=self.unscored,
+        )  # fmt: skip
 
 
 @dataclass

@@ -26,11 +26,12 @@ from .plan import Generation, Plan
 from .provenance import made_on
 from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore
 from .scoring import ScoringContext
-from .stats import bootstrap_interval
+from .stats import combine_set_scores
 from .store import content_key, is_whole, read_json, write_json
+from .stored_scores import estimate_fields, estimate_values
 from .training import Report, Trainer, Workspace
 
-ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 3, 4, 5
+ERASE_VERSION, GENERATE_VERSION, SCORE_VERSION = 3, 4, 6
 
 
 @dataclass(frozen=True)
@@ -302,9 +303,10 @@ def score(
     record: dict[str, Any] = {
         "key": key, "made_from": made_from, "failure": "", "row": context.row, "metric": name,
         "label": metric.label, "version": metric.version,
-        "better": metric.better, "value": None, "low": None, "high": None, "n": 0, "unscored": [],
-        "prompts": metric.prompts,
-        "digits": metric.digits, "is_cost": metric.is_cost, "note": "", "qualifier": "", "reason": "",
+        "better": metric.better, "value": None, "low": None, "high": None, "error": None, "freedom": None, "n": 0,
+        "clusters": 0, "covers": "", "unscored": [], "prompts": metric.prompts,
+        "digits": metric.digits, "is_cost": metric.is_cost, "is_rate": metric.is_rate,
+        "note": "", "qualifier": "", "reason": "",
     }  # fmt: skip
     try:
         if context.row == REFERENCE and not metric.with_reference:
@@ -316,9 +318,9 @@ def score(
         record |= {"key": "", "failure": str(reason), "reason": str(reason)}
     else:
         if isinstance(result, SetScore):
-            record |= _of_set(result)
+            record |= _set_fields(result)
         elif isinstance(result, ImageScores) and images is not None:
-            record |= _aggregate(result, images)
+            record |= _aggregate(result, images, metric)
         else:
             raise BenchError(
                 f"the metric {name!r} returned {type(result).__name__}: return ImageScores with one value an image, "
@@ -329,16 +331,23 @@ def score(
     return record
 
 
-def _of_set(result: SetScore) -> dict[str, Any]:
-    """A whole set's score as the record keeps it."""
-    record = {"n": result.n, "replicates": list(result.replicates), "unscored": list(result.unscored)}
+def _set_fields(result: SetScore) -> dict[str, Any]:
+    """A set's score with its interval, over trainings and groups of prompts where it has them."""
+    parts = [asdict(part) for part in result.trainings]
+    fields: dict[str, Any] = {"n": result.n, "trainings": parts, "unscored": list(result.unscored)}
     if not math.isfinite(result.value):
         reason = f"the score is {result.value}"
-        return record | {"key": "", "reason": reason, "failure": reason}
-    return record | {"value": float(result.value), "low": result.low, "high": result.high}
+        return fields | {"key": "", "reason": reason, "failure": reason}
+    if not result.trainings:
+        return fields | {
+            "value": float(result.value), "low": result.low, "high": result.high, "covers": result.covers,
+        }  # fmt: skip
+    values = {part.seed: part.value for part in result.trainings}
+    left_out = {part.seed: part.replicates for part in result.trainings}
+    return fields | estimate_fields(combine_set_scores(values, left_out, result.n))
 
 
-def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
+def _aggregate(result: ImageScores, images: ImageSet, metric: Metric) -> dict[str, Any]:
     """Mean and interval over prompts, with every image's value; one that is not finite is an unscored image.
 
     Raises:
@@ -365,9 +374,8 @@ def _aggregate(result: ImageScores, images: ImageSet) -> dict[str, Any]:
         if value is None
     ]
     record: dict[str, Any] = {"values": rows, "unscored": unscored}
-    interval = bootstrap_interval(values, [job.prompt_id for job in images.jobs])
-    if interval is None:
+    found = estimate_values(rows, values, metric.is_rate)
+    if found is None:
         reason = f"no image could be scored: {unscored[0]}" if unscored else "there is no image"
         return record | {"key": "", "reason": reason, "failure": reason}
-    value, low, high, n = interval
-    return record | {"value": value, "low": low, "high": high, "n": n}
+    return record | estimate_fields(found)

@@ -167,7 +167,11 @@ def _set_variance(values: np.ndarray, replicates: np.ndarray) -> tuple[np.ndarra
 
 
 def paired(
-    a: Sequence[float], b: Sequence[float], clusters: Sequence[str], seeds: Sequence[int | None]
+    a: Sequence[float],
+    b: Sequence[float],
+    clusters: Sequence[str],
+    seeds: Sequence[int | None],
+    of: str = "prompts",
 ) -> Difference | None:
     """The mean of a − b over pairs of the same prompt, sample and training; None under two clusters.
 
@@ -188,11 +192,11 @@ def paired(
     if binary:
         centre, error = _agresti_min(differences, float(variance), groups)
     p = sign_flip_p(layout.sums.sum(0))
-    test = f"sign flips over {groups} prompts"
+    test = f"sign flips over {groups} {of}"
     if binary and len(differences) == groups:
         test = "McNemar, exact"
     if trainings >= LEAST_TRAININGS:
-        test = f"sign flips over {groups} prompts and t over {trainings} trainings × {groups} prompts, the larger p"
+        test = f"sign flips over {groups} {of} and t over {trainings} trainings × {groups} {of}, the larger p"
         if error > 0:
             p = max(p, 2 * float(student.sf(abs(centre) / error, freedom)))
     half = float(student.ppf((1 + LEVEL) / 2, freedom)) * error

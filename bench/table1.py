@@ -21,6 +21,7 @@ from .tables import (
     UNRANKED_ROWS,
     Heading,
     Scores,
+    banner,
     footnotes,
     headings,
     interval_hint,
@@ -55,7 +56,7 @@ def write_table1(folder: RunFolder) -> Sheet:
 def compared(
     scores: Scores, plan: Plan, published: PublishedTable, rows: Sequence[str], labels: Mapping[str, str]
 ) -> pd.DataFrame:
-    """One line a row and column: measured with low, high and n, published, and measured − published.
+    """One line a row and column: measured with low, high, n, its interval in words, published, and the difference.
 
     A last line for each column has Spearman's ρ of the two over the methods, with how many methods those are.
     """
@@ -68,7 +69,8 @@ def compared(
             value: float | None = record.get("value")
             line = {
                 "row": row, "label": labels[row], "column": key, "metric": metric, "measured": value,
-                "low": record.get("low"), "high": record.get("high"), "n": record.get("n", 0), "published": printed,
+                "low": record.get("low"), "high": record.get("high"), "n": record.get("n", 0),
+                "interval": record.get("covers", ""), "published": printed,
             }  # fmt: skip
             if value is not None and printed is not None:
                 line["difference"] = value - printed
@@ -114,7 +116,7 @@ def table1_sheet(
             Column("paper", group),
             Column("Δ", group),
         ]
-        for row, three in _cells(numbers[numbers["column"] == key], column.heading).items():
+        for row, three in _cells(numbers[numbers["column"] == key], column.heading, plan.quick).items():
             cells.setdefault(row, []).extend(three)
     labels = dict(zip(numbers["row"], numbers["label"], strict=True))
     methods = [row for row in cells if row not in (*UNRANKED_ROWS, CORRELATION)]
@@ -123,15 +125,17 @@ def table1_sheet(
     caption = f"Table 1 of “All but One”, measured on {plan.model} beside published"
     flagged = any(NOT_COMPARABLE in column.label for column in columns)
     notes = _notes(scores, plan, published, prompts, flagged, len(methods))
-    return Sheet(caption, columns, [part for part in sections if part], notes)
+    return Sheet(caption, columns, [part for part in sections if part], notes, banner(plan))
 
 
-def _cells(part: pd.DataFrame, heading: Heading) -> dict[str, list[Cell]]:
-    """Measured, published and difference of each row of one column; methods alone are ranked."""
+def _cells(part: pd.DataFrame, heading: Heading, quick: bool) -> dict[str, list[Cell]]:
+    """Measured, published and difference of each row of one column; methods alone are ranked, a trial's not."""
     methods = part[~part["row"].isin((*UNRANKED_ROWS, CORRELATION))]
     first, second = (
         places(dict(zip(methods["row"], methods[side], strict=True)), heading) for side in ("measured", "published")
     )
+    if quick:
+        first = {}
     found = {}
     for _, line in part.iterrows():
         row = str(line["row"])
@@ -142,7 +146,7 @@ def _cells(part: pd.DataFrame, heading: Heading) -> dict[str, list[Cell]]:
         difference = line.get("difference", np.nan)
         found[row] = [
             Cell(heading.shown(line["measured"]), first.get(row, 0),
-                 interval_hint(heading, line["low"], line["high"], line["n"])),
+                 interval_hint(heading, line["low"], line["high"], line["n"], line["interval"])),
             Cell(heading.shown(line["published"]), second.get(row, 0)),
             Cell(NONE if np.isnan(difference) else _signed(f"{difference:+.{heading.digits}f}")),
         ]  # fmt: skip
@@ -175,4 +179,4 @@ def _notes(
     used = {column.measured_by(plan.family) for column in published.columns.values()}
     shown = {key: record for key, record in scores.items() if key[1] in used}
     kept = plan.model_copy(update={"metrics": [name for name in plan.metrics if name in used]})
-    return [*lines, *published.notes, *footnotes(shown, kept, prompts)]
+    return [*lines, *published.notes, *footnotes(shown, kept, prompts, plain=True)]

@@ -11,17 +11,25 @@ import pandas as pd
 
 from .errors import BenchError
 from .layout import ORIGINAL, REFERENCE, RunFolder
+from .marks import TELLS_FROM, marked, not_erased, preserves, tells_nothing
 from .plan import Plan
 from .protocols import deviations, get_protocol
 from .registry import METRICS
 from .render import NONE, Cell, Column, Sheet, html, latex, markdown
 from .run_record import RunRecord
 from .store import read_json, write_csv, write_text
+from .stored_scores import training_values
 from .terminal import terminal_table
 
-TABLE_VERSION = 3  # raise it when the tables' form changes
+TABLE_VERSION = 4  # raise it when the tables' form changes
 UNRANKED_ROWS = (ORIGINAL, REFERENCE)
 ARROWS = {"lower": "↓", "higher": "↑"}
+QUICK = "Quick trial: few images and steps. These numbers only show that everything works."
+TESTED_MARKS = (
+    "Bold: the best method and all that are not significantly worse (paired tests at 5 % a column, Holm); nothing "
+    "without an interval."
+)
+PLAIN_MARKS = "Best bold, second best underlined by the shown value, among methods."
 FORMATS = {"md": markdown, "tex": latex, "html": html}
 
 Scores = dict[tuple[str, str], dict[str, Any]]
@@ -52,23 +60,24 @@ def read_scores(folder: RunFolder, rows: Sequence[str], metrics: Sequence[str]) 
 
 
 def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:
-    """One line a row: row, label, model, concept, seeds, failed, then value, low, high, n and seed_sd of each metric.
+    """One line a row: what it is, then value, low, high, n and training_sd of each metric.
 
-    `failed` names the metrics that could not be computed.
+    `failed` names the metrics that could not be computed, `quick` says whether the run was a mere trial.
     `seeds` are of the row's trainings; a closed form is trained once, whatever the seed.
-    `seed_sd` is the standard deviation of the trainings' means, where there are several: how much trainings differ.
+    `training_sd` is the standard deviation of the trainings' own values, over the same prompts and noise, where a row
+    was trained from several seeds.
     """
     lines = []
     for row in record.rows:
         failed = [name for name in plan.metrics if record.failure_of(row, name)]
         line: dict[str, Any] = {
             "row": row, "label": record.labels[row], "model": plan.model, "concept": plan.concept,
-            "seeds": _trainings(record, row), "failed": " ".join(failed),
+            "seeds": _trainings(record, row), "failed": " ".join(failed), "quick": plan.quick,
         }  # fmt: skip
         for name in plan.metrics:
             score = scores.get((row, name), {})
             line |= {name: score.get("value"), f"{name}_low": score.get("low"), f"{name}_high": score.get("high")}
-            line |= {f"{name}_n": score.get("n", 0), f"{name}_seed_sd": seed_deviation(score)}
+            line |= {f"{name}_n": score.get("n", 0), f"{name}_training_sd": training_deviation(score)}
         lines.append(line)
     return pd.DataFrame(lines)
 
@@ -79,23 +88,24 @@ def _trainings(record: RunRecord, row: str) -> str:
     return "" if seeds is None else " ".join(map(str, seeds)) or "closed form"
 
 
-def seed_deviation(record: Mapping[str, Any]) -> float | None:
-    """The standard deviation of the trainings' mean values; None under two seeds or without values an image."""
-    by_seed: dict[int, list[float]] = {}
-    for value in record.get("values", ()):
-        if value["value"] is not None:
-            by_seed.setdefault(value["seed"], []).append(value["value"])
-    means = [np.mean(values) for values in by_seed.values()]
-    return float(np.std(means, ddof=1)) if len(means) > 1 else None
+def training_deviation(record: Mapping[str, Any]) -> float | None:
+    """The standard deviation of the trainings' own values; None under two trainings."""
+    values = list(training_values(record).values())
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def places(values: Mapping[str, float | None], heading: Heading) -> dict[str, int]:
-    """1 for the best and 2 for the second best by shown value; ties share a place; none for a single value or cost."""
+    """The marks of a paper: 1 for the best and 2 for the second best by shown value.
+
+    Ties share a place; after a shared first there is no second. None for a single value or cost.
+    """
     shown = {row: float(heading.shown(value)) for row, value in values.items() if heading.shown(value) != NONE}
     if heading.is_cost or len(shown) < 2:
         return {}
-    best = sorted(set(shown.values()), reverse=heading.better == "higher")[:2]
-    return {row: best.index(value) + 1 for row, value in shown.items() if value in best}
+    best = sorted(set(shown.values()), reverse=heading.better == "higher")
+    first = [row for row, value in shown.items() if value == best[0]]
+    second = [row for row, value in shown.items() if len(first) == 1 and value == best[1]]
+    return dict.fromkeys(first, 1) | dict.fromkeys(second, 2)
 
 
 def headings(scores: Scores, metrics: Sequence[str]) -> dict[str, Heading]:
@@ -121,15 +131,18 @@ def _defined(name: str) -> Heading:
     return Heading(metric.label, metric.better, metric.digits, metric.is_cost)
 
 
-def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """What the numbers depend on: prompts, sampler, n, detectors, versions, and why cells are empty."""
+def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any]], plain: bool = False) -> list[str]:
+    """What the numbers depend on: prompts, sampler, n, detectors, versions, intervals, and why cells are empty.
+
+    `plain` says that marks are those of a paper, not of tests.
+    """
     drawn = plan.generation
     seeds = " ".join(map(str, plan.seeds))
     sampler = f"{drawn.scheduler.upper()} {drawn.steps} steps, guidance {drawn.guidance:g}"
+    marks = "No marks." if plan.quick else PLAIN_MARKS if plain else TESTED_MARKS
     lines = [
         f"Model {plan.model}, concept “{plan.concept}”, training seeds {seeds} (closed forms are trained once), image "
-        f"seed {plan.image_seed}; {sampler}, size {drawn.size or 'the model’s own'}. Best bold, second best "
-        "underlined, among methods; 95 % intervals over prompts in the CSV file."
+        f"seed {plan.image_seed}; {sampler}, size {drawn.size or 'the model’s own'}. {marks}"
     ]
     if plan.protocol is not None:
         differs = deviations(plan.protocol, plan.model_dump())
@@ -157,7 +170,7 @@ def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
     records = {row: record for (row, metric), record in scores.items() if metric == name}
     counts = sorted({record["n"] for row, record in records.items() if record["n"] and row != REFERENCE})
     shown = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
-    parts = [shown]
+    parts = [shown, *_intervals(records)]
     if (real := records.get(REFERENCE, {})).get("n"):
         parts[0] += f", {real['n']} real images"
     if unscored := [text for record in records.values() for text in record["unscored"]]:
@@ -168,70 +181,138 @@ def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
     return f"{heading.label}: {'; '.join(parts)}."
 
 
-def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord) -> Sheet:
-    """The leaderboard in its neutral form: the original, the methods, the real images; failed cells say so."""
+def _intervals(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """In words what a column's 95 % intervals are over, with the rows where they differ."""
+    found: dict[str, list[str]] = {}
+    for row in sorted(records, key=lambda row: row in UNRANKED_ROWS):  # the methods first
+        if covers := records[row].get("covers"):
+            found.setdefault(covers, []).append(row)
+    lines = []
+    for covers, rows in found.items():
+        text = covers if covers.startswith("no interval") else f"95 % interval over {covers}"
+        lines.append(text if len(found) == 1 else f"{text} ({', '.join(rows)})")
+    return lines
+
+
+def remarks(scores: Scores, plan: Plan, labels: Mapping[str, str]) -> list[str]:
+    """What keeps columns or rows from being ranked."""
     heads = headings(scores, plan.metrics)
-    ranked = table[~table["row"].isin(UNRANKED_ROWS)]
-    marks = {name: places(dict(zip(ranked["row"], ranked[name], strict=True)), head) for name, head in heads.items()}
+    lines = [
+        f"{heads[name].label}: only {heads[name].shown(scores[ORIGINAL, name]['value'])} of the original itself, under "
+        f"{TELLS_FROM:g}: this column tells nothing of erasure and is not ranked."
+        for name in plan.metrics
+        if tells_nothing(scores, name)
+    ]
+    rate, left = not_erased(scores, plan.metrics, plan.rows)
+    kept = [
+        heads[name].label
+        for name in plan.metrics
+        if any(preserves(scores[row, name]) for row in left if (row, name) in scores)
+    ]
+    if left and kept:
+        names = ", ".join(labels.get(row, row) for row in left)
+        lines.append(
+            f"Not ranked by {', '.join(kept)}: {names}, over half of the original’s {heads[rate].label} is left."
+        )
+    return lines
+
+
+def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord, plain: bool = False) -> Sheet:
+    """The leaderboard in its neutral form: the original, the methods, the real images; failed cells say so.
+
+    Args:
+        scores: by row and metric.
+        table: their leaderboard.
+        plan: the run's plan.
+        record: of the run.
+        plain: best bold and second best underlined, as papers print, instead of what tests say.
+    """
+    heads = headings(scores, plan.metrics)
+    ranked = [str(row) for row in table["row"] if row not in UNRANKED_ROWS]
+    marks = {} if plan.quick else _marks(scores, heads, ranked, plain)
     lines = {}
     for _, line in table.iterrows():
+        row = str(line["row"])
         cells = [
             Cell("failed", hint=_first_line(failure.reason))
-            if (failure := record.failure_of(str(line["row"]), name))
-            else Cell(head.shown(line[name]), marks[name].get(line["row"], 0), _hint(line, name, head))
+            if (failure := record.failure_of(row, name))
+            else Cell(head.shown(line[name]), marks.get(name, {}).get(row, 0), _hint(scores.get((row, name), {}), head))
             for name, head in heads.items()
         ]
-        lines[str(line["row"])] = (str(line["label"]), cells)
+        lines[row] = (str(line["label"]), cells)
     parts = ([ORIGINAL], [row for row in lines if row not in UNRANKED_ROWS], [REFERENCE])
     sections = [[lines[row] for row in part if row in lines] for part in parts]
     caption = f"Erasing “{plan.concept}” from {plan.model}"
     columns = [Column(head.with_arrow) for head in heads.values()]
-    notes = footnotes(scores, plan, record.prompts)
+    notes = footnotes(scores, plan, record.prompts, plain)
+    if not plain:
+        notes[1:1] = remarks(scores, plan, record.labels)
     for row, texts in record.truncated.items():
         count = f"{len(texts)} texts of its training are over 77 tokens and cut"
         notes.append(f"{record.labels[row]}: {count}, such as “{texts[0][:40]}…”.")
     notes += [images.described(record.labels.get(images.row, images.row)) for images in record.drawn]
     notes += record.remarks
     notes += [f"Failed: {failure.cell}: {_first_line(failure.reason)}" for failure in record.failures]
-    return Sheet(caption, columns, [part for part in sections if part], notes)
+    return Sheet(caption, columns, [part for part in sections if part], notes, banner(plan))
+
+
+def banner(plan: Plan) -> str:
+    """What stands above the table of a trial; "" for a run that is meant."""
+    return QUICK if plan.quick else ""
+
+
+def _marks(scores: Scores, heads: Mapping[str, Heading], rows: list[str], plain: bool) -> dict[str, dict[str, int]]:
+    """By metric and row: 1 for bold, 2 for underlined."""
+    if plain:
+        return {
+            name: places({row: scores[row, name]["value"] for row in rows if (row, name) in scores}, head)
+            for name, head in heads.items()
+        }
+    return {name: dict.fromkeys(best, 1) for name, best in marked(scores, list(heads), rows).items()}
 
 
 def _first_line(text: str) -> str:
     return text.split("\n")[0]
 
 
-def _hint(line: pd.Series[Any], name: str, heading: Heading) -> str:
-    return interval_hint(heading, line[f"{name}_low"], line[f"{name}_high"], line[f"{name}_n"])
+def _hint(record: Mapping[str, Any], heading: Heading) -> str:
+    found = [record.get(key) for key in ("low", "high", "n")]
+    return interval_hint(heading, *found, str(record.get("covers", "")))
 
 
-def interval_hint(heading: Heading, low: float | None, high: float | None, n: int) -> str:
-    """A value's interval and n as a cell's hint; "" where there is no interval."""
+def interval_hint(heading: Heading, low: float | None, high: float | None, n: int | None, covers: str) -> str:
+    """A value's interval, what it is over and n as a cell's hint; without an interval, why."""
     shown = heading.shown(low), heading.shown(high)
-    return "" if NONE in shown else f"95 % interval {shown[0]} to {shown[1]}, n = {n}"
+    if NONE in shown:
+        return covers
+    return f"95 % interval {shown[0]} to {shown[1]}{f' over {covers}' if covers else ''}, n = {n}"
 
 
-def write_tables(folder: RunFolder, plan: Plan, record: RunRecord) -> pd.DataFrame:
-    """Write leaderboard.csv, .md, .tex and .html from the stored scores."""
+def write_tables(folder: RunFolder, plan: Plan, record: RunRecord, plain: bool = False) -> pd.DataFrame:
+    """Write leaderboard.csv, .md, .tex and .html from the stored scores; `plain` as for `sheet`."""
     scores = read_scores(folder, record.rows, plan.metrics)
     table = leaderboard(scores, plan, record)
     write_csv(folder.table("csv"), table)
-    view = sheet(scores, table, plan, record)
+    view = sheet(scores, table, plan, record, plain)
     for suffix, form in FORMATS.items():
         write_text(folder.table(suffix), form(view))
     return table
 
 
-def terminal_tables(folder: RunFolder, plan: Plan, record: RunRecord) -> list[Any]:
-    """The leaderboard for a terminal, from the stored files: what methods reach, and below it what they cost."""
+def terminal_tables(folder: RunFolder, plan: Plan, record: RunRecord, plain: bool = False) -> list[Any]:
+    """The leaderboard for a terminal, from the stored files: what methods reach, remarks, and what they cost."""
     scores = read_scores(folder, record.rows, plan.metrics)
     table = leaderboard(scores, plan, record)
     heads = headings(scores, plan.metrics)
-    title = f"{plan.name}: erasing “{plan.concept}” from {plan.model}"
+    from rich.markup import escape
+
+    title = f"{'quick-' if plan.quick else ''}{plan.name}: erasing “{plan.concept}” from {plan.model}"
     views = []
     for text, is_cost in ((title, False), ("Cost", True)):
         names = [name for name in heads if heads[name].is_cost == is_cost]
         lines = table[~table["row"].isin(UNRANKED_ROWS)] if is_cost else table
         if names:
-            shown = sheet(scores, lines, plan.model_copy(update={"metrics": names}), record)
+            shown = sheet(scores, lines, plan.model_copy(update={"metrics": names}), record, plain)
             views.append(terminal_table(text, shown))
+            views += [] if is_cost else [escape(line) for line in remarks(scores, plan, record.labels)]
     return views

@@ -29,7 +29,7 @@ def write_timeline(
         for name in metrics:
             record = read_json(folder.score(snapshot, name)) or {}
             line = {"row": row, "label": labels[row], "step": step, "metric": name}
-            lines.append(line | {key: record.get(key) for key in ("value", "low", "high", "n")})
+            lines.append(line | {key: record.get(key) for key in ("value", "low", "high", "n", "covers")})
     table = pd.DataFrame(lines)
     write_csv(folder.root / "timeline.csv", table)
     _draw(folder, table.dropna(subset=["value"]), metrics)

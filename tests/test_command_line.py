@@ -62,8 +62,8 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
     assert status["sessions"][0]["provenance"]["packages"]["torch"]
     with (finished / "leaderboard.csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    metrics = [f"{name}{side}" for name in METRICS.usual() for side in ("", "_low", "_high", "_n", "_seed_sd")]
-    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", "failed", *metrics]
+    metrics = [f"{name}{side}" for name in METRICS.usual() for side in ("", "_low", "_high", "_n", "_training_sd")]
+    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", "failed", "quick", *metrics]
     assert [line["row"] for line in lines] == ["original", "esd", "uce", "reference"]
     assert [line["concept_rate_n"] for line in lines] == ["3", "6", "3", "0"]
     for place, count in (("original/{}", 3), ("esd/{}/seed-0", 3), ("esd/{}/seed-1", 3), ("uce/{}", 3)):
@@ -84,15 +84,18 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
 
 
 def test_rows_of_a_run_are_compared(finished: Path, tmp_path: Path) -> None:
-    done = bench("compare", str(finished), "esd", "uce", "--to", str(tmp_path / "esd-uce.csv"))
+    done = bench("compare", str(finished), "esd", "uce", "--csv", str(tmp_path / "esd-uce.csv"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "esd-uce.csv").open(newline="") as file:
         lines = {line["metric"]: line for line in csv.DictReader(file)}
     assert lines["ssim"]["n"] == "6"
     assert float(lines["ssim"]["difference"]) == pytest.approx(
-        float(lines["ssim"]["esd"]) - float(lines["ssim"]["uce"])
+        float(lines["ssim"]["a_value"]) - float(lines["ssim"]["b_value"])
     )
-    assert (lines["ssim"]["p"], lines["ssim"]["test"]) == ("", "none: too few prompts in common")  # 3 prompts
+    assert lines["ssim"]["test"] == "sign flips over 3 prompts"
+    assert float(lines["ssim"]["p"]) >= 0.25  # of eight flips two reach the observed sum
+    assert "corrected over" in bench("compare", str(finished), "--all-pairs").stdout
+    assert "give two rows, or --to ROW, or --all-pairs" in bench("compare", str(finished), "esd").stderr
     assert "Did you mean 'esd'" in bench("compare", str(finished), "esdd", "uce").stderr
 
 

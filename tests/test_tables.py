@@ -2,10 +2,12 @@
 
 import csv
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from erasebench.protocols import deviations, get_protocol, protocol_names
 from erasebench.render import Cell, Column, Sheet, html, latex, markdown
 from erasebench.run_record import Failure, RunRecord
 from erasebench.store import write_csv, write_json
+from erasebench.stored_scores import estimate_fields, estimate_values
 from erasebench.tables import Heading, footnotes, leaderboard, places, read_scores, sheet, write_tables
 
 PLAN = Plan(methods=["esd", "sdd", "uce"], metrics=["concept_rate", "ssim", "train_steps"], images=4, seeds=[0, 1])
@@ -42,7 +45,8 @@ def record(row: str, metric: str, value: float | None, better: str, **extra: Any
     return {
         "row": row, "metric": metric, "label": metric.title(), "better": better, "value": value, "low": value,
         "high": value, "n": 0 if value is None else 4, "unscored": [], "note": "", "reason": "",
-        "qualifier": "", "digits": 0 if metric == "train_steps" else 3, "is_cost": metric == "train_steps", **extra,
+        "qualifier": "", "covers": "", "prompts": None, "is_rate": False,
+        "digits": 0 if metric == "train_steps" else 3, "is_cost": metric == "train_steps", **extra,
     }  # fmt: skip
 
 
@@ -51,7 +55,7 @@ def folder(tmp_path: Path) -> RunFolder:
     run = RunFolder(tmp_path)
     rates = {"original": 1.0, "esd": 0.1234, "sdd": 0.1230, "uce": 0.5}
     for row, value in rates.items():
-        values = [{"prompt": "p", "sample": k, "seed": k, "value": value + 0.1 * k} for k in (0, 1)]
+        values = [{"prompt": "p", "cluster": "p", "sample": 0, "seed": k, "value": value + 0.1 * k} for k in (0, 1)]
         extra = {"note": "a judge", "values": values}
         write_json(run.score(row, "concept_rate"), record(row, "concept_rate", value, "lower", **extra))
     for row, value in {"esd": 0.7, "sdd": 0.9, "uce": None}.items():
@@ -62,31 +66,32 @@ def folder(tmp_path: Path) -> RunFolder:
     return run
 
 
-def view(folder: RunFolder, plan: Plan = PLAN) -> Sheet:
+def view(folder: RunFolder, plan: Plan = PLAN, plain: bool = True) -> Sheet:
     scores = read_scores(folder, ROWS, plan.metrics)
-    return sheet(scores, leaderboard(scores, plan, RECORD), plan, RECORD)
+    return sheet(scores, leaderboard(scores, plan, RECORD), plan, RECORD, plain)
 
 
 def test_the_csv_has_the_promised_columns(folder: RunFolder) -> None:
     write_tables(folder, PLAN, RECORD)
     with folder.table("csv").open(newline="") as file:
         lines = list(csv.DictReader(file))
-    metrics = [f"{m}{side}" for m in PLAN.metrics for side in ("", "_low", "_high", "_n", "_seed_sd")]
-    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", "failed", *metrics]
+    metrics = [f"{m}{side}" for m in PLAN.metrics for side in ("", "_low", "_high", "_n", "_training_sd")]
+    assert list(lines[0]) == ["row", "label", "model", "concept", "seeds", "failed", "quick", *metrics]
     assert [line["row"] for line in lines] == list(ROWS)
     assert lines[1]["concept_rate"] == "0.1234"
-    assert float(lines[1]["concept_rate_seed_sd"]) == pytest.approx(0.1 / 2**0.5)
+    assert float(lines[1]["concept_rate_training_sd"]) == pytest.approx(0.1 / 2**0.5)
     assert [line["seeds"] for line in lines] == ["", "0 1", "0 1", "closed form", ""]
-    assert (lines[3]["ssim"], lines[3]["ssim_n"], lines[3]["ssim_seed_sd"]) == ("", "0", "")
+    assert (lines[3]["ssim"], lines[3]["ssim_n"], lines[3]["ssim_training_sd"]) == ("", "0", "")
 
 
-def test_ties_by_shown_value_share_a_mark_and_oracles_are_not_ranked(folder: RunFolder) -> None:
+def test_plain_marks_are_a_papers_and_oracles_are_not_ranked(folder: RunFolder) -> None:
     marks = {label: [cell.place for cell in cells] for label, cells in view(folder).rows}
     assert marks == {
-        "Original": [0, 0, 0], "ESD": [1, 2, 0], "SDD": [1, 1, 0], "UCE & co": [2, 0, 0], "Real images": [0, 0, 0],
+        "Original": [0, 0, 0], "ESD": [1, 2, 0], "SDD": [1, 1, 0], "UCE & co": [0, 0, 0], "Real images": [0, 0, 0],
     }  # fmt: skip
     assert places({"a": 0.5}, Heading("x")) == {}
     assert places({"a": 0.5, "b": float("nan"), "c": None, "d": 0.4}, Heading("x")) == {"a": 1, "d": 2}
+    assert places({"a": 0.0, "b": 0.0, "c": 0.05}, Heading("x", "lower")) == {"a": 1, "b": 1}  # no second
 
 
 class _Cells(HTMLParser):
@@ -130,7 +135,7 @@ def test_the_same_numbers_stand_in_every_format(folder: RunFolder) -> None:
 def test_marks_and_rules(folder: RunFolder) -> None:
     shown = view(folder)
     assert "| ESD | **0.123** | <u>0.700</u> | 100 |" in markdown(shown)
-    assert "| UCE & co | <u>0.500</u> | — | — |" in markdown(shown)
+    assert "| UCE & co | 0.500 | — | — |" in markdown(shown)
     assert r"ESD & \textbf{0.123} & \underline{0.700} & 100 \\" in latex(shown)
     assert latex(shown).count(r"\midrule") == 3
     assert '<td title="95 % interval 0.123 to 0.123, n = 4"><b>0.123</b></td>' in html(shown)
@@ -232,3 +237,89 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(tmp_path: Path) -> None:
         lines = list(csv.DictReader(file))
     assert [line["concept"] for line in lines] == [*(f"'{text}" for text in hostile[:5]), "fine", "a=b"]
     assert lines[0]["score"] == "-1.5"
+
+
+def score(
+    row: str, metric: str, values: np.ndarray, better: str, seeds: Sequence[int | None], **extra: Any
+) -> dict[str, Any]:
+    """A record with values (trainings, prompts) and their estimate."""
+    rows = [
+        {"prompt": f"p{k}", "cluster": f"p{k}", "sample": 0, "seed": seed, "value": float(value)}
+        for seed, own in zip(seeds, values, strict=True)
+        for k, value in enumerate(own)
+    ]
+    rate = extra.get("is_rate", False)
+    found = estimate_values(rows, [r["value"] for r in rows], rate)
+    assert found is not None
+    return record(row, metric, found.value, better, **extra) | estimate_fields(found) | {"values": rows}
+
+
+RATE = {"is_rate": True, "prompts": "concept"}
+
+
+@pytest.fixture
+def erased(tmp_path: Path) -> RunFolder:
+    """Three trainings of three methods over 32 prompts: ESD erases, SDD nearly, UCE hardly."""
+    run, rng = RunFolder(tmp_path), np.random.default_rng(0)
+    shares = {"original": 1.0, "esd": 0.0, "sdd": 0.02, "uce": 0.9}
+    closeness = {"esd": 0.6, "sdd": 0.75, "uce": 0.97}
+    for row, share in shares.items():
+        seeds: list[int | None] = [None] if row == "original" else [0, 1, 2]
+        hits = np.stack([np.roll(np.arange(32) < round(share * 32), k) for k in range(len(seeds))])
+        write_json(run.score(row, "concept_rate"), score(row, "concept_rate", hits, "lower", seeds, **RATE))
+        if row in closeness:
+            ssim = closeness[row] + 0.02 * rng.standard_normal((3, 32))
+            write_json(run.score(row, "ssim"), score(row, "ssim", ssim, "higher", seeds, prompts="objects"))
+    return run
+
+
+def bold(shown: Sheet) -> dict[str, list[int]]:
+    return {label: [cell.place for cell in cells] for label, cells in shown.rows}
+
+
+def test_the_best_and_all_that_are_not_worse_are_bold(erased: RunFolder) -> None:
+    """0.00 and 0.02 can't be told apart; UCE changes least, but leaves the concept: it is not ranked by that."""
+    shown = view(erased, plain=False)
+    assert bold(shown) == {
+        "Original": [0, 0, 0], "ESD": [1, 0, 0], "SDD": [1, 1, 0], "UCE & co": [0, 0, 0], "Real images": [0, 0, 0],
+    }  # fmt: skip
+    notes = "\n".join(shown.notes)
+    assert "Not ranked by Ssim: UCE & co, over half of the original’s Concept_Rate is left." in notes
+    assert (
+        "95 % interval over 3 trainings × 32 prompts (esd, sdd, uce); 95 % interval over 32 prompts (original)" in notes
+    )
+    assert "not significantly worse" in notes
+    plain = view(erased, plain=True)
+    assert bold(plain)["UCE & co"] == [0, 1, 0]
+    assert "second best underlined" in plain.notes[0]
+
+
+def test_no_mark_without_an_interval(erased: RunFolder) -> None:
+    for row in ("esd", "sdd"):
+        stored = read_scores(erased, [row], ["ssim"])[row, "ssim"]
+        write_json(erased.score(row, "ssim"), stored | {"low": None, "high": None})
+    assert [cells[1] for cells in bold(view(erased, plain=False)).values()] == [0] * 5
+
+
+def test_a_column_that_the_original_fails_tells_nothing(erased: RunFolder) -> None:
+    """A rubber duck that the original never draws: nobody erased it."""
+    none = score("original", "concept_rate", np.zeros((1, 32)), "lower", [None], **RATE)
+    write_json(erased.score("original", "concept_rate"), none)
+    shown = view(erased, plain=False)
+    assert [cells[0] for cells in bold(shown).values()] == [0] * 5
+    assert bold(shown)["UCE & co"] == [0, 1, 0]  # whether it erased is not known
+    assert "Concept_Rate: only 0.000 of the original itself, under 0.5: this column tells nothing of erasure" in (
+        "\n".join(shown.notes)
+    )
+
+
+def test_a_trial_says_so_and_ranks_nothing(erased: RunFolder) -> None:
+    plan = PLAN.model_copy(update={"quick": True})
+    for plain in (False, True):
+        shown = view(erased, plan, plain)
+        assert all(place == 0 for places in bold(shown).values() for place in places)
+        for form in (markdown, latex, html):
+            assert "Quick trial" in form(shown)
+            assert "Quick trial" not in form(view(erased))
+    write_tables(erased, plan, RECORD)
+    assert pd.read_csv(erased.table("csv"))["quick"].all()

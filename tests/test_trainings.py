@@ -10,7 +10,6 @@ from skimage.metrics import structural_similarity
 
 from erasebench import stages
 from erasebench.cells import Cells, unfold
-from erasebench.compare import paired_rows
 from erasebench.errors import BenchError
 from erasebench.images import read_image
 from erasebench.layout import RunFolder
@@ -19,6 +18,7 @@ from erasebench.run_record import RunRecord, read_record
 from erasebench.runner import run
 from erasebench.sources import find_model
 from erasebench.store import content_key, read_json
+from erasebench.stored_scores import paired_rows
 
 PLAN = Plan(
     methods=["esd", "uce"], metrics=["concept_rate", "ssim"], concept="garbage truck", images=3, seeds=[4, 9],

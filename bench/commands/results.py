@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import unknown
+from ..errors import BenchError, unknown
 from .run import execute, prompts_of, with_quick
 from .shared import DeviceOption, RunArgument, exit_with, integers_of, names_of, numbers_of, print_table, terminal
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from ..layout import RunFolder
+    from ..plan import Plan
 
 
 def table(
     folder: RunArgument,
+    plain_marks: Annotated[
+        bool, typer.Option("--plain-marks", help="Best bold, second best underlined, as papers print, without tests.")
+    ] = False,
 ) -> None:
     """Write a run's leaderboard again from its stored scores, and print it.
 
@@ -25,48 +34,79 @@ def table(
 
     run_folder = RunFolder(folder)
     plan, record = read_run(run_folder)
-    write_tables(run_folder, plan, record)
-    print_table(folder)
+    write_tables(run_folder, plan, record, plain_marks)
+    print_table(folder, plain_marks)
 
 
 def compare(
     folder: RunArgument,
-    a: Annotated[str, typer.Argument(metavar="A", help="One of its rows: a method, a variant, or original.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another row.")],
-    to: Annotated[Path | None, typer.Option(help="Also write the comparison as CSV.")] = None,
+    a: Annotated[
+        str | None, typer.Argument(metavar="[A]", help="One of its rows: a method, a variant, or original.")
+    ] = None,
+    b: Annotated[str | None, typer.Argument(metavar="[B]", help="Another row.")] = None,
+    to: Annotated[str | None, typer.Option(metavar="ROW", help="Test every other row against this one.")] = None,
+    every: Annotated[bool, typer.Option("--all-pairs", help="Test every two rows.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Also write the comparison as CSV.")] = None,
 ) -> None:
-    """Test two rows of a run against each other, image by image: McNemar for rates, bootstrap over prompts for means.
+    """Test rows of a run against each other, in pairs of images.
+
+    Sign flips over prompts (McNemar's exact test for a rate with one image a prompt), with several trainings also a t
+    test over trainings and prompts; a paired jackknife for FID and KID. P-values are corrected over all rows and
+    metrics by Holm's procedure, and a row is called better where the corrected one is at most 0.05.
 
     Example: bench compare results/runs/main-1a2b3c4d esd ours
     """
+    from ..compare import all_pairs, pairs_to, resolve_row
     from ..compare import compare as paired
-    from ..compare import resolve_row
     from ..layout import RunFolder
-    from ..render import Cell, Column, Sheet
     from ..run_record import read_run
     from ..store import write_csv
+
+    if (a is not None and b is not None) + (to is not None) + every != 1 or (a is None) != (b is None):
+        raise BenchError("compare: give two rows, or --to ROW, or --all-pairs.")
+    run_folder = RunFolder(folder)
+    plan, record = read_run(run_folder)
+    if a is not None and b is not None:
+        pairs = [(resolve_row(a, record.rows), resolve_row(b, record.rows))]
+    else:
+        pairs = all_pairs(record.rows) if to is None else pairs_to(resolve_row(to, record.rows), record.rows)
+    result = paired(run_folder, plan, pairs)
+    _print_comparison(run_folder, plan, result)
+    if csv is not None:
+        write_csv(csv, result)
+
+
+def _print_comparison(folder: RunFolder, plan: Plan, result: DataFrame) -> None:
+    """A table a pair of rows, the tests by name, and who is better."""
+    from ..compare import LEVEL
+    from ..render import Cell, Column, Sheet
     from ..tables import headings, read_scores
     from ..terminal import terminal_table
 
-    run_folder = RunFolder(folder)
-    plan, record = read_run(run_folder)
-    first, second = resolve_row(a, record.rows), resolve_row(b, record.rows)
-    result = paired(run_folder, plan, first, second)
-    heads = headings(read_scores(run_folder, [first, second], plan.metrics), plan.metrics)
-    rows = []
-    for _, line in result.iterrows():
-        head = heads[line["metric"]]
-        shown = [Cell(head.shown(line.get(key))) for key in (first, second, "difference", "low", "high")]
-        p = line.get("p")
-        rows.append((head.with_arrow, [*shown, Cell("—" if p is None or p != p else f"{p:.2g}"), Cell(str(line["n"]))]))
-    columns = [Column(name) for name in (first, second, "difference", "low", "high", "p", "n")]
-    terminal().print(terminal_table(f"{first} − {second}, 95 % intervals", Sheet("", columns, [rows], [])))
+    rows = list(dict.fromkeys([*result["a"], *result["b"]]))
+    heads = headings(read_scores(folder, rows, plan.metrics), plan.metrics)
+    columns = [Column(name) for name in ("A", "B", "A − B", "low", "high", "p", "p, Holm", "n")]
+    for (a, b), part in result.groupby(["a", "b"], sort=False):
+        lines = []
+        for _, line in part.iterrows():
+            head = heads[line["metric"]]
+            numbers = [head.shown(line[key]) for key in ("a_value", "b_value", "difference", "low", "high")]
+            cells = [*numbers, *(_shown_p(line[key]) for key in ("p", "p_holm")), str(line["n"])]
+            lines.append((head.with_arrow, [Cell(text) for text in cells]))
+        terminal().print(terminal_table(f"A = {a}, B = {b}; 95 % intervals", Sheet("", columns, [lines], [])))
     for test, part in result.groupby("test", sort=False):
-        typer.echo(f"{test}: {', '.join(part['label'])}")
+        typer.echo(f"{test}: {', '.join(dict.fromkeys(part['label']))}")
+    tested = int(result["p"].notna().sum())
+    typer.echo(f"Better, where p corrected over {tested} tests is at most {LEVEL:g}:")
     for _, line in result[result["better"] != ""].iterrows():
-        typer.echo(f"{line['label']}: {line['better']} is better, the interval leaves out 0")
-    if to is not None:
-        write_csv(to, result)
+        worse = line["b"] if line["better"] == line["a"] else line["a"]
+        typer.echo(f"{line['label']}: {line['better']} is better than {worse} (p {_shown_p(line['p_holm'])})")
+    if not (result["better"] != "").any():
+        typer.echo("nothing")
+
+
+def _shown_p(p: float | None) -> str:
+    return "—" if p is None or p != p else f"{p:.2g}"
 
 
 def nudenet(

@@ -106,7 +106,8 @@ def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
     if not quick:
         return given
     return {
-        "images": 8, "train_steps": 10, **given, "generation": {"steps": 10, **given.get("generation", {})},
+        "quick": True, "images": 8, "train_steps": 10, **given,
+        "generation": {"steps": 10, **given.get("generation", {})},
     }  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def terminal() -> Any:
     return console()
 
 
-def print_table(folder: Path) -> None:
+def print_table(folder: Path, plain: bool = False) -> None:
     from ..layout import RunFolder
     from ..run_record import read_run
     from ..tables import terminal_tables
@@ -105,7 +105,7 @@ def print_table(folder: Path) -> None:
     run_folder = RunFolder(folder)
     plan, record = read_run(run_folder)
     console = terminal()
-    for view in terminal_tables(run_folder, plan, record):
+    for view in terminal_tables(run_folder, plan, record, plain):
         console.print(view)
     typer.echo(f"{run_folder.table('md')} (also .csv, .tex, .html)")
 
