@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +38,35 @@ class Distributions:
     qualifier: str
     unscored: Sequence[str]
 
-    def score(self, value: float, replicates: Sequence[float], note: str = "") -> SetScore:
-        """The distance with its interval: a jackknife over groups of prompts, the real images being given."""
+    @property
+    def by_training(self) -> dict[int | None, Distributions]:
+        """Each training's images alone, with the same real ones."""
+        found = {}
+        for seed in dict.fromkeys(self.trainings):
+            own = np.array([training == seed for training in self.trainings])
+            groups = None if self.groups is None else self.groups[own]
+            found[seed] = replace(
+                self, drawn=self.drawn[own], prompts=self.prompts[own], trainings=[seed] * int(own.sum()), groups=groups
+            )
+        return found
+
+    def score(self, measure: Callable[[Distributions], tuple[float, Sequence[float]]], note: str = "") -> SetScore:
+        """The mean over trainings of a distance, the real images being given.
+
+        Args:
+            measure: the distance of one training's images, and its jackknife replicates: without each group of prompts.
+            note: added to what the score depends on.
+
+        Raises:
+            NotApplicable: a training has fewer than two images.
+        """
+        by_training = self.by_training
+        if min(len(part.drawn) for part in by_training.values()) < 2:
+            raise NotApplicable("fewer than two images of a training")
+        parts = [TrainingScore(seed, *measure(part)) for seed, part in by_training.items()]
         return SetScore(
-            value, len(self.drawn), note=f"{self.note}{note}", qualifier=self.qualifier,
-            trainings=[TrainingScore(None, value, replicates)], unscored=self.unscored,
+            float(np.mean([part.value for part in parts])), len(self.drawn), note=f"{self.note}{note}",
+            qualifier=self.qualifier, trainings=parts, unscored=self.unscored,
         )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from erasebench import ImageSet, ScoringContext, SetScore, metric
-from erasebench.scoring import GROUPS
+from erasebench.scoring import GROUPS, Distributions
 
 ENOUGH = 2048
 
@@ -24,21 +24,25 @@ def frechet_distance(
     return max(0.0, float(value))  # rounding may leave a little less than 0
 
 
-@metric(label="FID", better="lower", prompts="coco", digits=2, version=2)
+@metric(label="FID", better="lower", prompts="coco", digits=2, version=3)
 def fid(images: ImageSet, context: ScoringContext) -> SetScore:
     """Fréchet distance of Gaussian fits to features of drawn and of real images (arXiv 1706.08500).
 
     Features are clean-fid's Inception, or on the embedded model its judge's, which the note says. At least 0. Over
-    fewer than 2,048 images it is biased upwards: compare it only within one table. The interval is a jackknife over
-    20 groups of prompts, for these real images.
+    fewer than 2,048 images it is biased upwards: compare it only within one table. The mean over
+    trainings; the interval is over them and 20 groups of prompts (a jackknife), for these real images.
     """
     sides = context.distributions(images)
-    drawn, real_mean, real_covariance = sides.drawn, sides.real.mean(0), np.cov(sides.real, rowvar=False)
+    real_mean, real_covariance = sides.real.mean(0), np.cov(sides.real, rowvar=False)
     real = real_mean, real_covariance, root(real_covariance)
-    value = frechet_distance(drawn.mean(0), np.cov(drawn, rowvar=False), *real)
-    replicates = []
-    for group in range(GROUPS) if sides.groups is not None else ():
-        rest = drawn[sides.groups != group]
-        replicates.append(frechet_distance(rest.mean(0), np.cov(rest, rowvar=False), *real))
-    few = min(len(drawn), len(sides.real)) < ENOUGH
-    return sides.score(value, replicates, f"; biased, under {ENOUGH} images: prefer KID" if few else "")
+
+    def distance(drawn: np.ndarray) -> float:
+        return frechet_distance(drawn.mean(0), np.cov(drawn, rowvar=False), *real)
+
+    def measure(part: Distributions) -> tuple[float, list[float]]:
+        groups = part.groups
+        left_out = [] if groups is None else [distance(part.drawn[groups != group]) for group in range(GROUPS)]
+        return distance(part.drawn), left_out
+
+    least = min(len(sides.real), *(len(part.drawn) for part in sides.by_training.values()))
+    return sides.score(measure, f"; biased, under {ENOUGH} images a training: prefer KID" if least < ENOUGH else "")

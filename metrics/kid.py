@@ -3,7 +3,7 @@
 import numpy as np
 
 from erasebench import ImageSet, NotApplicable, ScoringContext, SetScore, metric
-from erasebench.scoring import GROUPS
+from erasebench.scoring import GROUPS, Distributions
 
 ROWS = 1024  # of the kernel matrix that are in memory at once
 
@@ -42,32 +42,38 @@ def dependent_sums(x: np.ndarray, subjects: np.ndarray, groups: np.ndarray) -> t
     return sums, counts
 
 
-@metric(label="KID", better="lower", prompts="coco", digits=5, version=3)
+@metric(label="KID", better="lower", prompts="coco", digits=5, version=4)
 def kid(images: ImageSet, context: ScoringContext) -> SetScore:
     """Kernel distance of features of drawn and of real images (arXiv 1801.01401), over all pairs at once.
 
     No subset is drawn, so that no seed decides; unbiased, so that it may fall below 0: pairs of images of one prompt,
-    which are not independent, are left out. The interval is a jackknife over 20 groups of prompts, for these real
-    images. Features as for FID.
+    which are not independent, are left out. The mean over trainings; the interval is over them and 20 groups of
+    prompts (a jackknife), for these real images. Features as for FID.
     """
     sides = context.distributions(images)
-    x, y = sides.drawn, sides.real
-    groups = np.zeros(len(x), int) if sides.groups is None else sides.groups
-    one = np.zeros(len(y), int)
-    sizes = np.bincount(groups, minlength=groups.max() + 1)
-    own, own_pairs = dependent_sums(x, sides.prompts, groups)
-    sums = kernel_sums(x, x, groups, groups) - np.diag(own)
-    pairs = np.outer(sizes, sizes) - np.diag(own_pairs)
+    y, one = sides.real, np.zeros(len(sides.real), int)
     real_own, real_own_pairs = dependent_sums(y, sides.subjects, one)
     real_sum, real_pairs = kernel_sums(y, y, one, one).sum() - real_own.sum(), len(y) ** 2 - real_own_pairs.sum()
-    across = kernel_sums(x, y, groups, one)[:, 0]
-    if pairs.sum() == 0 or real_pairs == 0:
-        raise NotApplicable("all images of a side are of one prompt")
 
-    def without(g: int | None) -> float:
-        kept = np.arange(len(sizes)) != g
-        inside = np.ix_(kept, kept)
-        own_side = sums[inside].sum(), pairs[inside].sum()
-        return squared_mmd(*own_side, real_sum, real_pairs, across[kept].sum(), sizes[kept].sum() * len(y))
+    def measure(part: Distributions) -> tuple[float, list[float]]:
+        x, groups = part.drawn, np.zeros(len(part.drawn), int) if part.groups is None else part.groups
+        sizes = np.bincount(groups, minlength=GROUPS if part.groups is not None else 1)
+        own, own_pairs = dependent_sums(x, part.prompts, groups)
+        count = groups.max() + 1
+        sums, pairs = np.zeros((len(sizes),) * 2), np.outer(sizes, sizes)
+        sums[:count, :count] = kernel_sums(x, x, groups, groups) - np.diag(own)
+        pairs[:count, :count] -= np.diag(own_pairs).astype(int)
+        across = np.zeros(len(sizes))
+        across[:count] = kernel_sums(x, y, groups, one)[:, 0]
+        if pairs.sum() == 0 or real_pairs == 0:
+            raise NotApplicable("all images of a side are of one prompt")
 
-    return sides.score(without(None), [without(g) for g in range(GROUPS)] if sides.groups is not None else [])
+        def without(g: int | None) -> float:
+            kept = np.arange(len(sizes)) != g
+            inside = np.ix_(kept, kept)
+            own_side = sums[inside].sum(), pairs[inside].sum()
+            return squared_mmd(*own_side, real_sum, real_pairs, across[kept].sum(), sizes[kept].sum() * len(y))
+
+        return without(None), [without(g) for g in range(GROUPS)] if part.groups is not None else []
+
+    return sides.score(measure)

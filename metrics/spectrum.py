@@ -42,4 +42,5 @@ def spectrum(images: None, context: ScoringContext) -> SetScore:
         f"{words} random words, {draws} latents at each of {levels} noise levels, interval over words and latents, "
         f"{np.mean(differences > 0):.0%} of the predictions changed"
     )
-    return SetScore(value, words, max(low, 0.0), high, note)
+    covers = f"{words} words and {levels * draws} latents, the first training only"
+    return SetScore(value, words, max(low, 0.0), high, note, covers=covers)

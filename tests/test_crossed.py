@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm, ttest_1samp
+from scipy.stats import binomtest, norm, ttest_1samp
 from scipy.stats import t as student
 
 from erasebench.crossed import clopper_pearson, effective_size, mean_variance
-from erasebench.stats import estimate
+from erasebench.stats import combine_set_scores, estimate, holm, paired, paired_set_scores, sign_flip_p
 
 TRIALS = 4000
 
@@ -163,3 +163,92 @@ def test_intervals_of_rates_cover(trainings: int, rate: float, between: float, w
         found = estimate(*rows(values[k]), rate=True)
         assert found is not None
         assert (found.low, found.high) == pytest.approx((low[k], high[k]))
+
+
+def null_pairs(trainings: int, binary: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Two rows that differ by chance alone, (trainings, 24 prompts): what a prompt and a training add differs by row."""
+    cells = [
+        0.3 * rng.standard_normal((trainings, 1)) + 0.5 * prompt + 0.5 * rng.standard_normal((trainings, 24))
+        for prompt in (rng.standard_normal((1, 24)), rng.standard_normal((1, 24)))
+    ]
+    first, second = ((cell < -0.8).astype(float) if binary else cell for cell in cells)
+    return first, second
+
+
+@pytest.mark.parametrize("trainings", [1, 3, 5])
+@pytest.mark.parametrize("binary", [False, True])
+def test_null_comparisons_seldom_alarm(trainings: int, binary: bool) -> None:
+    """At most 5 % of p-values at 0.05; with one training rows may differ, so that trainings have no effect there."""
+    rng, alarms, trials = np.random.default_rng(11), 0, 200
+    for _ in range(trials):
+        a, b = null_pairs(trainings, binary, rng)
+        if trainings == 1:
+            a, b = (np.where(rng.random(a.shape) < 0.5, *pair) for pair in ((a, b), (b, a)))
+            swapped = rng.random(24) < 0.5
+            a, b = np.where(swapped, a, b), np.where(swapped, b, a)
+        values, clusters, seeds = rows(a)
+        found = paired(values, rows(b)[0], clusters, seeds)
+        assert found is not None
+        alarms += found.p <= 0.05
+    assert binomtest(alarms, trials, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_columns_of_equal_rows_alarm_no_more_than_stated() -> None:
+    """Holm over ten tests: any false alarm in at most 5 % of tables."""
+    rng = np.random.default_rng(12)
+    alarms = sum(min(holm(list(rng.random(10)))) <= 0.05 for _ in range(2000))
+    assert binomtest(alarms, 2000, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_sign_flips_are_counted_exactly() -> None:
+    """Whole sums by convolution, few real ones one by one, many at random: the same answer."""
+    rng = np.random.default_rng(13)
+    whole = rng.integers(-3, 5, 12).astype(float)
+    flips = np.array(np.meshgrid(*[[-1, 1]] * 12)).reshape(12, -1)
+    expected = (np.abs(whole @ flips) >= abs(whole.sum())).mean()
+    assert sign_flip_p(whole) == pytest.approx(expected)
+    assert sign_flip_p(whole + 1e-6 * rng.standard_normal(12)) == pytest.approx(expected, abs=0.05)
+    many = rng.standard_normal(40) + 0.4
+    assert sign_flip_p(many) == pytest.approx(ttest_1samp(many, 0).pvalue, abs=0.02)
+    assert sign_flip_p(many + 5) < 1e-5  # more flips where few reach the sum
+    assert sign_flip_p(np.zeros(5)) == 1
+
+
+def test_mcnemar_is_the_exact_binomial_test() -> None:
+    a, b = [1.0] * 12 + [0.0] * 3 + [1.0] * 5, [0.0] * 12 + [1.0] * 3 + [1.0] * 5
+    prompts = [f"p{k}" for k in range(20)]
+    found = paired(a, b, prompts, [0] * 20)
+    assert found is not None
+    assert found.test == "McNemar, exact"
+    assert found.p == pytest.approx(binomtest(12, 15).pvalue)
+    same = paired(a, a, prompts, [0] * 20)
+    assert same is not None
+    assert (same.p, same.value) == (1, 0)
+    assert same.low is not None
+    assert same.low < 0 < (same.high or 0)  # no discordant pair among 20 is no proof of equality
+    half = [f"p{k // 2}" for k in range(20)]
+    assert paired(a, b, half, [0] * 20).test == "sign flips over 10 prompts"  # type: ignore[union-attr]
+    assert paired(a, b, ["p"] * 20, [0] * 20) is None
+
+
+def test_set_scores_of_means_are_means() -> None:
+    """A set's score that is a mean: the jackknife and the crossed layout of groups agree."""
+    rng = np.random.default_rng(14)
+    for trainings in (1, 3):
+        cells = (
+            rng.standard_normal((trainings, 1)) + rng.standard_normal((1, 20)) + rng.standard_normal((trainings, 20))
+        )
+        left_out = (cells.sum(1, keepdims=True) - cells) / 19
+        values = dict(enumerate(cells.mean(1)))
+        found = combine_set_scores(values, dict(enumerate(left_out.tolist())), 20 * trainings)
+        direct = estimate(*rows(cells))
+        assert direct is not None
+        assert (found.value, found.low, found.high) == pytest.approx((direct.value, direct.low, direct.high))
+    assert found.covers == "3 trainings × 20 groups of prompts"
+    assert combine_set_scores({None: 1.0}, {None: ()}, 9).low is None
+    nothing = dict.fromkeys(values, 0.0)
+    apart = paired_set_scores(
+        values, nothing, dict(enumerate(left_out.tolist())), dict.fromkeys(values, [0.0] * 20), 60
+    )
+    assert apart is not None
+    assert (apart.value, apart.low) == pytest.approx((found.value, found.low))
