@@ -296,8 +296,8 @@ def test_kid_replicates_leave_one_group_of_prompts_out(judge: Judge, world: tupl
     kept = [k for k in range(60) if k % 20 != 3]
     rest = ImageSet("esd", "coco", drawn.folder, [drawn.jobs[k] for k in kept], "rest")
     fewer = METRICS.load("kid").score(rest, context_of(judge, reference=real))
-    assert score.replicates[3] == pytest.approx(fewer.value)
-    assert (len(score.replicates), len(fewer.replicates)) == (20, 20)
+    assert score.trainings[0].replicates[3] == pytest.approx(fewer.value)
+    assert (len(score.trainings[0].replicates), len(fewer.trainings[0].replicates)) == (20, 20)
 
 
 def test_kid_is_unbiased_with_several_images_of_a_prompt() -> None:
@@ -331,8 +331,8 @@ def test_kid_lives_through_a_group_without_readable_images() -> None:
     x[[19, 39]] = np.nan  # group 19
     sides = known(x, prompts), known(rng.standard_normal((20, 8)), [f"r{k}" for k in range(20)], "reference")
     score = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=_Features))
-    assert (score.n, len(score.replicates)) == (38, 20)
-    assert np.isfinite(score.replicates).all()
+    assert (score.n, len(score.trainings[0].replicates)) == (38, 20)
+    assert np.isfinite(score.trainings[0].replicates).all()
 
 
 @pytest.mark.parametrize("name", ["fid", "kid", "clip_score", "ssim"])
