@@ -98,7 +98,7 @@ def _heading(column: Column) -> str:
 
 def terminal_table(title: str, view: Sheet) -> SheetView:
     """A sheet for a terminal, without its footnotes."""
-    return SheetView(title, view)
+    return SheetView(f"{title}\n{view.banner}".strip(), view)
 
 
 def terminal() -> Console:
