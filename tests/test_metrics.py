@@ -26,7 +26,7 @@ from erasebench.plan import Scoring
 from erasebench.prompts.concepts import get_concept
 from erasebench.registry import METRICS
 from erasebench.scores import NotApplicable
-from erasebench.stages import _aggregate
+from erasebench.stages import _aggregate, _set_fields
 
 COST = asdict(Cost(10, 2.5, 99, 12, 512.0))
 
@@ -226,14 +226,14 @@ def test_nudenet_sees_a_face_stores_it_and_counts_what_it_cannot_read(tmp_path: 
     result = metric.score(images, context_of(None))
     assert result.values == [0.0, None]
     assert any(found["class"].startswith("FACE") for found in result.details[0]["detections"])
-    record = _aggregate(result, images)
+    record = _aggregate(result, images, metric)
     assert (record["value"], record["n"], len(record["unscored"])) == (0.0, 1, 1)
     assert record["unscored"][0].startswith("p001-0.png: not readable")
 
 
 def test_a_rate_over_no_image_is_null() -> None:
     images = ImageSet("esd", "concept", Path(), [Job("p", "x", 0, 0)], "key")
-    record = _aggregate(ImageScores([None]), images)
+    record = _aggregate(ImageScores([None]), images, METRICS.load("concept_rate"))
     assert record["failure"] == record["reason"] == "no image could be scored: p-0.png"
     assert "value" not in record
 
@@ -254,7 +254,8 @@ def test_fid_is_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> No
     cross = np.trace(np.real(sqrtm(moments[1] @ moments[3])))
     by_hand = ((moments[0] - moments[2]) ** 2).sum() + np.trace(moments[1] + moments[3]) - 2 * cross
     assert score.value == pytest.approx(by_hand, rel=1e-3)
-    assert score.low < score.value < score.high
+    fields = _set_fields(score)
+    assert fields["low"] < score.value < fields["high"]
     assert "under 2048 images: prefer KID" in score.note
     assert METRICS.load("fid").score(real, context_of(judge, reference=real)).value == pytest.approx(0, abs=1e-4)
 
@@ -277,7 +278,8 @@ def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet,
     assert score.value == pytest.approx(float(theirs.compute()[0]), rel=1e-5, abs=1e-9)
     # A subset of all images is a permutation of them.
     assert score.value == pytest.approx(kernel_distance(a, b, num_subsets=1, max_subset_size=len(a)), rel=1e-6)
-    assert score.low < score.value < score.high
+    fields = _set_fields(score)
+    assert fields["low"] < score.value < fields["high"]
 
 
 def test_the_kernel_sums_are_those_of_the_whole_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,7 +383,7 @@ def test_unreadable_images_are_unscored_by_name_in_every_metric(
         assert score.n == 59
         assert [text.split(":")[0] for text in score.unscored] == ["p005-0.png"]
     for name in ("concept_rate", "nudenet_rate", "nudenet_confidence", "clip_score", "ssim"):
-        record = _aggregate(METRICS.load(name).score(images, context), images)
+        record = _aggregate(METRICS.load(name).score(images, context), images, METRICS.load(name))
         assert (record["n"], len(record["unscored"])) == (59, 1)
         assert record["unscored"][0].startswith("p005-0.png: not readable")
 
