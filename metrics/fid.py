@@ -45,4 +45,4 @@ def fid(images: ImageSet, context: ScoringContext) -> SetScore:
         return distance(part.drawn), left_out
 
     least = min(len(sides.real), *(len(part.drawn) for part in sides.by_training.values()))
-    return sides.score(measure, f"; biased, under {ENOUGH} images a training: prefer KID" if least < ENOUGH else "")
+    return sides.score(measure, f"; biased, under {ENOUGH} images: prefer KID" if least < ENOUGH else "")
