@@ -7,40 +7,63 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import BenchError
-    from .image_sets import ImageSet
-    from .images import Unreadable, read_image
-    from .methodology import ErasureTask, Method, MethodConfig, method
-    from .models import TextToImage
-    from .parameters import GROUPS
-    from .scores import ImageScores, Metric, NotApplicable, NotScored, SetScore, metric
-    from .scoring import ScoringContext
-    from .training import Trainer
+    from .erasure.inversion import invert
+    from .erasure.method import ErasureTask, Method, MethodConfig, method
+    from .erasure.trainer import Trainer
+    from .errors import BenchError, NotApplicable, NotScored
+    from .images.files import Unreadable, read_image
+    from .images.image_set import ImageSet, Vision
+    from .models.attention import start_token_detached, visible_cross_attention
+    from .models.parameter_groups import GROUPS
+    from .models.text_to_image import TextToImage
+    from .scoring.context import JACKKNIFE_GROUPS, Distributions, ScoringContext
+    from .scoring.metric import Metric, metric
+    from .scoring.nudenet import FLOOR, READING, detections, found_score, version_note
+    from .scoring.scores import ImageScores, SetScore
+    from .scoring.statistics import error_of_mean
+    from .storage.keys import folder_hash
 
 _HOME = {
+    "invert": "erasure.inversion",
+    "ErasureTask": "erasure.method",
+    "Method": "erasure.method",
+    "MethodConfig": "erasure.method",
+    "method": "erasure.method",
+    "Trainer": "erasure.trainer",
     "BenchError": "errors",
-    "ErasureTask": "methodology",
-    "Method": "methodology",
-    "MethodConfig": "methodology",
-    "method": "methodology",
-    "TextToImage": "models",
-    "GROUPS": "parameters",
-    "ImageScores": "scores",
-    "ImageSet": "image_sets",
-    "Metric": "scores",
-    "NotApplicable": "scores",
-    "NotScored": "scores",
-    "ScoringContext": "scoring",
-    "SetScore": "scores",
-    "metric": "scores",
-    "Trainer": "training",
-    "Unreadable": "images",
-    "read_image": "images",
+    "NotApplicable": "errors",
+    "NotScored": "errors",
+    "Unreadable": "images.files",
+    "read_image": "images.files",
+    "ImageSet": "images.image_set",
+    "Vision": "images.image_set",
+    "start_token_detached": "models.attention",
+    "visible_cross_attention": "models.attention",
+    "GROUPS": "models.parameter_groups",
+    "TextToImage": "models.text_to_image",
+    "Distributions": "scoring.context",
+    "JACKKNIFE_GROUPS": "scoring.context",
+    "ScoringContext": "scoring.context",
+    "Metric": "scoring.metric",
+    "metric": "scoring.metric",
+    "FLOOR": "scoring.nudenet",
+    "READING": "scoring.nudenet",
+    "detections": "scoring.nudenet",
+    "found_score": "scoring.nudenet",
+    "version_note": "scoring.nudenet",
+    "ImageScores": "scoring.scores",
+    "SetScore": "scoring.scores",
+    "error_of_mean": "scoring.statistics",
+    "folder_hash": "storage.keys",
 }
 
 __all__ = [
+    "FLOOR",
     "GROUPS",
+    "JACKKNIFE_GROUPS",
+    "READING",
     "BenchError",
+    "Distributions",
     "ErasureTask",
     "ImageScores",
     "ImageSet",
@@ -54,9 +77,18 @@ __all__ = [
     "TextToImage",
     "Trainer",
     "Unreadable",
+    "Vision",
+    "detections",
+    "error_of_mean",
+    "folder_hash",
+    "found_score",
+    "invert",
     "method",
     "metric",
     "read_image",
+    "start_token_detached",
+    "version_note",
+    "visible_cross_attention",
 ]
 
 

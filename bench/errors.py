@@ -1,9 +1,15 @@
-"""Errors that a user can mend: one message, exit status 2, no traceback."""
+"""Errors that users see: what is wrong, where, what is allowed, and what to do next."""
+
+from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+
+
+class Broken(Exception):
+    """A method breaks the contract; the message says how."""
 
 
 class BenchError(Exception):
@@ -39,3 +45,14 @@ def told(error: BaseException) -> str:
     own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     place = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {error}{place}"
+
+
+class NotApplicable(Exception):
+    """This metric has no value for this row; the message says why."""
+
+
+class NotScored(Exception):
+    """This metric should have a value but has none: no image can be read, or a model's weights are missing.
+
+    Unlike NotApplicable a failure: it is recorded, and the same command tries again.
+    """

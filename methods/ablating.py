@@ -15,8 +15,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import mse_loss
 
-from erasebench import BenchError, MethodConfig, method
-from erasebench.attention import start_token_detached
+from erasebench import BenchError, MethodConfig, method, start_token_detached
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer

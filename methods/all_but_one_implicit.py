@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import Field
 
-from erasebench import method
-from erasebench.attention import visible_cross_attention
+from erasebench import method, visible_cross_attention
 
 from .all_but_one import SharedConfig, train
 

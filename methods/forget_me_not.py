@@ -17,11 +17,16 @@ import numpy as np
 import torch
 from pydantic import Field, computed_field
 
-from erasebench import BenchError, MethodConfig, method
-from erasebench.attention import visible_cross_attention
-from erasebench.images import Unreadable, read_image
-from erasebench.inversion import invert
-from erasebench.store import folder_hash
+from erasebench import (
+    BenchError,
+    MethodConfig,
+    Unreadable,
+    folder_hash,
+    invert,
+    method,
+    read_image,
+    visible_cross_attention,
+)
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer

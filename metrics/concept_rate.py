@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric
-from erasebench.image_sets import Vision
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Vision, metric
 
 THRESHOLD = 0.5  # of the judge's probabilities
 TEMPLATES = (

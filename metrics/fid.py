@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from erasebench import ImageSet, ScoringContext, SetScore, metric
-from erasebench.scoring import GROUPS, Distributions
+from erasebench import JACKKNIFE_GROUPS, Distributions, ImageSet, ScoringContext, SetScore, metric
 
 ENOUGH = 2048
 
@@ -41,7 +40,8 @@ def fid(images: ImageSet, context: ScoringContext) -> SetScore:
 
     def measure(part: Distributions) -> tuple[float, list[float]]:
         groups = part.groups
-        left_out = [] if groups is None else [distance(part.drawn[groups != group]) for group in range(GROUPS)]
+        numbers = () if groups is None else range(JACKKNIFE_GROUPS)
+        left_out = [distance(part.drawn[groups != group]) for group in numbers]
         return distance(part.drawn), left_out
 
     least = min(len(sides.real), *(len(part.drawn) for part in sides.by_training.values()))

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from erasebench import ImageSet, NotApplicable, ScoringContext, SetScore, metric
-from erasebench.scoring import GROUPS, Distributions
+from erasebench import JACKKNIFE_GROUPS, Distributions, ImageSet, NotApplicable, ScoringContext, SetScore, metric
 
 ROWS = 1024  # of the kernel matrix that are in memory at once
 
@@ -57,7 +56,7 @@ def kid(images: ImageSet, context: ScoringContext) -> SetScore:
 
     def measure(part: Distributions) -> tuple[float, list[float]]:
         x, groups = part.drawn, np.zeros(len(part.drawn), int) if part.groups is None else part.groups
-        sizes = np.bincount(groups, minlength=GROUPS if part.groups is not None else 1)
+        sizes = np.bincount(groups, minlength=JACKKNIFE_GROUPS if part.groups is not None else 1)
         own, own_pairs = dependent_sums(x, part.prompts, groups)
         count = groups.max() + 1
         sums, pairs = np.zeros((len(sizes),) * 2), np.outer(sizes, sizes)
@@ -74,6 +73,6 @@ def kid(images: ImageSet, context: ScoringContext) -> SetScore:
             own_side = sums[inside].sum(), pairs[inside].sum()
             return squared_mmd(*own_side, real_sum, real_pairs, across[kept].sum(), sizes[kept].sum() * len(y))
 
-        return without(None), [without(g) for g in range(GROUPS)] if part.groups is not None else []
+        return without(None), [without(g) for g in range(JACKKNIFE_GROUPS)] if part.groups is not None else []
 
     return sides.score(measure)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from erasebench import ImageScores, ImageSet, ScoringContext, metric
-from erasebench.nudenet import FLOOR, READING, detections, found_score, version_note
+from erasebench import (
+    FLOOR,
+    READING,
+    ImageScores,
+    ImageSet,
+    ScoringContext,
+    detections,
+    found_score,
+    metric,
+    version_note,
+)
 
 
 @metric(label="NudeNet rate", better="lower", prompts="concept", version=3, others="objects", is_rate=True)

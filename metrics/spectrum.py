@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.stats import t as student
 
-from erasebench import NotApplicable, ScoringContext, SetScore, metric
-from erasebench.spectrum.scan import error_of_mean
+from erasebench import NotApplicable, ScoringContext, SetScore, error_of_mean, metric
 
 
 def mean_interval(differences: np.ndarray) -> tuple[float, float, float]:

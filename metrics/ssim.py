@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric
-from erasebench.images import Unreadable, read_image
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Unreadable, metric, read_image
 
 WINDOW = 25  # "All but One", section 5
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 from erasebench.errors import BenchError
 from erasebench.mini.world import Scene, scenes
-from erasebench.textfiles import lines
+from erasebench.storage.text_files import lines
 
 from .concepts import Concept, concept_names, get_concept, paraphrases, places, settings, style_things
 from .prompt import Prompt

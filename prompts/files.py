@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from erasebench.errors import BenchError
-from erasebench.textfiles import read_text
+from erasebench.storage.text_files import read_text
 
 from .columns import (
     CATEGORY,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from erasebench.errors import BenchError
-from erasebench.textfiles import lines, read_text
+from erasebench.storage.text_files import lines, read_text
 
 # A cell and what ends it; `plain` may hold quotes, but not begin with one.
 CELL = re.compile(r'(?:"(?P<quoted>[^"]*(?:""[^"]*)*)"|(?P<plain>(?!")[^,\n]*))(?P<end>,|\r?\n|\r?\Z)')

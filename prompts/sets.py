@@ -11,7 +11,7 @@ from typing import Any
 
 from erasebench.errors import BenchError, unknown
 from erasebench.mini.world import Scene
-from erasebench.store import content_key
+from erasebench.storage.keys import content_key
 
 from . import SOURCES, WHERE, built_in
 from .concepts import Concept
@@ -47,10 +47,9 @@ class PromptSet:
     def without_settings(self) -> PromptSet:
         """The same prompts without the guidance and size of their own, for protocols whose authors ignore these."""
         plain = tuple(replace(prompt, guidance=None, size=None) for prompt in self.prompts)
-        changed = plain != self.prompts
-        return PromptSet(
-            self.name, f"{self.source} without its own guidance and sizes" if changed else self.source, plain
-        )
+        if plain == self.prompts:
+            return self
+        return replace(self, source=f"{self.source} without its own guidance and sizes", prompts=plain)
 
     def described(self) -> dict[str, Any]:
         """What run.json and footnotes say of it: source, hash, size, and how many prompts bring their own settings."""

@@ -6,15 +6,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 
-from erasebench.mini.judge import Judge
-from erasebench.models import TextToImage
-from erasebench.sources import find_model
+from erasebench.models.catalog import find_model
+from erasebench.models.loading import load_model
+from erasebench.models.text_to_image import TextToImage
+from erasebench.scoring.judge import Judge
 
 
 @pytest.fixture(scope="session")
 def mini() -> TextToImage:
     """The embedded model; a test that changes its weights puts them back."""
-    return find_model("mini").load("cpu")
+    return load_model(find_model("mini"), "cpu")
 
 
 @pytest.fixture(scope="session")

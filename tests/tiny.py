@@ -6,8 +6,8 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel
 
-from erasebench.mini.parts import assemble, text_config
-from erasebench.sources import MINI_WEIGHTS
+from erasebench.models.architecture import assemble, text_config
+from erasebench.models.catalog import MINI_WEIGHTS
 
 WIDTH = 8
 

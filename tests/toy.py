@@ -9,8 +9,8 @@ from diffusers import DDIMScheduler
 from torch import nn
 
 from erasebench import ErasureTask, Method, TextToImage, Trainer
-from erasebench.models import ForwardCount
-from erasebench.pipeline_folder import noise_schedule
+from erasebench.models.pipeline_folder import noise_schedule
+from erasebench.models.text_to_image import ForwardCount
 from erasebench.registry import METHODS
 
 CODES = {"concept": 2.0, "": 0.5, "guide": -1.0, "other": 1.5, "an anchor": 0.25, "phrase": 3.0}

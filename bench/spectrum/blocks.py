@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..models import TextToImage
-from ..patch import Patch
-from ..provenance import made_on
-from ..store import content_key, load_array, save_array
+from ..models.patch import Patch
+from ..models.provenance import made_on
+from ..models.text_to_image import TextToImage
+from ..storage.arrays import load_array, save_array
+from ..storage.keys import content_key
 from .draws import PRECISION, Draw
 from .forward import predict_for_texts
 

@@ -11,18 +11,19 @@ import pandas as pd
 
 from erasebench.prompts.concepts import Concept, concept_names, get_concept
 
-from ..devices import resolve_precision
 from ..errors import BenchError
-from ..layout import RunFolder
-from ..models import TextToImage
-from ..patch import load_patch
-from ..plan import Plan
-from ..progress import StageBar
-from ..run_record import RunRecord, read_run
-from ..sources import find_model
-from ..store import read_json, write_atomically, write_csv, write_json
-from ..timing import matrix_gflops
-from ..vision import clip_of
+from ..models.catalog import find_model
+from ..models.devices import resolve_precision
+from ..models.loading import load_model
+from ..models.patch import load_patch
+from ..models.text_to_image import TextToImage
+from ..models.timing import matrix_gflops
+from ..runs.folder import RunFolder
+from ..runs.plan import Plan
+from ..runs.progress import StageBar
+from ..runs.record import RunRecord, read_run
+from ..scoring.encoders import clip_of
+from ..storage.files import read_json, write_atomically, write_csv, write_json
 from .blocks import Erased
 from .draws import shared_draws
 from .forward import gflop_a_text
@@ -144,7 +145,7 @@ def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]
 def _open(
     folder: RunFolder, methods: list[str], seed: int, device: str
 ) -> tuple[Plan, RunRecord, TextToImage, list[Erased]]:
-    from ..compare import resolve_row
+    from ..runs.record import resolve_row
 
     plan, record = read_run(folder)
     rows = list(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in methods or plan.rows))
@@ -155,7 +156,7 @@ def _open(
         if facts is None or not folder.patch(row, training).exists():
             raise BenchError(f"{folder.root} has no weights of {row}, seed {seed}: finish the run first.")
         erased.append(Erased(row, facts["key"], partial(load_patch, folder.patch(row, training))))
-    return plan, record, find_model(plan.model).load(device), erased
+    return plan, record, load_model(find_model(plan.model), device), erased
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> Path:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
-from ..devices import switch_off_tf32
-from ..generate import image_seed
-from ..models import TextToImage
-from ..provenance import made_on
-from ..store import content_key
+from ..images.jobs import image_seed
+from ..models.devices import switch_off_tf32
+from ..models.provenance import made_on
+from ..models.text_to_image import TextToImage
+from ..storage.keys import content_key
 
 SAMPLER_STEPS = 50  # DDIM
 LEVELS, DRAWS = 4, 2  # noise levels, and latents at each: an error within levels needs two

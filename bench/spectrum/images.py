@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..devices import resolve_precision
 from ..errors import BenchError
-from ..generate import generate, plan_jobs
-from ..image_sets import ImageSet, Vision
-from ..layout import RunFolder
-from ..models import TextToImage
-from ..patch import attached
-from ..plan import Generation
-from ..provenance import made_on
-from ..stages import prepare_images
-from ..stats import estimate
-from ..store import content_key
+from ..images.drawing import generate
+from ..images.image_set import ImageSet, Vision
+from ..images.jobs import plan_jobs
+from ..images.set_folder import prepare_images
+from ..models.devices import resolve_precision
+from ..models.patch import attached
+from ..models.provenance import made_on
+from ..models.text_to_image import TextToImage
+from ..runs.folder import RunFolder
+from ..runs.plan import Generation
+from ..scoring.statistics import estimate
+from ..storage.keys import content_key
 from .blocks import Erased
 from .vocabulary import Vocabulary
 

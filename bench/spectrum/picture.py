@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..store import write_atomically
+from ..storage.files import write_atomically
 
 COLOURS = {
     "erased": "tab:red",

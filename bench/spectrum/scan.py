@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..models import TextToImage
-from ..patch import attached
+from ..models.patch import attached
+from ..models.text_to_image import TextToImage
+from ..scoring.statistics import error_of_mean
 from .blocks import Blocks, Erased
 from .draws import DRAWS, LEVELS, draws_key, require_float32, shared_draws
 from .vocabulary import Vocabulary
@@ -127,16 +128,3 @@ def scores_of(differences: Mapping[str, np.ndarray]) -> dict[str, tuple[np.ndarr
     that of a stratified mean, √(mean over levels of the variance within / number of draws); NaN under two a level.
     """
     return {name: (-values.mean((1, 2)), np.sqrt(error_of_mean(values))) for name, values in differences.items()}
-
-
-def error_of_mean(values: np.ndarray) -> np.ndarray:
-    """The squared standard error of means over levels and draws, for values of shape (…, levels, draws).
-
-    >>> float(error_of_mean(np.array([[1.0, 3.0], [11.0, 13.0]])))  # variance 2 within, 4 draws
-    0.5
-    """
-    levels, draws = values.shape[-2:]
-    if draws < 2:
-        return np.full(values.shape[:-2], np.nan)
-    squared: np.ndarray = values.var(-1, ddof=1).mean(-1) / (levels * draws)
-    return squared

@@ -12,8 +12,8 @@ from typing import Any
 from erasebench.prompts.records import csv_records
 
 from ..errors import BenchError
-from ..store import content_key
-from ..textfiles import lines, read_text
+from ..storage.keys import content_key
+from ..storage.text_files import lines, read_text
 
 END_OF_WORD = "</w>"
 SEED = 0  # of random samples

@@ -1,0 +1,64 @@
+"""The command line `bench`: every command is a function in `commands`."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from ..errors import BenchError
+from . import develop, drift, lists, mini, reference, results, run, spectrum, speed
+from .options import BenchApp
+
+app = BenchApp(
+    name="bench",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Benchmark concept erasure in text-to-image diffusion models.\n\n"
+    "Example: bench run --methods all --concept nudity",
+)
+for command in (
+    run.run, results.table, results.compare, results.nudenet, results.table1, spectrum.spectrum, results.export,
+    drift.show, drift.diff, drift.baseline, drift.drift,
+    reference.reference, lists.list_, develop.tune, develop.new, develop.check, develop.stress,
+):  # fmt: skip
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+app.add_typer(speed.app, name="speed")
+app.add_typer(mini.app, name="mini")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"erasebench {version('erasebench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """The command `bench`."""
+    try:
+        app()
+    except BenchError as error:
+        typer.echo(f"bench: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO):
+            raise
+        typer.echo(f"bench: {error}. What is done is kept: mend it, and the same command goes on from here.", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

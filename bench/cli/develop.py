@@ -1,0 +1,128 @@
+"""Commands for people who add methods or work on the bench: tune, new, check, stress."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import unknown
+from .shared import DeviceOption, exit_with, names_of, terminal, with_resume_hint
+
+if TYPE_CHECKING:
+    from ..erasure.contract import Finding
+
+
+def tune(
+    methods: Annotated[str, typer.Option(help="all, every, or names with commas.")] = "every",
+    concept: Annotated[str, typer.Option(help="What to tune on; never what is reported.")] = "garbage truck",
+    out: Annotated[Path, typer.Option(help="The table to write.")] = Path("results") / "tuning.csv",
+    runs: Annotated[Path, typer.Option(help="The run's folder; the same again resumes.")] = Path("results")
+    / "runs"
+    / "tuning",
+    device: DeviceOption = "auto",
+) -> None:
+    """Find each method's settings on the embedded model: the same grid and criterion for every one.
+
+    Example: bench tune --methods esd,sdd --out tuning.csv
+    """
+    from ..develop.tuning import grid_results, tuning_plan
+    from ..engine.run import run as run_plan
+    from ..models.devices import choose_device
+    from ..report.terminal import sheet_of, terminal_table
+    from ..runs.folder import RunFolder
+    from ..runs.plan_file import resolve_methods
+    from ..storage.files import write_csv
+
+    plan, folder = tuning_plan(resolve_methods(names_of(methods) or []), concept), RunFolder(runs)
+    failures = with_resume_hint(lambda: run_plan(plan, folder, choose_device(device)))
+    results = grid_results(plan, folder)
+    write_csv(out, results)
+    terminal().print(terminal_table("Chosen", sheet_of(results[results["chosen"]], "{:g}".format)))
+    typer.echo(f"{out}: all {len(results)} points")
+    exit_with(failures)
+
+
+def stress(
+    kills: Annotated[int, typer.Option(help="Kill at least so many times.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+) -> None:
+    """Kill small runs at random moments, alter some of their files, and check that nothing is lost.
+
+    Example: bench stress --kills 30
+    """
+    os.environ["OMP_NUM_THREADS"] = "1"
+    from ..develop.stress import stress as lines
+
+    with tempfile.TemporaryDirectory() as folder:
+        for line in lines(kills, seed, Path(folder)):
+            typer.echo(line)
+
+
+def new(
+    what: Annotated[str, typer.Argument(help="method or metric.")],
+    name: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
+    to: Annotated[Path | None, typer.Option(help="A folder for a package of its own.")] = None,
+) -> None:
+    """Write a working method or metric and its test: into a checkout of erasebench, or as a package of its own.
+
+    Example: bench new method my-method
+    """
+    from ..develop.scaffold import new_method, new_metric
+
+    kinds = {"method": new_method, "metric": new_metric}
+    if what not in kinds:
+        raise unknown("kind of file", what, kinds, "bench new --help")
+    files = kinds[what](name, to)
+    for file in files:
+        typer.echo(file)
+    package = next((file.parent for file in files if file.name == "pyproject.toml"), None)
+    registered = name if what == "method" else name.replace("-", "_")
+    typer.echo(f"next: {f'pip install -e {package} && ' if package else ''}bench check {registered}")
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="A registered method or metric.")],
+) -> None:
+    """Run the contract that every method and every metric must satisfy, on the embedded model. Remarks break
+    nothing.
+
+    Example: bench check esd
+    """
+    from ..erasure.contract import Outcome
+    from ..registry import METHODS, METRICS
+
+    if name in METRICS.entries():
+        checks = _metric_checks(METRICS.load(name))
+    elif name in METHODS.entries() or name in METHODS.aliases():
+        checks = _method_checks(METHODS.load(name))
+    else:
+        known = [*METHODS.names(), *METHODS.aliases(), *METRICS.names()]
+        raise unknown("method or metric", name, known, "bench list methods` or `bench list metrics")
+    broken = False
+    for found in checks:
+        typer.echo(f"{found.outcome:11}  {found.check}")
+        if found.text:
+            typer.echo(f"{'':11}  {found.text}")
+        broken = broken or found.outcome == Outcome.BROKEN
+    if broken:
+        raise typer.Exit(1)
+
+
+def _method_checks(method: Any) -> Iterator[Finding]:
+    from ..erasure.contract import Subject, run_checks
+    from ..models.catalog import find_model
+    from ..models.loading import load_model
+
+    return run_checks(Subject(method, load_model(find_model("mini"), "cpu")))
+
+
+def _metric_checks(metric: Any) -> Iterator[Finding]:
+    from ..erasure.contract import run_checks
+    from ..scoring.contract import CHECKS, MetricSubject
+
+    return run_checks(MetricSubject(metric), CHECKS)

@@ -1,0 +1,156 @@
+"""`bench run`: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import BenchError
+from .shared import DeviceOption, exit_with, integers_of, names_of, pairs_of, print_table, settings_of, with_resume_hint
+
+if TYPE_CHECKING:
+    from ..runs.folder import RunFolder
+    from ..runs.plan import Plan
+    from ..runs.record import Failure
+
+
+def run(
+    plan: Annotated[str, typer.Argument(help="A YAML file or a built-in plan's name.")] = "main",
+    methods: Annotated[
+        str | None, typer.Option(help="all (the papers' six), every (all registered), or names with commas.")
+    ] = None,
+    concept: Annotated[
+        str | None, typer.Option(help="What to erase: see `bench list concepts`, or any text with --kind.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Of a text of your own: object, style, person, …")] = None,
+    replacement: Annotated[str | None, typer.Option(help="The text that takes the concept's place.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="mini, sd-v1-4, a diffusers folder, or a hub id (OWNER/NAME[@REVISION]).")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="A preset of prompts, detector, seeds and sampler: see `bench list protocols`.")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
+    images: Annotated[int | None, typer.Option(help="Images per prompt set of each training.")] = None,
+    prompts: Annotated[
+        list[str] | None,
+        typer.Option(help="ROLE=SOURCE, such as concept=i2p.csv or coco=coco_30k.csv; see `bench list prompts`."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Real images for FID and KID: a folder, or one that `bench reference` made.")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="Training seeds with commas.")] = None,
+    image_seed: Annotated[
+        int | None, typer.Option(help="Of the noise that all images are drawn from, the original's too.")
+    ] = None,
+    snapshots: Annotated[
+        str | None, typer.Option(help="Training steps to score too, with commas: writes timeline.csv and .png.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="METHOD.KEY=VALUE, a method's setting; repeat for more.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images drawn at once; moves pixels by a grey level at most.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help="Of generation: auto, fp32, fp16 or bf16.")] = None,
+    own_settings: Annotated[
+        bool | None,
+        typer.Option("--own-settings/--no-own-settings", help="Draw prompts at their file's own guidance and size."),
+    ] = None,
+    device: DeviceOption = "auto",
+    name: Annotated[str | None, typer.Option(help="What to call the run; the plan's name by default.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved plan, and what it will cost on this machine.")
+    ] = False,
+) -> None:
+    """Erase a concept with every method, draw, score, and print the leaderboard. Resumes what was interrupted.
+
+    Example: bench run --methods esd,uce --concept "garbage truck" --images 64
+    """
+    from ..runs.plan_file import load_plan
+
+    drawing = {"batch_size": batch_size, "precision": precision, "own_settings": own_settings}
+    generation = {key: value for key, value in drawing.items() if value is not None}
+    flags: dict[str, Any] = {
+        "name": name,
+        "methods": names_of(methods),
+        "concept": concept,
+        "kind": kind,
+        "replacement": replacement,
+        "model": model,
+        "protocol": protocol,
+        "metrics": names_of(metrics),
+        "images": images,
+        "prompts": prompts_of(prompts or []) or None,
+        "reference": None if reference is None else str(reference),
+        "seeds": integers_of("--seeds", seeds),
+        "image_seed": image_seed,
+        "snapshots": integers_of("--snapshots", snapshots),
+        "settings": settings_of(settings or []) or None,
+        "generation": generation or None,
+    }
+    resolved = load_plan(plan, with_quick(flags, quick))
+    _, failures = execute(resolved, device, out, dry_run)
+    exit_with(failures)
+
+
+def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
+    """The flags that were given, and what --quick means where they say nothing."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    if not quick:
+        return given
+    return {
+        "quick": True, "images": 8, "train_steps": 10, **given,
+        "generation": {"steps": 10, **given.get("generation", {})},
+    }  # fmt: skip
+
+
+def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[RunFolder, tuple[Failure, ...]]:
+    """Run a plan, or say what it would cost, and print its leaderboard; its folder and the failures by cell."""
+    from erasebench.prompts.concepts import get_concept
+
+    from ..models.catalog import find_model
+    from ..runs.folder import RunFolder
+
+    get_concept(plan.concept, plan.kind, plan.replacement)
+    find_model(plan.model)
+    if not dry_run:  # the imports below take seconds
+        typer.echo(f"starting: “{plan.concept}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
+    from ..engine.run import default_folder
+
+    folder = RunFolder(out if out is not None else default_folder(plan))
+    from ..models.devices import choose_device
+
+    chosen = choose_device(device)
+    if dry_run:
+        from ..engine.estimate import estimate
+
+        typer.echo(plan.to_yaml())
+        for line in estimate(plan, folder, chosen):
+            typer.echo(f"# {line}")
+        return folder, ()
+    from ..engine.run import run as run_plan
+
+    def begun() -> None:
+        typer.echo(f"{folder.root} on {chosen}", err=True)
+
+    failures = with_resume_hint(lambda: run_plan(plan, folder, chosen, begun))
+    print_table(folder.root)
+    return folder, failures
+
+
+def prompts_of(given: list[str]) -> dict[str, dict[str, Any]]:
+    """ROLE=SOURCE flags as a plan's prompt sets."""
+    from erasebench.prompts import ROLES
+
+    found = pairs_of("--prompts", given, "ROLE=SOURCE", "coco=coco_30k.csv")
+    for role in found:
+        if role not in ROLES:
+            raise BenchError(f"--prompts {role}=…: a role is {', '.join(ROLES)}.")
+    return {role: {"source": source} for role, source in found.items()}

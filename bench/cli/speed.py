@@ -1,0 +1,108 @@
+"""`bench speed`: how fast generation, training, scoring, spectrum and the engine are on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import BenchApp
+from .shared import DeviceOption, integers_of, names_of
+
+app = BenchApp(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="How fast generation, training, scoring, the spectrum and the engine are here.\n\n"
+    "Example: bench speed generation",
+)
+
+
+@app.command("generation")
+def speed_generation(
+    model: Annotated[str, typer.Option(help="As for `bench run`.")] = "mini",
+    images: Annotated[int, typer.Option(help="Images to draw in each way.", min=2)] = 64,
+    steps: Annotated[int, typer.Option(help="DDIM steps.", min=1)] = 25,
+    batch_size: Annotated[int, typer.Option(help="Images drawn at once.", min=1)] = 32,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure generation against the usual evaluation script and against the machine's limit.
+
+    Example: bench speed generation --images 64
+    """
+    from ..develop.speed.generation import measure, report
+    from ..models.devices import choose_device
+
+    typer.echo(report(measure(model, choose_device(device), images, steps, batch_size, rounds)))
+
+
+@app.command("training")
+def speed_training(
+    methods: Annotated[str, typer.Option(help="all, every, or names with commas.")] = "every",
+    model: Annotated[str, typer.Option(help="As for `bench run`; sd-v1-4-random needs no weights.")] = "mini",
+    steps: Annotated[int, typer.Option(help="Training steps to time.", min=1)] = 16,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare a training step's time with the bare UNet forwards and backwards that it consists of.
+
+    Example: bench speed training --methods esd,ours --model sd-v1-4-random --steps 1 --rounds 1
+    """
+    from ..develop.speed.training import measure_overheads
+    from ..models.devices import choose_device
+    from ..runs.plan_file import resolve_methods
+
+    chosen = choose_device(device)
+    for line in measure_overheads(resolve_methods(names_of(methods) or []), model, chosen, steps, rounds):
+        typer.echo(line)
+
+
+@app.command("scoring")
+def speed_scoring(
+    model: Annotated[str, typer.Option(help="As for `bench run`.")] = "mini",
+    images: Annotated[int, typer.Option(help="Images to draw and score.", min=2)] = 256,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure images a second of every stage of an evaluation: drawing, reading, encoders, detector, metrics.
+
+    Example: bench speed scoring --images 256
+    """
+    from ..develop.speed.scoring import measure_scoring
+    from ..models.devices import choose_device
+
+    for line in measure_scoring(model, choose_device(device), images):
+        typer.echo(line)
+
+
+@app.command("spectrum")
+def speed_spectrum(
+    model: Annotated[str, typer.Option(help="As for `bench run`; sd-v1-4-random needs no weights.")] = "mini",
+    concepts: Annotated[int, typer.Option(help="Words to scan.", min=4)] = 512,
+    draws: Annotated[int, typer.Option(help="Shared latents.", min=1)] = 4,
+    batch_size: Annotated[int, typer.Option(help="Predictions at once.", min=1)] = 32,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare `bench spectrum` with the usual loop over concepts, and with the machine's limit.
+
+    Example: bench speed spectrum --concepts 256
+    """
+    from ..develop.speed.spectrum import measure_spectrum
+    from ..models.devices import choose_device
+
+    for line in measure_spectrum(model, choose_device(device), concepts, draws, batch_size, rounds):
+        typer.echo(line)
+
+
+@app.command("engine")
+def speed_engine(
+    cells: Annotated[str, typer.Option(help="Numbers of cells, with commas.")] = "1000,2500,5000,10000",
+) -> None:
+    """Measure what the engine itself costs a cell: a method and a metric that do next to nothing.
+
+    Example: bench speed engine --cells 100,1000
+    """
+    from ..develop.speed.engine import measure_engine
+
+    for line in measure_engine(integers_of("--cells", cells) or []):
+        typer.echo(line)

@@ -1,0 +1,1 @@
+"""For people who work on the bench: timings, making the embedded model, tuning, stress, scaffolds."""

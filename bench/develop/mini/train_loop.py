@@ -1,0 +1,108 @@
+"""The one loop that trains every part: progress, checkpoints, resume, moving average."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...erasure.checkpoint import optimiser_tensors, restore_optimiser
+from ...storage.tensors import below, load_tensors, save_tensors
+
+CHECKPOINT_SECONDS = 120.0
+REPORT_SECONDS = 30.0
+
+
+def train_part(
+    name: str,
+    modules: nn.ModuleDict,
+    loss_of_step: Callable[[int], torch.Tensor],
+    *,
+    work: Path,
+    steps: int,
+    lr: float,
+    decay_from: float = 0.0,
+    ema: float = 0.0,
+    weight_decay: float = 0.01,
+    say: Callable[[str], None] = print,
+) -> nn.ModuleDict:
+    """Train `modules` in place and return them (with the averaged weights if `ema` is set).
+
+    `loss_of_step(step)` must depend on nothing but the step and the weights, so that a resumed training
+    equals an uninterrupted one. The learning rate warms up over 2 % of the steps, stays flat until
+    `decay_from` and then falls linearly to zero (by a half cosine if `decay_from` is 0).
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    checkpoint, log = work / f"{name}.checkpoint", work / f"{name}.log.jsonl"
+    trainable = [p for p in modules.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99))
+    average = [p.detach().clone() for p in trainable]
+    start = 0
+    if (stored := load_tensors(checkpoint)) is not None:
+        tensors, facts = stored
+        modules.load_state_dict(below(tensors, "modules"))
+        restore_optimiser(optimiser, below(tensors, "optimiser"))
+        kept = below(tensors, "average")
+        average = [kept[str(k)].to(own.device) for k, own in enumerate(trainable)]
+        start = facts["step"]
+        say(f"{name}: going on at step {start} of {steps}")
+
+    def save(step: int) -> None:
+        tensors = {f"modules/{name}": value for name, value in modules.state_dict().items()}
+        tensors |= {f"optimiser/{name}": value for name, value in optimiser_tensors(optimiser).items()}
+        tensors |= {f"average/{k}": value for k, value in enumerate(average)}
+        save_tensors(checkpoint, tensors, {"step": step})
+
+    began = reported = saved = time.monotonic()
+    losses: list[float] = []
+    for step in range(start, steps):
+        rate = lr * learning_rate_factor(step / steps, decay_from)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss = loss_of_step(step)
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise FloatingPointError(f"{name}: the loss is {losses[-1]} at step {step}; lower its lr in the recipe")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trainable, 1.0)
+        optimiser.step()
+        if ema:
+            decay = min(ema, (step + 1) / (step + 10))
+            torch._foreach_lerp_(average, [p.detach() for p in trainable], 1 - decay)
+        now = time.monotonic()
+        if now - reported > REPORT_SECONDS or step + 1 == steps:
+            left = (now - began) / (step + 1 - start) * (steps - step - 1)
+            mean = sum(losses) / len(losses)
+            speed = (now - began) / (step + 1 - start)
+            say(f"{name}: step {step + 1}/{steps}  loss {mean:.4f}  {speed:.3f} s/step  {left / 60:.1f} min left")
+            with log.open("a") as file:
+                file.write(json.dumps({"step": step + 1, "loss": mean, "lr": rate}) + "\n")
+            losses, reported = [], now
+        if now - saved > CHECKPOINT_SECONDS or step + 1 == steps:
+            save(step + 1)
+            saved = now
+    if ema:
+        copy_weights(average, trainable)
+    return modules
+
+
+def learning_rate_factor(progress: float, decay_from: float) -> float:
+    """The learning rate at `progress` in [0, 1], as a fraction of its peak."""
+    warm = min(1.0, (progress + 1e-4) / 0.02)
+    if decay_from == 0:
+        return warm * 0.5 * (1 + math.cos(math.pi * progress))
+    return warm * min(1.0, max(0.01, (1 - progress) / (1 - decay_from)))
+
+
+def copy_weights(source: Iterable[torch.Tensor], target: Iterable[torch.Tensor]) -> None:
+    """Write the values of `source` into the parameters `target`."""
+    with torch.no_grad():
+        for value, parameter in zip(source, target, strict=True):
+            parameter.copy_(value)

@@ -1,0 +1,1 @@
+"""How fast drawing, training, scoring, the spectrum and the engine are."""

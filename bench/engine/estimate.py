@@ -1,0 +1,172 @@
+"""What a plan will cost, before it runs: counts, disk, and the time from a few seconds of measurement."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import ModelUnavailable
+from ..images.files import write_png
+from ..images.notes import is_drawn
+from ..images.set_folder import holds
+from ..models.catalog import find_model
+from ..models.cost import Cost
+from ..models.devices import resolve_precision
+from ..models.loading import load_model
+from ..models.parameter_groups import select
+from ..models.text_to_image import TextToImage
+from ..models.timing import synchronize
+from ..runs.folder import RunFolder
+from ..runs.plan import Plan
+from ..scoring.nudenet import detect
+from ..storage.files import stored_key
+from .count_forwards import count_forwards
+from .erasure import Erasure
+from .work import Cells, unfold
+
+SECONDS = 10.0  # of measurement, in all
+TRAINING_BATCH = 4
+SCORED = 8  # images, for the measurement
+COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
+
+
+def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
+    """Lines: cells, images, UNet forwards, disk and time; erasures and images that are there already are left out."""
+    source = find_model(plan.model)
+    cells = unfold(plan, source, folder, device)
+    erasures = [
+        e for e in cells.erasures if stored_key(folder.erasure(e.row, e.task.seed)) != e.key(source.revision, device)
+    ]
+    images = _missing(cells, folder)
+    training = _training(erasures)
+    size = plan.generation.size or source.image_size
+    per_image = plan.generation.steps * (1 if plan.generation.guidance == 1 else 2)
+    scores = len(cells.rows) * len(cells.metrics)
+    lines = [
+        f"{folder.root}",
+        *cells.remarks,
+        f"cells: {len(erasures)} erasures, {len(cells.images)} image sets, {scores} scores in all",
+        f"images to draw: {images:,}; there already: {_drawn(cells) - images:,}",
+        f"UNet forwards: {images * per_image:,} to draw, {training.forwards:,} without and "
+        f"{training.forwards_with_gradient:,} with gradient to erase",
+    ]
+    pixels = f"disk: about {images * size * size * 3 * COMPRESSION / 2**20:,.0f} MiB of images"
+    try:
+        model = load_model(source, device)
+    except ModelUnavailable as error:
+        if source.hub_revision is None:  # it is here, and broken
+            raise
+        return [*lines, pixels, f"time: not known without the weights: {error}"]
+    weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures)
+    lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
+    measured = measure(model, plan, size)
+    erase = training.forwards * measured["forward"] + training.forwards_with_gradient * measured["gradient"]
+    draw, score = images * measured["image"], images * measured["score"]
+    parts = f"erase {_minutes(erase)}, draw {_minutes(draw)}, score {_minutes(score)}"
+    return [
+        *lines,
+        f"time on {device}: about {_minutes(erase + draw + score)} ({parts}), from {SECONDS:.0f} s of measurement",
+    ]
+
+
+def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:
+    """Seconds of a forward without and with gradient and of drawing and scoring an image; leaves the model cast."""
+    share = SECONDS / 4
+    batch = min(plan.generation.batch_size, 16)
+    z, context = model.noise(list(range(TRAINING_BATCH))), model.encode(["a photo"])
+    weights = list(select(model.unet, "xattn").values())
+
+    def forward() -> None:
+        with torch.no_grad():
+            model.predict_noise(z, 500, context)
+
+    def gradient() -> None:
+        for weight in weights:
+            weight.requires_grad_(True)
+        torch.autograd.grad(model.predict_noise(z, 500, context).square().mean(), weights)
+        for weight in weights:
+            weight.requires_grad_(False)
+
+    found = {name: _timed(work, share, model.device) / TRAINING_BATCH
+             for name, work in (("forward", forward), ("gradient", gradient))}  # fmt: skip
+    model.set_precision(resolve_precision(plan.generation.precision, model.device))
+    noise = model.noise(list(range(batch)), (size, size))
+    context, empty = model.encode(["a photo"]), model.encode([""])
+    drawn = plan.generation
+
+    def one_step() -> None:
+        model.denoise(noise, context, empty, steps=1, guidance=drawn.guidance, solver=drawn.scheduler)
+
+    step = _timed(one_step, share / 2, model.device) / batch
+    decode = _timed(lambda: model.decode(noise), share / 2, model.device) / batch
+    return found | {"image": step * drawn.steps + decode, "score": _scoring(size, share)}
+
+
+def _scoring(size: int, share: float) -> float:
+    """Seconds an image for reading and NudeNet; a plan's other encoders take about as long each."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{k}.png" for k in range(SCORED)]
+        for k, file in enumerate(files):
+            write_png(file, np.random.default_rng(k).integers(0, 256, (size, size, 3), np.uint8))
+        return _timed(lambda: list(detect(files)), share, "cpu") / SCORED
+
+
+def _timed(work: Callable[[], object], seconds: float, device: str) -> float:
+    """Seconds of one call, from as many as fit, after one to warm up."""
+    work()
+    synchronize(device)
+    began, count = time.perf_counter(), 0
+    while count == 0 or time.perf_counter() - began < seconds:
+        work()
+        count += 1
+        synchronize(device)
+    return (time.perf_counter() - began) / count
+
+
+def _training(erasures: list[Erasure]) -> Cost:
+    """All erasures' forwards; trainings of one row cost alike."""
+    carrier = load_model(find_model("mini"), "cpu")
+    total, known = Cost(), dict[str, Cost]()
+    for erasure in erasures:
+        if erasure.row not in known:
+            config = erasure.config
+            if erasure.steps is not None:
+                config = config.model_copy(update={"steps": erasure.steps})
+            known[erasure.row] = count_forwards(carrier, erasure.method, config, replace(erasure.task, seed=0))
+        total = total + known[erasure.row]
+    return total
+
+
+def _patch_bytes(model: TextToImage, group: str) -> int:
+    return sum(weight.numel() * 4 for weight in select(model.unet, group).values())
+
+
+def _drawn(cells: Cells) -> int:
+    return sum(len(images.jobs) for images in cells.drawn)
+
+
+def _missing(cells: Cells, folder: RunFolder) -> int:
+    """Images that are not there yet, or belong to other weights or settings."""
+    return sum(
+        1
+        for images in cells.drawn
+        for whole in [holds(folder, images)]
+        for file in images.files
+        if not whole or not is_drawn(file)
+    )
+
+
+def _minutes(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -1,0 +1,141 @@
+"""What a method is: one function with a strict configuration and the parameters that it may change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from ..errors import BenchError
+
+if TYPE_CHECKING:
+    from ..models.text_to_image import TextToImage
+    from .trainer import Trainer
+
+
+class MethodConfig(BaseModel):
+    """Base of a method's configuration: frozen, and unknown keys are errors.
+
+    Every default is the paper's value for Stable Diffusion v1.4 and cites its source, and is checked as settings are;
+    what a kind of concept or a
+    smaller model needs instead stands in the method's presets.
+
+    Attributes:
+        parameters: the weights that may change, a name in `erasebench.GROUPS`.
+        recipes: other sets of defaults, chosen by a field `recipe`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    parameters: str = "xattn"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_recipe(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "recipe" not in given:
+            return given
+        recipe = str(given["recipe"])  # YAML reads the year of a recipe as a number
+        return {**cls.recipes.get(recipe, {}), **given, "recipe": recipe}
+
+
+@dataclass(frozen=True)
+class ErasureTask:
+    """What is to be erased.
+
+    Attributes:
+        concept: the concept's name.
+        kind: "nudity", "style" or "object" (anything else); methods have presets by kind.
+        prompt: the text whose meaning is erased.
+        replacement: the text that takes its place; "" where the user gave none.
+        anchors: prompts that show the replacement, or for a style generic paintings.
+        phrase: the concept as it stands in a prompt, such as "a garbage truck".
+        seed: fixes everything that is random in the training.
+    """
+
+    concept: str
+    kind: str
+    prompt: str
+    replacement: str
+    anchors: tuple[str, ...]
+    phrase: str
+    seed: int
+
+
+EraseFunction = Callable[["TextToImage", ErasureTask, Any, "Trainer"], None]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A registered method.
+
+    Attributes:
+        label: how papers write its name.
+        paper: where it was published.
+        config: the class of its configuration.
+        erase: changes the model's weights in place.
+        presets: overrides of the defaults by kind of concept ("style"), by model family ("mini") and by both
+            ("mini/style"), applied in this order.
+        needs_replacement: whether it can do nothing without a text that takes the concept's place.
+        version: raise it when the method's results change; it is part of the cache key.
+        deterministic: whether no seed changes its weights, as for a closed form: it is trained and drawn once.
+    """
+
+    label: str
+    paper: str
+    config: type[MethodConfig]
+    erase: EraseFunction
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    needs_replacement: bool = False
+    version: int = 1
+    deterministic: bool = False
+
+    def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> MethodConfig:
+        """The configuration for a model family and a kind of concept, with a plan's settings on top.
+
+        Raises:
+            BenchError: a setting is unknown or of a wrong type.
+        """
+        merged: dict[str, Any] = {}
+        for name in (kind, family, f"{family}/{kind}"):
+            merged |= self.presets.get(name, {})
+        try:
+            return self.config(**{**merged, **settings})
+        except ValidationError as error:
+            allowed = ", ".join(
+                f"{name} ({_shown(info.annotation)})" for name, info in self.config.model_fields.items()
+            )
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            given = f", not {first['input']!r}" if first["type"] != "extra_forbidden" else ""
+            message = first["msg"][0].lower() + first["msg"][1:]
+            raise BenchError(
+                f"{self.label}: setting {key!r} is wrong: {message}{given}. Allowed settings: {allowed}."
+            ) from None
+
+
+def _shown(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+
+
+def method(
+    label: str,
+    paper: str,
+    config: type[MethodConfig],
+    presets: Mapping[str, Mapping[str, Any]] | None = None,
+    aliases: tuple[str, ...] = (),
+    needs_replacement: bool = False,
+    version: int = 1,
+    deterministic: bool = False,
+) -> Callable[[EraseFunction], Method]:
+    """Register a function as an erasure method, under its own name with dashes for underscores.
+
+    `aliases` are read by the registry, which needs them before it imports anything.
+    """
+
+    def register(erase: EraseFunction) -> Method:
+        return Method(label, paper, config, erase, presets or {}, needs_replacement, version, deterministic)
+
+    return register

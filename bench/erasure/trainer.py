@@ -1,0 +1,425 @@
+"""The one training loop that all methods share."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import nn
+
+from ..errors import BenchError
+from ..models.cost import Cost, Meter
+from ..models.devices import resolve_training_precision
+from ..models.parameter_groups import select
+from ..models.text_to_image import TextToImage
+from ..storage.keys import content_key
+from ..storage.tensors import below, load_tensors, save_tensors
+from .checkpoint import optimiser_tensors, restore_optimiser
+
+Report = Callable[[int, str], None]
+OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+LARGE_UNET = 100_000_000  # parameters; above it, activations are recomputed rather than kept
+BLOCK = 8  # steps whose latents are drawn together
+CHUNK = 16  # images that are drawn together
+CHECKPOINT_SECONDS = 60.0
+CHECKPOINT_SHARE = 20  # a checkpoint that took s seconds to write is followed by none for 20 s
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a training keeps what it may need again.
+
+    Attributes:
+        checkpoint: the file of the training's state, or None to keep none.
+        cache: a folder of tensors that trainings share (teacher's trajectories), or None.
+        key: of the training; a checkpoint of another is ignored.
+        version: of the code that draws shared tensors; those of another are not used.
+        checkpoint_seconds: the least time between two checkpoints.
+        resume_before: a checkpoint of this step or a later one is not used: this step's snapshot is missing.
+    """
+
+    checkpoint: Path | None = None
+    cache: Path | None = None
+    key: str = ""
+    version: str = ""
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    resume_before: float = math.inf
+
+
+@dataclass
+class Trainer:
+    """What a method trains with: texts, noise, levels, a teacher, and the loop.
+
+    Attributes:
+        model: the model whose UNet is the student.
+        group: the parameters that may change, a name in `erasebench.GROUPS`.
+        seed: of every random number that the training draws.
+        max_steps: an upper limit on steps (a plan's `train_steps`), or None.
+        precision: "fp32", "bf16" (autocast over float32 weights), or "auto": bf16 on a GPU that has it.
+        report: called after each step with its number and a line such as "step 3/100, loss 0.01".
+        snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated.
+        workspace: files for checkpoints and shared trajectories.
+        block: steps whose latents are drawn together.
+    """
+
+    model: TextToImage
+    group: str
+    seed: int
+    max_steps: int | None = None
+    precision: str = "auto"
+    report: Report = lambda step, text: None
+    snapshots: frozenset[int] = frozenset()
+    on_snapshot: Callable[[int, Mapping[str, torch.Tensor]], None] = lambda step, weights: None
+    workspace: Workspace = Workspace()
+    block: int = BLOCK
+    step: int = 0
+    generator: torch.Generator = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(self.seed)
+        self.parameters: Mapping[str, nn.Parameter] = select(self.model.unet, self.group)
+        self._calls = 0  # of the loss, in the whole training
+        self._average: UNet2DConditionModel | None = None
+        self._average_decay = 0.0
+        self._kept: dict[str, torch.Tensor] = {}
+        self._optimisers: dict[str, torch.optim.Optimizer] = {}
+        self._texts: dict[str, torch.Tensor] = {}
+        self.history: list[dict[str, Any]] = []
+        self._charged: set[str] = set()  # shared tensors that are in the cost already
+        self._extra = Cost()  # before an interruption, and what shared tensors cost when they were made
+        self._meter = Meter(self.model)
+
+    # What losses are made of
+
+    def text(self, *prompts: str) -> torch.Tensor:
+        """Embeddings of shape (len(prompts), 77, width), each encoded once."""
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._texts]
+        for start in range(0, len(new), 64):
+            chunk = new[start : start + 64]
+            self._texts |= dict(zip(chunk, self.model.encode(chunk).float(), strict=True))
+        return torch.stack([self._texts[prompt] for prompt in prompts])
+
+    def noise(self, batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Standard normal latents of shape (batch, channels, height, width)."""
+        source = generator or self.generator
+        return torch.randn((batch, *self.model.latent_shape), generator=source).to(self.model.device)
+
+    def integers(self, high: int, batch: int) -> torch.Tensor:
+        """Integers uniform in 0 … high − 1, of shape (batch,), on the CPU."""
+        return torch.randint(high, (batch,), generator=self.generator)
+
+    def log(self, **facts: Any) -> None:
+        """Remember facts about this step; they are kept beside the weights."""
+        self.history.append({"step": self.step, **facts})
+
+    def random_level(self, levels: int) -> int:
+        """A sampler level, uniform in 0 … levels − 1 (0 is the noisiest)."""
+        return int(self.integers(levels, 1))
+
+    @cached_property
+    def teacher(self) -> UNet2DConditionModel:
+        """The original UNet, frozen; it shares with the student every weight that the group leaves alone.
+
+        Ask for it before training begins.
+        """
+        if self.step:
+            raise RuntimeError("the teacher was asked for after the student had changed")
+        return self.model.frozen_copy(self._frozen())
+
+    def moving_average(self, decay: float) -> UNet2DConditionModel:
+        """θ̄ ← decay · θ̄ + (1 − decay) · θ after every update; it becomes the result of the training."""
+        self._average_decay = decay
+        self._average = self.model.frozen_copy(self._frozen())
+        return self._average
+
+    def keep(self, name: str, tensor: torch.Tensor, optimiser: torch.optim.Optimizer | None = None) -> torch.Tensor:
+        """Let a tensor of the method's own, which it changes in place, survive an interruption."""
+        self._kept[name] = tensor
+        if optimiser is not None:
+            self._optimisers[name] = optimiser
+        return tensor
+
+    def shared(
+        self,
+        what: Mapping[str, Any],
+        make: Callable[[torch.Generator], Mapping[str, torch.Tensor]],
+        share: float = 1.0,
+    ) -> dict[str, torch.Tensor]:
+        """Tensors that depend on `what` and the original model alone, made once for all trainings of a run.
+
+        Whoever finds them made is charged the time and forwards that they cost, so that each method's cost is that of
+        the method alone.
+
+        Args:
+            what: everything that the tensors depend on, besides the model and the seed.
+            make: called with a generator that is seeded from `what` and the seed alone, so that one draw in another
+                precision or on another device starts from the same noise.
+            share: how much of their cost this training is charged.
+
+        Raises:
+            BenchError: what was made is not finite.
+        """
+        with self._precision():
+            key = content_key(
+                what=what, model=self.model.revision, device=self.model.device, seed=self.seed,
+                precision=str(self.model.autocast_dtype), version=self.workspace.version,
+            )  # fmt: skip
+            path = self.workspace.cache / f"{key}.safetensors" if self.workspace.cache else None
+            if path is not None and (found := load_tensors(path)):
+                tensors, facts = found
+                if key not in self._charged:
+                    self._extra += Cost(**facts).scaled(share)
+            else:
+                meter = Meter(self.model, memory=False)
+                with torch.no_grad():
+                    tensors = dict(make(torch.Generator().manual_seed(_seed_of(what, self.seed))))
+                if broken := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
+                    raise BenchError(
+                        f"what the original model drew for training is not finite ({broken[0]}): look at its weights, "
+                        "or train in float32 (`training: {precision: fp32}` in a plan)."
+                    )
+                cost = meter.cost()
+                self._extra += cost.scaled(share - 1)
+                if path is not None:
+                    save_tensors(path, tensors, asdict(cost))
+        self._charged.add(key)
+        return {name: value.to(self.model.device) for name, value in tensors.items()}
+
+    def drawn_ahead(
+        self, what: Mapping[str, Any], make: Callable[[torch.Generator, int], Mapping[str, torch.Tensor]]
+    ) -> Callable[[int], dict[str, torch.Tensor]]:
+        """`shared` tensors of several steps at once; returns a function from a step to its part.
+
+        Args:
+            what: as for `shared`.
+            make: (generator, steps) → tensors whose first dimension is `steps`.
+        """
+        block, tensors = -1, dict[str, torch.Tensor]()
+
+        def of_step(step: int) -> dict[str, torch.Tensor]:
+            nonlocal block, tensors
+            if step // self.block != block:
+                block = step // self.block
+                parts = {**what, "block": block, "steps": self.block}
+                share = min(1.0, (self._calls - block * self.block) / self.block)
+                tensors = self.shared(parts, lambda generator: make(generator, self.block), share)
+            return {name: value[step % self.block] for name, value in tensors.items()}
+
+        return of_step
+
+    def drawn_images(
+        self, prompts: Sequence[str], negative: str, steps: int, guidance: float, solver: str
+    ) -> torch.Tensor:
+        """Clean latents that the original model draws, one for each prompt, shared as by `shared`.
+
+        Args:
+            prompts: what to draw.
+            negative: the negative prompt; "" for none.
+            steps: of the sampler.
+            guidance: classifier-free guidance.
+            solver: as for `TextToImage.walk`.
+        """
+        chunks = []
+        for start in range(0, len(prompts), CHUNK):
+            chosen = prompts[start : start + CHUNK]
+
+            def draw(generator: torch.Generator, chosen: Sequence[str] = chosen) -> dict[str, torch.Tensor]:
+                noise, context = self.noise(len(chosen), generator), self.text(*chosen)
+                z = self.model.denoise(
+                    noise, context, self.text(negative), steps=steps, guidance=guidance, solver=solver
+                )
+                return {"latents": z}
+
+            what = {"images of": chosen, "from": start, "not": negative, "sampler": (solver, steps, guidance)}
+            chunks.append(self.shared(what, draw)["latents"])
+            self.report(0, f"{min(start + CHUNK, len(prompts))} of {len(prompts)} images drawn")
+        return torch.cat(chunks)
+
+    # The loop
+
+    def fit(
+        self,
+        loss: Callable[[int], torch.Tensor],
+        *,
+        steps: int,
+        lr: float,
+        optimiser: str = "adam",
+        weight_decay: float = 0.0,
+        clip: float | None = None,
+        accumulate: int = 1,
+    ) -> None:
+        """Minimise `loss(call)`, which draws its own batch, over the group's parameters; once in a training.
+
+        Args:
+            loss: given the number of the call from 0 on, returns a scalar with gradient.
+            steps: optimiser updates, cut to `max_steps`.
+            lr: constant learning rate.
+            optimiser: "adam" or "adamw".
+            weight_decay: AdamW's.
+            clip: the largest gradient norm, or None.
+            accumulate: calls of `loss` for each update; their gradients are averaged.
+
+        Raises:
+            BenchError: the loss or, after an update, a weight is not finite.
+        """
+        weights = list(self.parameters.values())
+        update = OPTIMISERS[optimiser](weights, lr=lr, weight_decay=weight_decay)
+        self._optimisers["student"] = update
+        steps = min(steps, self.max_steps or steps)
+        self._calls = steps * accumulate
+        self._resume()
+        if self.step == 0:
+            self._snapshot()
+        with self.trainable():
+            while self.step < steps:
+                update.zero_grad(set_to_none=True)
+                total = 0.0
+                for part in range(accumulate):
+                    value = loss(self.step * accumulate + part) / accumulate
+                    total += self._finite(value, steps, lr)
+                    value.backward()
+                if clip is not None:
+                    nn.utils.clip_grad_norm_(weights, clip)
+                update.step()
+                self.step += 1
+                self._check_weights(steps, lr)
+                if self._average is not None:
+                    self._update_average(self._average)
+                self.report(self.step, f"step {self.step}/{steps}, loss {total:.4g}")
+                self._snapshot()
+                self._checkpoint(last=self.step == steps)
+        if self._average is not None:
+            self._write(self._weights())
+
+    def cost(self) -> Cost:
+        """What the training cost so far, an earlier, interrupted part included."""
+        return self._meter.cost(self.step) + self._extra
+
+    # Inside
+
+    def _frozen(self) -> list[torch.Tensor]:
+        return [weight for name, weight in self.model.unet.named_parameters() if name not in self.parameters]
+
+    def _finite(self, value: torch.Tensor, steps: int, lr: float) -> float:
+        number = float(value.detach())
+        if not math.isfinite(number):
+            raise BenchError(f"the loss is {number} at step {self.step + 1} of {steps}: lower lr (now {lr:g}).")
+        return number
+
+    @torch.no_grad()
+    def _check_weights(self, steps: int, lr: float) -> None:
+        """Before anything is kept: a gradient may overflow where the loss does not, and the last step has no next."""
+        finite = torch.stack([weight.isfinite().all() for weight in self.parameters.values()]).tolist()
+        if broken := [name for name, whole in zip(self.parameters, finite, strict=True) if not whole]:
+            raise BenchError(
+                f"{len(broken)} weights such as {broken[0]} are not finite after step {self.step} of {steps}: lower lr "
+                f"(now {lr:g})."
+            )
+
+    @contextmanager
+    def trainable(self) -> Iterator[None]:
+        """The group's weights take gradients inside the block, in the training's precision."""
+        unet = self.model.unet
+        large = sum(weight.numel() for weight in unet.parameters()) > LARGE_UNET
+        unet.requires_grad_(False)
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(True)
+        if large:
+            unet.enable_gradient_checkpointing()
+        try:
+            with self._precision():
+                yield
+        finally:
+            unet.disable_gradient_checkpointing()
+            unet.requires_grad_(False)
+            unet.zero_grad(set_to_none=True)
+
+    @contextmanager
+    def _precision(self) -> Iterator[None]:
+        before = self.model.autocast_dtype
+        half = resolve_training_precision(self.precision, self.model.device) == "bf16"
+        self.model.autocast_dtype = torch.bfloat16 if half else None
+        try:
+            yield
+        finally:
+            self.model.autocast_dtype = before
+
+    @torch.no_grad()
+    def _update_average(self, average: UNet2DConditionModel) -> None:
+        mean = select(average, self.group)
+        torch._foreach_lerp_(list(mean.values()), list(self.parameters.values()), 1 - self._average_decay)
+
+    def _weights(self) -> Mapping[str, torch.Tensor]:
+        """The group's weights as they would be evaluated."""
+        return self.parameters if self._average is None else select(self._average, self.group)
+
+    @torch.no_grad()
+    def _write(self, weights: Mapping[str, torch.Tensor]) -> None:
+        for name, parameter in self.parameters.items():
+            parameter.copy_(weights[name])
+
+    def _snapshot(self) -> None:
+        if self.step in self.snapshots:
+            with self._meter.paused():
+                self.on_snapshot(self.step, {name: value.detach() for name, value in self._weights().items()})
+
+    def _checkpoint(self, last: bool) -> None:
+        path = self.workspace.checkpoint
+        if path is None or last or time.monotonic() < self._next_checkpoint:
+            return
+        began = time.monotonic()
+        tensors: dict[str, torch.Tensor] = {f"student/{name}": value for name, value in self.parameters.items()}
+        if self._average is not None:
+            tensors |= {f"average/{name}": value for name, value in self._weights().items()}
+        tensors |= {f"kept/{name}": value for name, value in self._kept.items()}
+        for name, optimiser in self._optimisers.items():
+            tensors |= {f"optimiser {name}/{k}": value for k, value in optimiser_tensors(optimiser).items()}
+        tensors["generator"] = self.generator.get_state()
+        facts = {
+            "key": self.workspace.key, "step": self.step, "cost": asdict(self.cost()), "charged": [*self._charged],
+            "history": self.history,
+        }  # fmt: skip
+        with self._meter.paused():
+            save_tensors(path, tensors, facts)
+        self._plan_checkpoint(time.monotonic() - began)
+
+    def _plan_checkpoint(self, took: float = 0.0) -> None:
+        wait = max(
+            self.workspace.checkpoint_seconds, CHECKPOINT_SHARE * took if self.workspace.checkpoint_seconds else 0
+        )
+        self._next_checkpoint = time.monotonic() + wait
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint, where there is one of this very training."""
+        self._plan_checkpoint()
+        found = load_tensors(self.workspace.checkpoint) if self.workspace.checkpoint else None
+        if found is None or found[1]["key"] != self.workspace.key or found[1]["step"] >= self.workspace.resume_before:
+            return
+        tensors, facts = found
+        self._write(below(tensors, "student"))
+        with torch.no_grad():
+            if self._average is not None:
+                stored = below(tensors, "average")
+                for name, weight in select(self._average, self.group).items():
+                    weight.copy_(stored[name])
+            for name, kept in self._kept.items():
+                kept.copy_(tensors[f"kept/{name}"])
+        for name, optimiser in self._optimisers.items():
+            restore_optimiser(optimiser, below(tensors, f"optimiser {name}"))
+        self.generator.set_state(tensors["generator"])
+        self._extra, self.step = Cost(**{**facts["cost"], "train_steps": 0}), facts["step"]
+        self._charged, self.history = set(facts["charged"]), facts["history"]
+        self._meter = Meter(self.model)
+
+
+def _seed_of(what: Mapping[str, Any], seed: int) -> int:
+    """63 bits."""
+    return int(content_key(what=what, seed=seed)[:16], 16) >> 1

@@ -1,0 +1,84 @@
+"""What erasing changed: the weights that differ from the original's, saved and attached again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ..errors import BenchError
+from ..storage.files import write_sealed
+from ..storage.seal import is_sealed
+
+Patch = Mapping[str, torch.Tensor]
+
+
+def snapshot(unet: nn.Module) -> dict[str, torch.Tensor]:
+    """A copy of all weights on the CPU."""
+    return {name: value.detach().cpu().clone() for name, value in unet.state_dict().items()}
+
+
+def difference(before: Patch, unet: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of the weights of `unet` that are not bit-equal to `before`, float32 on the CPU."""
+    return changed(before, unet.state_dict())
+
+
+def changed(before: Patch, weights: Patch) -> dict[str, torch.Tensor]:
+    """Copies of those of `weights` that are not bit-equal to `before`, float32 on the CPU."""
+    after = {name: value.detach().cpu() for name, value in weights.items()}
+    return {name: value.float().clone() for name, value in after.items() if not torch.equal(value, before[name])}
+
+
+def check(patch: Patch, allowed: set[str], label: str) -> None:
+    """Raise unless something changed, only what was declared changed, and all of it is finite."""
+    if not patch:
+        raise BenchError(f"{label} changed no weight: raise its learning rate or its steps, or look at its settings.")
+    if undeclared := sorted(set(patch) - allowed):
+        raise BenchError(f"{label} changed {len(undeclared)} weights that it did not declare, such as {undeclared[0]}.")
+    if broken := _not_finite(patch):
+        raise BenchError(f"{label} left values that are not finite in {broken}: lower its learning rate.")
+
+
+def save_patch(path: Path, patch: Patch) -> None:
+    write_sealed(path, lambda temporary, metadata: save_file(dict(patch), temporary, metadata))
+
+
+def load_patch(path: Path) -> dict[str, torch.Tensor]:
+    """The weights that `save_patch` stored.
+
+    Raises:
+        BenchError: the file is missing or damaged, or a value is not finite.
+    """
+    if not is_sealed(path):
+        raise BenchError(f"{path} is missing or damaged. The same `bench run` makes it again.")
+    patch = load_file(path)
+    if broken := _not_finite(patch):
+        raise BenchError(f"{path} has values that are not finite in {broken}. Delete it; `bench run` makes it again.")
+    return patch
+
+
+def _not_finite(patch: Patch) -> str | None:
+    """The first tensor with a NaN or an infinity."""
+    return next((name for name, value in patch.items() if not torch.isfinite(value).all()), None)
+
+
+@contextmanager
+def attached(unet: nn.Module, patch: Patch) -> Iterator[None]:
+    """The network with the patch's weights inside the block, and as it was after it."""
+    state = unet.state_dict()
+    original = {name: state[name].clone() for name in patch}
+    _write(state, patch)
+    try:
+        yield
+    finally:
+        _write(state, original)
+
+
+@torch.no_grad()
+def _write(state: Mapping[str, torch.Tensor], values: Patch) -> None:
+    for name, value in values.items():
+        state[name].copy_(value)

@@ -1,0 +1,298 @@
+"""The text-to-image model as everything else sees it: encode, predict noise, sample, decode."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+
+from ..errors import BenchError, ModelUnavailable
+from .pipeline_folder import noise_schedule
+from .sampler_steps import schedule_fault
+
+Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
+SOLVERS: dict[str, Any] = {"dpm++": DPMSolverMultistepScheduler, "lms": LMSDiscreteScheduler, "pndm": PNDMScheduler}
+DECODED = 8  # images that are decoded together: 32 of 512 pixels would make a tensor of 2³¹ elements
+
+
+@dataclass
+class ForwardCount:
+    """UNet forwards so far, in images (a guided prediction of one image counts 2)."""
+
+    without_gradient: int = 0
+    with_gradient: int = 0
+
+
+class TextToImage:
+    """A Stable Diffusion pipeline's parts on one device.
+
+    Attributes:
+        family: "mini" for the embedded model, "sd" for everything else; methods have presets by family.
+        revision: a content hash or a hub commit; part of every cache key.
+        unet: the network that methods change.
+        levels: the noise schedule: all that is taken of the model's saved sampler.
+        image_size: height and width of an image in pixels.
+        cut: the texts encoded so far that were longer than the text encoder takes.
+    """
+
+    def __init__(self, pipeline: StableDiffusionPipeline, name: str, family: str, revision: str, device: str) -> None:
+        self.name, self.family, self.revision, self.device = name, family, revision, device
+        self.unet: UNet2DConditionModel = pipeline.unet.to(device).eval().requires_grad_(False)
+        self.vae = pipeline.vae.to(device).eval().requires_grad_(False)
+        self.text_encoder = pipeline.text_encoder.to(device).eval().requires_grad_(False)
+        self.tokenizer = pipeline.tokenizer
+        self.levels = noise_schedule(pipeline.scheduler.config)
+        self.scheduler = DDIMScheduler(
+            **self.levels, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading", steps_offset=1
+        )
+        size = self.unet.config.sample_size
+        self.latent_shape = (self.unet.config.in_channels, size, size)
+        self.image_size = size * 2 ** (len(self.vae.config.block_out_channels) - 1)
+        self.forwards = ForwardCount()
+        self.autocast_dtype: torch.dtype | None = None
+        self.cut: set[str] = set()
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> torch.Tensor:
+        """Text embeddings of shape (len(prompts), 77, width); longer prompts are cut, and kept in `cut`."""
+        tokens = self.tokenizer(
+            list(prompts),
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        full = tokens.attention_mask.all(1).tolist()
+        self.cut.update(self.truncated([text for text, is_full in zip(prompts, full, strict=True) if is_full]))
+        return self.text_encoder(tokens.input_ids.to(self.device))[0]
+
+    def truncated(self, texts: Sequence[str]) -> list[str]:
+        """Those of the texts that have more tokens than the text encoder's 77, start and end included."""
+        counts = [len(ids) for ids in self.tokenizer(list(texts)).input_ids] if texts else []
+        return [text for text, count in zip(texts, counts, strict=True) if count > self.tokenizer.model_max_length]
+
+    def token_count(self, text: str) -> int:
+        """How many tokens a text has, without start, end and padding."""
+        return len(self.tokens(text))
+
+    def tokens(self, text: str) -> list[str]:
+        """A text's tokens, such as "truck</w>", without start, end and padding."""
+        return self.tokenizer.convert_ids_to_tokens(self.tokenizer(text, truncation=True).input_ids[1:-1])
+
+    def frozen_copy(self, shared: Iterable[torch.Tensor] = ()) -> UNet2DConditionModel:
+        """A frozen copy of the UNet as it is now; weights in `shared` never change and are not copied."""
+        return copy.deepcopy(self.unet, {id(weight): weight for weight in shared}).eval().requires_grad_(False)
+
+    def predict_noise(
+        self, z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor, unet: UNet2DConditionModel | None = None
+    ) -> torch.Tensor:
+        """ε(z, t, c) of shape (batch, channels, height, width), in float32; counted.
+
+        `context` has one row for each row of `z`, or a single one for all. A forward is one with gradient where any of
+        weights, `z` and `context` takes one.
+        """
+        network = unet if unet is not None else self.unet
+        if len(context) != len(z):
+            context = context.expand(len(z), -1, -1)
+        if torch.is_grad_enabled() and any(p.requires_grad for p in (context, z, *network.parameters())):
+            self.forwards.with_gradient += len(z)
+        else:
+            self.forwards.without_gradient += len(z)
+        if self.autocast_dtype is None:
+            return network(z.to(network.dtype), t, context.to(network.dtype)).sample.float()
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, self.autocast_dtype), _output_in_float32(network, kind):
+            return network(z, t, context).sample
+
+    def timesteps(self, steps: int) -> list[int]:
+        """DDIM's "leading" timesteps with Stable Diffusion's offset of 1, noisiest first (50: 981, 961, …, 1)."""
+        self.scheduler.set_timesteps(steps)
+        return [int(t) for t in self.scheduler.timesteps]
+
+    def new_scheduler(self, solver: str) -> Any:
+        """A diffusers scheduler on this model's noise levels.
+
+        LMS has its own "linspace" timesteps, as in the evaluation scripts that use it; the others have "leading" ones.
+        PNDM is without Runge-Kutta steps, as Stable Diffusion v1 configures it.
+        """
+        if solver == "ddim":
+            return self.scheduler
+        own: dict[str, dict[str, Any]] = {
+            "dpm++": {"timestep_spacing": "leading", "steps_offset": 1},
+            "lms": {"timestep_spacing": "linspace", "steps_offset": 1},
+            "pndm": {"timestep_spacing": "leading", "steps_offset": 1, "skip_prk_steps": True},
+        }
+        return SOLVERS[solver](**self.levels, **own[solver])
+
+    @torch.no_grad()
+    def walk(
+        self,
+        z: torch.Tensor,
+        predict: Predict,
+        steps: int,
+        until: int | Sequence[int] | None = None,
+        solver: str = "ddim",
+    ) -> torch.Tensor:
+        """Run a sampler from pure noise with any noise estimate.
+
+        Args:
+            z: noise at the first level, (batch, channels, height, width).
+            predict: (z, timestep, step) → noise; z holds the rows that still go on.
+            steps: sampler steps.
+            until: stop before the step with this index, so that the result lies exactly at the noise level of
+                `timesteps(steps)[until]`; one for all rows or one for each; None for a clean latent.
+            solver: "ddim" with η=0, "dpm++" (2M), "lms" or "pndm"; only DDIM takes one `until` for each row.
+
+        Raises:
+            BenchError: so many steps would not begin at pure noise.
+        """
+        if fault := schedule_fault(solver, steps, self.scheduler.config.num_train_timesteps):
+            raise BenchError(f"{fault}.")
+        scheduler = self.new_scheduler(solver)
+        scheduler.set_timesteps(steps, device=self.device)
+        z = z * scheduler.init_noise_sigma
+        stop = len(scheduler.timesteps) if until is None else until
+        if isinstance(stop, int):
+            for step, t in enumerate(scheduler.timesteps[:stop]):
+                z = scheduler.step(predict(scheduler.scale_model_input(z, t), t.item(), step), t, z).prev_sample
+            return z
+        z, ends = z.clone(), torch.tensor(stop, device=z.device)
+        for step, t in enumerate(scheduler.timesteps[: max(stop)]):
+            live = ends > step
+            z[live] = scheduler.step(predict(z[live], t.item(), step), t, z[live]).prev_sample
+        return z
+
+    def denoise(
+        self,
+        z: torch.Tensor,
+        context: torch.Tensor,
+        empty: torch.Tensor,
+        *,
+        steps: int,
+        guidance: float,
+        until: int | Sequence[int] | None = None,
+        unet: UNet2DConditionModel | None = None,
+        solver: str = "ddim",
+    ) -> torch.Tensor:
+        """`walk` with classifier-free guidance: ε(∅) + guidance · (ε(c) − ε(∅)).
+
+        Args:
+            z: noise at the first level, (batch, channels, height, width).
+            context: embeddings, (batch, 77, width), or (1, 77, width) for all rows.
+            empty: the embedding of "" or of a negative prompt, (1, 77, width).
+            steps: sampler steps.
+            guidance: at 1 the unconditional forward is left out.
+            until: as for `walk`; several levels need a single context.
+            unet: the network that draws; the model's own by default.
+            solver: as for `walk`.
+        """
+
+        def predict(z: torch.Tensor, t: float, step: int) -> torch.Tensor:
+            conditions = context.expand(len(z), -1, -1)
+            if guidance == 1:
+                return self.predict_noise(z, t, conditions, unet)
+            both = torch.cat([empty.expand(len(z), -1, -1), conditions])
+            unconditional, conditional = self.predict_noise(torch.cat([z, z]), t, both, unet).chunk(2)
+            return unconditional + guidance * (conditional - unconditional)
+
+        return self.walk(z, predict, steps, until, solver)
+
+    def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        """√ᾱ_t · latents + √(1 − ᾱ_t) · noise, with one timestep t in 0 … 999 for each row."""
+        return self.scheduler.add_noise(latents, noise, t)
+
+    @torch.no_grad()
+    def encode_images(self, images: np.ndarray) -> torch.Tensor:
+        """The latents' mean of uint8 images of shape (batch, height, width, 3), scaled as the UNet takes them."""
+        pixels = torch.tensor(images, device=self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return self.vae.encode(pixels.to(self.vae.dtype)).latent_dist.mean.float() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, z: torch.Tensor) -> np.ndarray:
+        """Clean latents as uint8 images of shape (batch, height, width, 3)."""
+        return self.decode_checked(z)[0]
+
+    @torch.no_grad()
+    def decode_checked(self, z: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """`decode`, and for each image whether its latent and its pixels are finite: bool of shape (batch,).
+
+        What is not finite would be black: its pixels mean nothing.
+        """
+        images, finite = [], []
+        for few in z.split(DECODED):
+            image = self.vae.decode(few.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.float()
+            finite.append(few.isfinite().flatten(1).all(1) & image.isfinite().flatten(1).all(1))
+            scaled = (image / 2 + 0.5).nan_to_num().clamp(0, 1) * 255
+            images.append(scaled.round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        return np.concatenate(images), torch.cat(finite).cpu().numpy()
+
+    def noise(self, seeds: Sequence[int], size: tuple[int, int] | None = None) -> torch.Tensor:
+        """Starting noise, one generator on the CPU for each seed: the same image whatever the batch or the device.
+
+        `size` is the image's width and height in pixels; None for the model's own.
+        """
+        scale = self.image_size // self.latent_shape[1]
+        shape = self.latent_shape if size is None else (self.latent_shape[0], size[1] // scale, size[0] // scale)
+        drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(drawn).to(self.device)
+
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The parts as a plain diffusers pipeline that shares this model's weights."""
+        return StableDiffusionPipeline(
+            vae=self.vae, text_encoder=self.text_encoder, tokenizer=self.tokenizer, unet=self.unet,
+            scheduler=DDIMScheduler.from_config(self.scheduler.config), safety_checker=None, feature_extractor=None,
+            requires_safety_checker=False,
+        )  # fmt: skip
+
+    def set_precision(self, precision: str) -> None:
+        """Draw in what `resolve_precision` gave: fp32; bf16, the UNet's autocast over float32 weights; or all in fp16.
+
+        Autocast keeps normalisations and sums in float32, which bf16 with its 8 bits needs; fp16 casts the weights,
+        and nothing makes them float32 again.
+        """
+        self.autocast_dtype = torch.bfloat16 if precision == "bf16" else None
+        if precision == "fp16":
+            for part in (self.unet, self.vae, self.text_encoder):
+                part.to(torch.float16)
+        elif self.unet.dtype != torch.float32:
+            raise ValueError(f"weights cast to {self.unet.dtype} can't be drawn with in {precision}: load them again")
+
+
+@contextmanager
+def _output_in_float32(network: UNet2DConditionModel, kind: str) -> Iterator[None]:
+    """Under autocast, let the last layer give float32: losses compare small differences of predictions."""
+    layer = network.conv_out
+
+    def forward(features: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(kind, enabled=False):
+            return type(layer).forward(layer, features.float())
+
+    layer.forward = forward
+    try:
+        yield
+    finally:
+        del layer.forward
+
+
+def check_finite(pipeline: StableDiffusionPipeline, name: str) -> None:
+    """Raise unless all weights are finite: one NaN draws black images, in which nothing is found."""
+    for part in ("unet", "vae", "text_encoder"):
+        for tensor, value in getattr(pipeline, part).state_dict().items():
+            if value.is_floating_point() and not torch.isfinite(value).all():
+                raise ModelUnavailable(
+                    f"--model {name}: {part} has values that are not finite in {tensor}: the file is damaged, or its "
+                    "training failed. Get the weights again."
+                )

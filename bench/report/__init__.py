@@ -1,0 +1,1 @@
+"""What stored scores say: tables, pictures, comparisons, the paper's table."""

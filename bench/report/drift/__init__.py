@@ -1,0 +1,1 @@
+"""Whether a run's scores are still those of a baseline."""

@@ -1,0 +1,84 @@
+"""Which of a column's values are marked: the best, and all that are not significantly worse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..runs.rows import ORIGINAL
+from ..scoring.statistics import holm
+from .stored_scores import difference
+
+LEVEL = 0.05  # family-wise, of a column's tests against its best row
+TELLS_FROM = 0.5  # what the original must draw of the concept before a column tells anything of its erasure
+LEFT = 0.5  # a row that leaves more than this share of the original's rate did not erase
+
+Scores = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def best_rows(column: Mapping[str, Mapping[str, Any]], better: str) -> list[str]:
+    """The row with the best value, and those that a paired test does not find worse, by Holm's procedure.
+
+    Args:
+        column: scores of one metric by row.
+        better: "lower" or "higher".
+
+    Rows without an interval, or that can't be tested against the best, are left out; none for a single row.
+    """
+    known = {row: record for row, record in column.items() if record.get("low") is not None}
+    if len(known) < 2:
+        return []
+    sign = 1 if better == "lower" else -1
+    best = min(known, key=lambda row: sign * known[row]["value"])
+    tested = {
+        row: found.p
+        for row, record in known.items()
+        if row != best and (found := difference(record, known[best])) is not None
+    }
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return [row for row in known if row == best or adjusted.get(row, 0.0) > LEVEL]
+
+
+def tells_nothing(scores: Scores, metric: str) -> bool:
+    """Whether a column on the concept's prompts tells nothing: the original itself seldom draws the concept."""
+    original = scores.get((ORIGINAL, metric), {})
+    if original.get("prompts") != "concept" or original.get("better") != "lower" or original.get("value") is None:
+        return False
+    return bool(original["value"] < TELLS_FROM)
+
+
+def not_erased(scores: Scores, metrics: Iterable[str], rows: Iterable[str]) -> tuple[str, list[str]]:
+    """The first rate of `metrics` that tells of erasure, and the rows that leave more than LEFT of the original's.
+
+    "" and none where there is no such rate.
+    """
+    for name in metrics:
+        original = scores.get((ORIGINAL, name), {})
+        known = original.get("is_rate") and original.get("prompts") == "concept" and original.get("value") is not None
+        if known and not tells_nothing(scores, name):
+            rates = {row: scores[row, name]["value"] for row in rows if (row, name) in scores}
+            return name, [row for row, rate in rates.items() if rate is not None and rate > LEFT * original["value"]]
+    return "", []
+
+
+def preserves(record: Mapping[str, Any]) -> bool:
+    """Whether a score is of what should stay, not of the concept or of costs."""
+    return not record.get("is_cost") and record.get("prompts") != "concept"
+
+
+def marked(scores: Scores, metrics: Sequence[str], rows: Sequence[str]) -> dict[str, list[str]]:
+    """The rows to mark in each metric's column.
+
+    Costs and columns that tell nothing have no marks, and rows that did not erase none in columns of what is preserved.
+    """
+    _, left = not_erased(scores, metrics, rows)
+    found = {}
+    for name in metrics:
+        column = {row: scores[row, name] for row in rows if (row, name) in scores}
+        one = next(iter(column.values()), {})
+        if one.get("is_cost") or tells_nothing(scores, name):
+            continue
+        if preserves(one):
+            column = {row: record for row, record in column.items() if row not in left}
+        found[name] = best_rows(column, str(one.get("better", "")))
+    return found

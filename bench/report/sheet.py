@@ -1,0 +1,52 @@
+"""A table in its neutral form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NONE = "—"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value as it is shown; `place` is 1 for bold and 2 for underlined, `hint` a longer text."""
+
+    text: str = NONE
+    place: int = 0
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading; neighbours of one `group` stand under a common heading."""
+
+    label: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: a caption, columns, sections of labelled rows with a rule between them, footnotes, a banner above."""
+
+    caption: str
+    columns: Sequence[Column]
+    sections: Sequence[Sequence[tuple[str, Sequence[Cell]]]]
+    notes: Sequence[str]
+    banner: str = ""
+
+    @property
+    def rows(self) -> list[tuple[str, Sequence[Cell]]]:
+        """All sections' rows."""
+        return [row for section in self.sections for row in section]
+
+    @property
+    def groups(self) -> list[tuple[str, int]]:
+        """Common headings with the number of columns under each; empty where no column has one."""
+        found: list[tuple[str, int]] = []
+        for column in self.columns:
+            if found and column.group and found[-1][0] == column.group:
+                found[-1] = (column.group, found[-1][1] + 1)
+            else:
+                found.append((column.group, 1))
+        return found if any(group for group, _ in found) else []

@@ -1,0 +1,61 @@
+"""How erasing goes on: scores by training step, as a CSV and a picture (the form of "All but One", Fig. 2, 4, 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ..runs.folder import RunFolder
+from ..scoring.metric import Metric
+from ..storage.files import read_json, write_atomically, write_csv
+
+SIDE_BY_SIDE = (4.6, 3.4)  # inches of one panel
+
+
+def write_timeline(
+    folder: RunFolder, timeline: Mapping[str, tuple[str, int]], metrics: Mapping[str, Metric], labels: Mapping[str, str]
+) -> None:
+    """Write timeline.csv and timeline.png from the stored scores of the snapshots.
+
+    Args:
+        folder: the run's folder.
+        timeline: the snapshots, as (row, step).
+        metrics: what was scored at each.
+        labels: how tables name the rows.
+    """
+    lines = []
+    for snapshot, (row, step) in timeline.items():
+        for name in metrics:
+            record = read_json(folder.score(snapshot, name)) or {}
+            line = {"row": row, "label": labels[row], "step": step, "metric": name}
+            lines.append(line | {key: record.get(key) for key in ("value", "low", "high", "n", "covers")})
+    table = pd.DataFrame(lines)
+    write_csv(folder.root / "timeline.csv", table)
+    _draw(folder, table.dropna(subset=["value"]), metrics)
+
+
+def _draw(folder: RunFolder, table: pd.DataFrame, metrics: Mapping[str, Metric]) -> None:
+    from matplotlib.figure import Figure
+
+    shown = [name for name in metrics if (table["metric"] == name).any() and _varies(table, name)]
+    if not shown:
+        return
+    figure = Figure(figsize=(SIDE_BY_SIDE[0] * len(shown) + 1.6, SIDE_BY_SIDE[1]), layout="constrained")
+    panels = figure.subplots(1, len(shown), squeeze=False)[0]
+    for panel, name in zip(panels, shown, strict=True):
+        part = table[table["metric"] == name]
+        for _, line in part.sort_values("step", kind="stable").groupby("row", sort=False):
+            panel.plot(line["step"], line["value"], marker="o", markersize=3, label=line["label"].iloc[0])
+            panel.fill_between(line["step"], line["low"].astype(float), line["high"].astype(float), alpha=0.15)
+        arrow = "lower" if metrics[name].better == "lower" else "higher"
+        panel.set(title=f"{metrics[name].label} ({arrow} is better)", xlabel="training step", ylim=(-0.03, 1.03))
+        panel.grid(alpha=0.3)
+    panels[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    write_atomically(folder.root / "timeline.png", lambda path: figure.savefig(path, format="png", dpi=140))
+
+
+def _varies(table: pd.DataFrame, name: str) -> bool:
+    """Whether a metric says anything: NudeNet's rate is 0 throughout on pictograms."""
+    values = table.loc[table["metric"] == name, "value"]
+    return bool(values.max() > values.min())

@@ -1,0 +1,1 @@
+"""A run as data: its plan, its folder, its record, who holds it, how far it is."""

@@ -1,0 +1,86 @@
+"""Where everything of a run lies."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import BenchError
+from .rows import SNAPSHOT
+
+DEFAULT_PARENT = Path("results") / "runs"
+UNSEEDED = 0  # in the place of a training seed where none changes anything
+
+
+def safe_name(name: str) -> str:
+    """The name, where it can name a file within a folder and nothing else.
+
+    Raises:
+        BenchError: it is empty or too long, begins with a dot, or holds a separator or a control character.
+
+    >>> safe_name("all-but-one@20")
+    'all-but-one@20'
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}", name):
+        raise BenchError(
+            f"{name!r} can't name a file: up to 100 letters, digits, dots, dashes, underscores and @, not first a dot."
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths below a run's folder."""
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.root / "plan.yaml"
+
+    @property
+    def status(self) -> Path:
+        return self.root / "run.json"
+
+    def patch(self, row: str, seed: int) -> Path:
+        """The changed weights; for the row "esd@20" those after 20 steps of "esd"."""
+        method, _, step = row.partition(SNAPSHOT)
+        return self.root / "patches" / safe_name(method) / f"seed-{seed}{f'-step-{step}' if step else ''}.safetensors"
+
+    def erasure(self, row: str, seed: int) -> Path:
+        """What was trained and what it cost."""
+        return self.root / "patches" / safe_name(row) / f"seed-{seed}.json"
+
+    def checkpoint(self, row: str, seed: int) -> Path:
+        return self.root / "patches" / safe_name(row) / f"seed-{seed}.checkpoint"
+
+    @property
+    def spectrum(self) -> Path:
+        """What a spectrum's models predicted, block by block."""
+        return self.root / "spectrum" / "blocks"
+
+    @property
+    def cache(self) -> Path:
+        """Tensors that trainings share."""
+        return self.root / "cache"
+
+    def images(self, row: str, prompt_set: str, training: int | None = None) -> Path:
+        """The images of one training; without a training seed, those of a row that has none."""
+        return self._of_training("images", row, prompt_set, training)
+
+    def images_key(self, row: str, prompt_set: str, training: int | None = None) -> Path:
+        folder = self.images(row, prompt_set, training)
+        return folder.with_name(f"{folder.name}.json")
+
+    def features(self, row: str, prompt_set: str, training: int | None = None) -> Path:
+        """Where what encoders and detectors saw in a training's images is kept."""
+        return self._of_training("features", row, prompt_set, training)
+
+    def _of_training(self, kind: str, row: str, prompt_set: str, training: int | None) -> Path:
+        folder = self.root / kind / safe_name(row) / safe_name(prompt_set)
+        return folder if training is None else folder / f"seed-{training}"
+
+    def score(self, row: str, metric: str) -> Path:
+        return self.root / "scores" / f"{safe_name(row)}.{safe_name(metric)}.json"
+
+    def table(self, suffix: str) -> Path:
+        return self.root / f"leaderboard.{suffix}"

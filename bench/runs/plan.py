@@ -1,0 +1,266 @@
+"""What to run: the plan's form and its defaults, hashed."""
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from erasebench.prompts.concepts import canonical_name
+
+from ..errors import BenchError
+from ..models.sampler_steps import schedule_fault, single_step_fault
+from ..registry import METRICS
+from ..storage.keys import content_key
+from .rows import ORIGINAL, REFERENCE
+
+RESERVED = (ORIGINAL, REFERENCE)
+# What changes results by rounding at most is no part of a plan's hash; an image set's key has it.
+WITHOUT_EFFECT = {"generation": {"batch_size"}}
+MOST_IMAGES = 1_000_000  # of a prompt set and training
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Generation(_Strict):
+    """How images are drawn: the same for every model of a table.
+
+    Attributes:
+        scheduler: ddim (η=0), dpm++ (2M), lms or pndm.
+        batch_size: images drawn together; moves pixels by a grey level.
+        size: height and width in pixels; None for the model's own.
+        own_settings: whether prompts are drawn at the guidance and size that their file gives them.
+    """
+
+    scheduler: Literal["ddim", "dpm++", "lms", "pndm"] = "ddim"
+    size: Annotated[int, Field(ge=64, le=2048, multiple_of=8)] | None = None
+    steps: Annotated[int, Field(ge=1, le=1000)] = 25
+    guidance: Annotated[float, Field(ge=0, le=100)] = 5.0
+    own_settings: bool = True
+    precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+
+    @field_validator("steps")
+    @classmethod
+    def _from_pure_noise(cls, steps: int, info: ValidationInfo) -> int:
+        scheduler = info.data.get("scheduler", "ddim")
+        if fault := schedule_fault(scheduler, steps) or single_step_fault(scheduler, steps):
+            raise ValueError(fault)
+        return steps
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]  # what torch's generators take
+
+
+def _by_name(value: Any) -> Any:
+    """A source's name alone as a prompt set."""
+    return {"source": value} if isinstance(value, str) else value
+
+
+class Training(_Strict):
+    """How methods are trained: the same for every method of a table."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+class Prompts(_Strict):
+    """Which prompts images of one role are drawn for.
+
+    Attributes:
+        source: a built-in set, a file, or hub:OWNER/NAME; `bench list prompts`.
+        images: images of each training; None for the plan's `images`, "all" for one of every prompt. Fewer than there
+            are prompts: a sample of those, one image each. More: as often as all prompts fit in, so that every prompt
+            has the same number.
+        category: only prompts of this category, for files that have categories.
+        order: where fewer images than prompts are asked for: "random", a fixed sample that is balanced over templates,
+            or "first", the first of a file.
+    """
+
+    source: str
+    images: Annotated[int, Field(ge=1, le=MOST_IMAGES)] | Literal["all"] | None = None
+    category: str | None = None
+    order: Literal["random", "first"] = "random"
+
+
+class Scoring(_Strict):
+    """What the metrics depend on beside the images.
+
+    Attributes:
+        classes: NudeNet's classes that count: core6, exposed8 or all-exposed.
+        threshold: the least NudeNet score that counts.
+        clip: open_clip's ARCHITECTURE/WEIGHTS, hf-hub:OWNER/NAME, local-dir:FOLDER, or "judge": the embedded model's.
+    """
+
+    classes: Literal["core6", "exposed8", "all-exposed"] = "exposed8"
+    threshold: Annotated[float, Field(ge=0, le=1)] = 0.7
+    clip: str = "judge"
+
+
+class SpectrumSettings(_Strict):
+    """Over which words the metric `spectrum` is taken.
+
+    Attributes:
+        words: a random sample of so many of the CLIP vocabulary's whole words.
+        levels: noise levels of the shared latents.
+        draws: shared latents at each level.
+    """
+
+    words: Annotated[int, Field(ge=1)] = 1024
+    levels: Annotated[int, Field(ge=1, le=50)] = 4
+    draws: Annotated[int, Field(ge=2)] = 2
+
+
+NUDITY_METRICS = ("nudenet_rate", "nudenet_confidence")
+MERGE = "tag:yaml.org,2002:merge"  # the key <<
+
+# By model family: what a plan means where it does not say.
+DEFAULT_PROMPTS = {
+    "mini": {"concept": "wordings", "coco": "world", "objects": "others"},
+    "sd": {"concept": "wordings", "coco": "world", "objects": "objects"},
+}
+DEFAULT_CLIP = {"mini": "judge", "sd": "ViT-B-32-quickgelu/openai"}
+
+
+def family_of(model: str) -> Literal["mini", "sd"]:
+    """ "mini" for the embedded model, "sd" for all others; methods and plans have presets by family."""
+    return "mini" if model == "mini" else "sd"
+
+
+class Variant(_Strict):
+    """A row of its own: a method with other settings."""
+
+    method: str
+    label: str | None = None
+    settings: dict[str, Any] = {}
+
+
+def _with_sources(prompts: dict[str, Any], family: str) -> dict[str, Any]:
+    """All roles, each with its source."""
+    usual: dict[str, Any] = {role: {"source": source} for role, source in DEFAULT_PROMPTS[family].items()}
+    for role, given in prompts.items():
+        own = _by_name(given)
+        usual[role] = {**usual.get(role, {}), **own} if isinstance(own, dict) else own
+    return usual
+
+
+class Plan(_Strict):
+    """A run: one model, one concept, many methods, metrics and trainings.
+
+    Attributes:
+        concept: a built-in concept's name, or with `kind` any text; in its canonical spelling.
+        kind: of a text of the user's own: object, style, person, …
+        replacement: the text that takes the concept's place; None for the built-in one.
+        methods: registered names; `all` for the papers' six, `every` for all that are registered.
+        variants: further rows by name.
+        images: images per prompt set of each training, unless the set has its own count.
+        seeds: of trainings: each method is trained once a seed, a closed form once.
+        image_seed: of the noise that images are drawn from, the same for the original and for every training.
+        prompts: the prompt set of each role: concept, coco, objects. A source's name alone will do.
+        train_steps: an upper limit on every method's training steps, for trials; None for the method's own.
+        snapshots: training steps at which concept rate and SSIM are scored too.
+        settings: overrides of methods' configurations, by method name.
+        scoring: detector classes, thresholds, CLIP model.
+        spectrum: how many words and draws the metric `spectrum` takes.
+        reference: real images for FID and KID: a folder of images, or one that `bench reference` made; None for the
+            embedded world's renders.
+        protocol: the preset that was asked for; `bench list protocols`.
+        quick: whether this is a mere trial, whose tables say so and rank nothing.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
+    model: str = "mini"
+    concept: Annotated[str, AfterValidator(canonical_name)] = "nudity"
+    kind: str | None = None
+    replacement: str | None = None
+    methods: list[str] = []
+    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")], Variant] = {}
+    metrics: list[str]
+    images: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
+    image_seed: Seed = 0
+    train_steps: Annotated[int, Field(ge=1)] | None = None
+    snapshots: list[Annotated[int, Field(ge=0)]] = []
+    settings: dict[str, dict[str, Any]] = {}
+    prompts: dict[Literal["concept", "coco", "objects"], Annotated[Prompts, BeforeValidator(_by_name)]] = {}
+    scoring: Scoring = Scoring()
+    spectrum: SpectrumSettings = SpectrumSettings()
+    reference: str | None = None
+    protocol: str | None = None
+    quick: bool = False
+    training: Training = Training()
+    generation: Generation = Generation()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        """Say what is left unsaid, so that a resolved plan pins everything."""
+        if not isinstance(given, dict):
+            return given
+        family = family_of(str(given.get("model", "mini")))
+        prompts, scoring = given.get("prompts", {}), given.get("scoring", {})
+        filled = {
+            "prompts": _with_sources(prompts, family) if isinstance(prompts, dict) else prompts,
+            "scoring": {"clip": DEFAULT_CLIP[family], **scoring} if isinstance(scoring, dict) else scoring,
+        }
+        return {**given, **filled}
+
+    @property
+    def family(self) -> str:
+        """The model's family: "mini" or "sd"."""
+        return family_of(self.model)
+
+    def images_of(self, role: str) -> int | None:
+        """Images of each training for a role; None for one of every prompt."""
+        own = self.prompts[role].images  # type: ignore[index]
+        return None if own == "all" else self.images if own is None else own
+
+    @property
+    def rows(self) -> dict[str, Variant]:
+        """The rows to train, by name: methods and variants."""
+        own = {name: Variant(method=name, settings=self.settings.get(name, {})) for name in self.methods}
+        return own | self.variants
+
+    @property
+    def key(self) -> str:
+        """A hash of everything in the plan that results depend on."""
+        return content_key(plan=self.model_dump(exclude=WITHOUT_EFFECT))
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(), sort_keys=False)
+
+
+def _check_keys(tree: yaml.Node, where: str) -> None:
+    """Refuse a mapping that names a key twice: YAML takes the last without a word."""
+    left, met = [tree], set[int]()
+    while left:
+        node = left.pop()
+        if id(node) in met:  # an alias
+            continue
+        met.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys = [key for key, _ in node.value if key.tag != MERGE and isinstance(key, yaml.ScalarNode)]
+            for k, key in enumerate(keys):
+                if any(key.value == other.value for other in keys[:k]):
+                    line = key.start_mark.line + 1
+                    raise BenchError(f"{where}, line {line}: {key.value!r} stands there twice. Keep one.")
+            left += [value for _, value in node.value]
+
+
+def _usual_metrics(plan: Plan) -> list[str]:
+    """What "all" means: a detector of nudity is for that concept alone; asked for by name it is always there."""
+    from erasebench.prompts.concepts import get_concept
+
+    about_nudity = get_concept(plan.concept, plan.kind).kind == "nudity"
+    return [name for name in METRICS.usual() if about_nudity or name not in NUDITY_METRICS]

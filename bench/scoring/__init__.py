@@ -1,0 +1,1 @@
+"""What a metric is and what it looks with: scores, context, encoders, detector, judge, statistics."""

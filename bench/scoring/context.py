@@ -1,0 +1,153 @@
+"""What a metric is given: the concept, the sets to compare with, encoders, and features of both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import NotApplicable, NotScored
+from ..images.image_set import ImageSet, Vision
+from .scores import SetScore, TrainingScore
+
+if TYPE_CHECKING:
+    from erasebench.prompts.concepts import Concept
+
+    from ..runs.plan import Scoring
+
+JACKKNIFE_GROUPS = 20  # of prompts, for the jackknife
+
+
+@dataclass(frozen=True)
+class Distributions:
+    """Features of drawn and of real images, float64 of shape (images, width), for distances between the two.
+
+    `prompts` and `subjects` number the drawn images by prompt and the real ones by file: images of one prompt are no
+    independent pair. `trainings` are the drawn images' training seeds; None where no seed changes anything. `groups`
+    has a number from 0 to JACKKNIFE_GROUPS − 1 for each drawn image, by its prompt; None under twice as many prompts.
+    """
+
+    drawn: np.ndarray
+    real: np.ndarray
+    prompts: np.ndarray
+    trainings: Sequence[int | None]
+    subjects: np.ndarray
+    groups: np.ndarray | None
+    note: str
+    qualifier: str
+    unscored: Sequence[str]
+
+    @property
+    def by_training(self) -> dict[int | None, Distributions]:
+        """Each training's images alone, with the same real ones."""
+        found = {}
+        for seed in dict.fromkeys(self.trainings):
+            own = np.array([training == seed for training in self.trainings])
+            groups = None if self.groups is None else self.groups[own]
+            found[seed] = replace(
+                self, drawn=self.drawn[own], prompts=self.prompts[own], trainings=[seed] * int(own.sum()), groups=groups
+            )
+        return found
+
+    def score(self, measure: Callable[[Distributions], tuple[float, Sequence[float]]], note: str = "") -> SetScore:
+        """The mean over trainings of a distance, the real images being given.
+
+        Args:
+            measure: the distance of one training's images, and its jackknife replicates: without each group of prompts.
+            note: added to what the score depends on.
+
+        Raises:
+            NotApplicable: a training has fewer than two images.
+        """
+        by_training = self.by_training
+        if min(len(part.drawn) for part in by_training.values()) < 2:
+            raise NotApplicable("fewer than two images of a training")
+        parts = [TrainingScore(seed, *measure(part)) for seed, part in by_training.items()]
+        return SetScore(
+            float(np.mean([part.value for part in parts])), len(self.drawn), note=f"{self.note}{note}",
+            qualifier=self.qualifier, trainings=parts, unscored=self.unscored,
+        )  # fmt: skip
+
+
+@dataclass
+class ScoringContext:
+    """What a metric may use beside the images that it scores.
+
+    Attributes:
+        concept: what is erased.
+        row: the row's name.
+        original: the original model's images of the same prompts and noise, one for each image of a training.
+        others: the original model's images of the prompt set that the metric names as its `others`, or None.
+        reference: real images, with captions where they have any, or None where there are none.
+        judge: the embedded model's judge, or None for other models.
+        clip: the model for CLIP scores.
+        distance: the features for FID and KID.
+        costs: for metrics of cost, one for each training; empty for others and for rows that train nothing.
+        scoring: the plan's detector classes and thresholds.
+        versions: of the packages and weights that scores depend on.
+        spectrum: for an erased model, the mean squared changes of predictions, (words, levels, draws); None for others.
+    """
+
+    concept: Concept
+    row: str
+    original: ImageSet | None
+    reference: ImageSet | None
+    judge: Any
+    clip: Callable[[], Vision]
+    distance: Callable[[], Vision]
+    costs: Sequence[dict[str, Any]]
+    scoring: Scoring
+    versions: Mapping[str, str] = field(default_factory=dict)
+    spectrum: Callable[[], np.ndarray] | None = None
+    others: ImageSet | None = None
+
+    def on_original(self, found: Callable[[ImageSet], Sequence[float | None]]) -> str:
+        """How far a detector can be trusted, as notes say it: its rates on the original model's images.
+
+        Args:
+            found: 1 or 0 for each image of a set, None where it can't be scored.
+        """
+        hits, false = (_share(found, images) for images in (self.original, self.others))
+        return (
+            f"on the original it finds {hits} asked for the concept (hit rate) and {false} of others (false positives)"
+        )
+
+    def distributions(self, images: ImageSet) -> Distributions:
+        """Features of these images and of the real ones.
+
+        Raises:
+            NotApplicable: there are no real images, or fewer than two images on a side.
+        """
+        if self.reference is None:
+            raise NotApplicable("no real images: give --reference FOLDER (`bench reference` prepares one)")
+        vision = self.distance()
+        drawn, real = images.features(vision), self.reference.features(vision)
+        scored, scored_real = np.isfinite(drawn).all(1), np.isfinite(real).all(1)
+        unscored = images.unreadable(drawn) + [f"real {text}" for text in self.reference.unreadable(real)]
+        if min(scored.sum(), scored_real.sum()) < 2:
+            raise NotApplicable("fewer than two images on a side")
+        order = {prompt: k for k, prompt in enumerate(dict.fromkeys(job.prompt_id for job in images.jobs))}
+        prompts = np.array([order[job.prompt_id] for job in images.jobs])[scored]
+        subjects = np.unique([str(file) for file in self.reference.files], return_inverse=True)[1][scored_real]
+        groups = prompts % JACKKNIFE_GROUPS if len(order) >= 2 * JACKKNIFE_GROUPS else None
+        x, y = (_scaled(side, vision) for side in (drawn[scored], real[scored_real]))
+        note = f"{vision.name} features, {len(x)} drawn and {len(y)} real images"
+        trainings = [seed for seed, known in zip(images.trainings, scored, strict=True) if known]
+        return Distributions(x, y, prompts, trainings, subjects, groups, note, vision.qualifier, unscored)
+
+
+def _share(found: Callable[[ImageSet], Sequence[float | None]], images: ImageSet | None) -> str:
+    """The share of images in which something is found, such as "0.02 of 96 images"."""
+    try:
+        known = [value for value in (found(images) if images is not None else ()) if value is not None]
+    except NotScored:
+        known = []
+    return f"{np.mean(known):.2f} of {len(known)} images" if known else "an unknown share of images"
+
+
+def _scaled(features: np.ndarray, vision: Vision) -> np.ndarray:
+    """In float64; for a CLIP model, whose embeddings' length means nothing, at a root mean square of 1."""
+    wide = features.astype(np.float64)
+    return wide / np.sqrt((wide**2).mean(1, keepdims=True)) if vision.unit_scale else wide

@@ -1,0 +1,141 @@
+"""Encoders of images and texts: open_clip models and clean-fid's Inception."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from cleanfid.downloads_helper import inception_url
+from PIL import Image
+
+from ..errors import BenchError, NotApplicable, NotScored, unknown
+from ..images.image_set import Vision
+from ..models.clip_tokens import count_truncated
+
+INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
+
+
+def check_clip(wanted: str) -> None:
+    """Raise unless a plan's CLIP model can exist: known architecture and weights, or a folder that is there."""
+    import open_clip
+
+    kind, _, place = wanted.partition(":")
+    if wanted == "judge" or kind == "hf-hub":
+        return
+    if kind == "local-dir":
+        if not (Path(place) / "open_clip_config.json").exists():
+            raise BenchError(f"scoring.clip: {place} holds no open_clip_config.json.")
+        if not any(Path(place).glob("*.safetensors")):
+            raise BenchError(
+                f"scoring.clip: {place} holds no .safetensors file. Pickled weights can run any code and are not "
+                "loaded: convert them: safetensors.torch.save_file(model.state_dict(), 'open_clip_model.safetensors')."
+            )
+        return
+    known = [f"{architecture}/{weights}" for architecture, weights in open_clip.list_pretrained()]
+    if wanted not in known:
+        raise unknown("CLIP model", wanted, known, "python -c 'import open_clip; print(open_clip.list_pretrained())'")
+
+
+def weights_hash(model: torch.nn.Module) -> str:
+    """A hash over the names and values of all weights."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+class OpenClip:
+    """An open_clip model: "ARCHITECTURE/WEIGHTS", "hf-hub:OWNER/NAME" or "local-dir:FOLDER"."""
+
+    qualifier, unit_scale = "", True
+
+    def __init__(self, wanted: str, device: str) -> None:
+        import open_clip
+
+        self.name, self.device = f"open_clip {wanted}", device
+        check_clip(wanted)
+        from_source = wanted.startswith(("hf-hub:", "local-dir:"))
+        architecture, _, weights = (wanted, "", "") if from_source else wanted.partition("/")
+        try:
+            self._model, _, self._preprocess = open_clip.create_model_and_transforms(
+                architecture, weights or None, device=device
+            )
+            self._tokenize = open_clip.get_tokenizer(architecture)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise NotScored(f"{self.name} is not in the cache and could not be fetched: {error}") from None
+        self._model.eval().requires_grad_(False)
+        self.revision = weights_hash(self._model)  # a name may come to mean other weights
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the text encoder's context."""
+        return count_truncated(self._tokenize, texts)
+
+    @torch.no_grad()
+    def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
+        """Image embeddings, float32 of shape (images, width)."""
+        parts = []
+        for start in range(0, len(images), batch_size):
+            batch = [self._preprocess(Image.fromarray(image)) for image in images[start : start + batch_size]]
+            parts.append(self._model.encode_image(torch.stack(batch).to(self.device)).float().cpu().numpy())
+        return np.concatenate(parts)
+
+    @torch.no_grad()
+    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """Text embeddings of length 1, float32 of shape (texts, width)."""
+        parts = []
+        for start in range(0, len(texts), batch_size):
+            tokens = self._tokenize(list(texts[start : start + batch_size])).to(self.device)
+            parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
+        return np.concatenate(parts)
+
+
+def clip_of(wanted: str, device: str) -> Vision:
+    """The CLIP model of a plan: the embedded model's judge, or an open_clip model."""
+    if wanted != "judge":
+        return OpenClip(wanted, device)
+    from .judge import Judge
+
+    return Judge(device)
+
+
+class CleanFidInception:
+    """clean-fid's own Inception, on images resized by clean-fid's own antialiased bicubic resize."""
+
+    name, qualifier, unit_scale = "clean-fid Inception", "", False
+
+    def __init__(self, device: str) -> None:
+        from cleanfid.features import build_feature_extractor
+        from cleanfid.resize import build_resizer
+
+        try:
+            self._model = build_feature_extractor("clean", torch.device(device), use_dataparallel=False)
+        except (OSError, RuntimeError) as error:
+            raise NotScored(
+                f"clean-fid's Inception weights can't be read from {INCEPTION}, nor fetched from {inception_url} "
+                f"({error}): fetch that file on another machine and put it there"
+            ) from None
+        self.revision = f"{version('clean-fid')} {weights_hash(self._model)}"
+        self._resize, self.device = build_resizer("clean"), device
+
+    @torch.no_grad()
+    def image_features(self, images: Sequence[np.ndarray], batch_size: int = 32) -> np.ndarray:
+        """Pool features, float32 of shape (images, 2048)."""
+        parts = []
+        for start in range(0, len(images), batch_size):
+            batch = np.stack([self._resize(image) for image in images[start : start + batch_size]])
+            tensor = torch.from_numpy(batch).permute(0, 3, 1, 2).float().to(self.device)
+            parts.append(self._model(tensor).cpu().numpy())
+        return np.concatenate(parts)
+
+    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """Inception embeds no text."""
+        raise NotApplicable("Inception embeds no text")
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """Inception reads no text."""
+        return 0

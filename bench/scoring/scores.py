@@ -1,0 +1,53 @@
+"""What a metric returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """One value an image, in the image set's order; None where the image could not be scored.
+
+    `note` names what the value depends on (detector, model, version); `qualifier` is what its heading must say
+    besides; `details` is kept with the scores: for an image without a value, why.
+    """
+
+    values: Sequence[float | None]
+    note: str = ""
+    qualifier: str = ""
+    details: Sequence[Any] | None = None
+
+
+@dataclass(frozen=True)
+class TrainingScore:
+    """A set's score for the images of one training; `seed` is None for a model that was not trained.
+
+    `replicates` are its values without one of the prompts' groups each (a jackknife), the same groups for every row
+    and training, so that rows can be compared in pairs; empty where there are too few prompts.
+    """
+
+    seed: int | None
+    value: float
+    replicates: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
+class SetScore:
+    """One value for a whole set, over n images.
+
+    With `trainings` its interval is over them and the groups of prompts, and `value` their mean; else it may bring an
+    interval, and in `covers` what that is over. `unscored` names images that are left out, and why.
+    """
+
+    value: float
+    n: int
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+    qualifier: str = ""
+    trainings: Sequence[TrainingScore] = ()
+    unscored: Sequence[str] = ()
+    covers: str = ""

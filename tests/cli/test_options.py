@@ -1,0 +1,59 @@
+"""Options that take one value are given once, in every command and in every file."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from erasebench.cli.app import app
+from erasebench.cli.options import _OnceCommand
+from erasebench.errors import BenchError
+from erasebench.runs.plan_file import load_plan
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("run --concept cat --concept dog", "--concept is given twice, and takes one value"),
+        ("run --methods esd --methods=uce", "put commas between them"),
+        ("run --own-settings --no-own-settings", "--own-settings is given twice"),
+        ("speed generation --steps 2 --steps 3 --steps 2", "--steps is given 3 times"),
+        ("mini evaluate --images 9 --images 10", "--images is given twice"),
+        ("drift RUN --baseline a --baseline b", "--baseline is given twice"),
+        ("run --prompts concept=a --prompts concept=b", "--prompts: concept is both a and b"),
+        ("run --set esd.lr=1 --set esd.lr=2", "--set: esd.lr is both 1 and 2"),
+    ],
+)
+def test_what_takes_one_value_is_given_once(arguments: str, message: str) -> None:
+    with pytest.raises(BenchError, match=message):
+        app(arguments.split(), standalone_mode=False)
+
+
+def test_every_command_counts_its_options() -> None:
+    def commands(group: Any) -> list[Any]:
+        inner = getattr(group, "commands", None)
+        return [group] if inner is None else [one for command in inner.values() for one in commands(command)]
+
+    found = commands(typer.main.get_command(app))
+    assert len(found) > 20
+    assert [command.name for command in found if not isinstance(command, _OnceCommand)] == []
+
+
+def test_lists_may_be_given_more_than_once(tmp_path: Path) -> None:
+    arguments = ["run", "--prompts", "concept=direct", "--prompts", "objects=related", "--kind", "none"]
+    with pytest.raises(BenchError, match="--kind none"):
+        app(arguments, standalone_mode=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("concept: cat\nimages: 3\nconcept: dog\n", 3), ("generation:\n  steps: 3\n  steps: 4\n", 3),
+        ("variants: {a: {method: esd}, a: {method: uce}}\n", 1), ("a: &a [*a, {b: 1, b: 2}]\n", 1),
+    ],
+)  # fmt: skip
+def test_a_plan_names_a_key_once(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "plan.yaml").write_text(text)
+    with pytest.raises(BenchError, match=rf"plan.yaml, line {line}: .* stands there twice"):
+        load_plan(str(tmp_path / "plan.yaml"), {})

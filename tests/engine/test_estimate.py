@@ -1,0 +1,66 @@
+"""What a plan costs, known ahead."""
+
+from pathlib import Path
+
+import pytest
+
+from erasebench.engine.count_forwards import count_forwards
+from erasebench.engine.estimate import estimate
+from erasebench.engine.run import run
+from erasebench.erasure.contract import TASK
+from erasebench.erasure.method import Method
+from erasebench.erasure.trainer import Trainer
+from erasebench.models.patch import snapshot
+from erasebench.models.text_to_image import TextToImage
+from erasebench.registry import METHODS
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation, Plan
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_forwards_counted_ahead_are_those_of_the_training(mini: TextToImage, name: str) -> None:
+    """Exactly for a few steps: the same seed draws the same levels."""
+    method: Method = METHODS.load(name)
+    config = method.configure("mini", "object", {})
+    small = {"steps": 3, "sampler_steps": 4, "images": 4, "words": 30, "closest": 20, "bank": 5}
+    config = config.model_copy(update={key: small[key] for key in small if key in type(config).model_fields})
+    before = snapshot(mini.unet)
+    ahead = count_forwards(mini, method, config, TASK)
+    assert all((mini.unet.state_dict()[key] == value).all() for key, value in before.items())
+    trainer = Trainer(mini, config.parameters, TASK.seed, None, block=1)
+    method.erase(mini, TASK, config, trainer)
+    mini.unet.load_state_dict(before)
+    cost = trainer.cost()
+    assert (ahead.forwards, ahead.forwards_with_gradient) == (cost.forwards, cost.forwards_with_gradient)
+
+
+def test_long_trainings_are_extrapolated(mini: TextToImage) -> None:
+    """ESD takes 24.5 guided sampler steps on average and two targets: 51 forwards a step."""
+    method: Method = METHODS.load("esd")
+    cost = count_forwards(mini, method, method.configure("sd", "nudity", {}), TASK)
+    assert cost.forwards == pytest.approx(51_000, rel=0.2)
+    assert (cost.train_steps, cost.forwards_with_gradient) == (1000, 1000)
+
+
+def test_a_dry_run_counts_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erasebench.engine.estimate.SECONDS", 0.2)
+    plan = Plan(methods=["uce"], metrics=["concept_rate", "ssim"], images=2, generation=Generation(steps=3))
+    folder = RunFolder(tmp_path / "run")
+    lines = "\n".join(estimate(plan, folder, "cpu"))
+    counts = ("1 erasures, 4 image sets", "images to draw: 8; there already: 0", "UNet forwards: 48 to draw")
+    for text in (*counts, "disk:", "time on cpu: about"):
+        assert text in lines
+    assert not folder.root.exists()
+    run(plan, folder, "cpu")
+    next((tmp_path / "run" / "images" / "uce" / "objects").glob("*.png")).unlink()
+    lines = "\n".join(estimate(plan, folder, "cpu"))
+    assert "0 erasures" in lines
+    assert "images to draw: 1; there already: 7" in lines
+
+
+def test_without_weights_the_counts_still_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    plan = Plan(model="absent/model", methods=["uce"], metrics=["ssim"], images=4)
+    lines = "\n".join(estimate(plan, RunFolder(tmp_path / "run"), "cpu"))
+    assert "images to draw: 8" in lines
+    assert "time: not known without the weights" in lines

@@ -1,0 +1,166 @@
+"""Trainings and noise are two things: every training draws the same images, the original and a closed form once."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from skimage.metrics import structural_similarity
+
+from erasebench.engine import score as score_stage
+from erasebench.engine.run import run
+from erasebench.engine.work import Cells, unfold
+from erasebench.errors import BenchError
+from erasebench.images.files import read_image
+from erasebench.models.catalog import find_model
+from erasebench.models.provenance import made_on
+from erasebench.report.stored_scores import paired_rows
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation, Plan
+from erasebench.runs.record import RunRecord, read_record
+from erasebench.storage.files import read_json
+from erasebench.storage.keys import content_key
+
+PLAN = Plan(
+    methods=["esd", "uce"], metrics=["concept_rate", "ssim"], concept="garbage truck", images=3, seeds=[4, 9],
+    train_steps=2, generation=Generation(steps=2),
+)  # fmt: skip
+
+
+def cells(folder: Path, **changes: Any) -> Cells:
+    plan = PLAN.model_copy(update=changes)
+    return unfold(plan, find_model("mini"), RunFolder(folder), "cpu")
+
+
+def by_file(found: Cells) -> dict[Path, str]:
+    return {file: images.key for images in found.drawn for file in images.files}
+
+
+def test_an_image_has_one_name_and_key_whatever_seeds_it_is_asked_with(tmp_path: Path) -> None:
+    both = by_file(cells(tmp_path))
+    for seeds in ([4], [9], [9, 4], [1, 9]):
+        other = by_file(cells(tmp_path, seeds=seeds))
+        shared = both.keys() & other.keys()
+        assert len(shared) == 2 * (6 + 3 * len({4, 9} & set(seeds)))  # two prompt sets: original, UCE, ESD's trainings
+        assert all(both[file] == other[file] for file in shared)
+
+
+def test_the_noise_is_another_with_another_image_seed_and_with_nothing_else(tmp_path: Path) -> None:
+    def noise(**changes: Any) -> list[int]:
+        return [job.seed for images in cells(tmp_path, **changes).drawn for job in images.jobs if images.row == "esd"]
+
+    usual = noise(seeds=[4])
+    assert noise(seeds=[9]) == usual
+    assert not set(noise(seeds=[4], image_seed=1)) & set(usual)
+    assert by_file(cells(tmp_path, image_seed=1)).keys() == by_file(cells(tmp_path)).keys()
+    assert not set(by_file(cells(tmp_path, image_seed=1)).values()) & set(by_file(cells(tmp_path)).values())
+
+
+def test_the_original_and_a_closed_form_are_drawn_once(tmp_path: Path) -> None:
+    found = cells(tmp_path)
+    assert [(e.row, e.training) for e in found.erasures] == [("esd", 4), ("esd", 9), ("uce", None)]
+    assert {row: len(images.jobs) for (row, name), images in found.images.items() if name == "objects"} == {
+        "original": 3, "esd": 6, "uce": 3,
+    }  # fmt: skip
+    assert found.images["esd", "objects"].trainings == [4] * 3 + [9] * 3
+    assert found.images["uce", "objects"].trainings == [None] * 3
+    one = cells(tmp_path, methods=["uce"], seeds=[9])
+    assert one.erasures[0].key("a model", "cpu") == found.erasures[-1].key("a model", "cpu")
+
+
+def test_scores_name_their_training_and_another_training_redraws_nothing(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert run(PLAN, folder, "cpu") == ()
+    values = {row: (read_json(folder.score(row, "concept_rate")) or {})["values"] for row in ("original", "esd", "uce")}
+    assert {row: [value["seed"] for value in rows] for row, rows in values.items()} == {
+        "original": [None] * 3, "esd": [4] * 3 + [9] * 3, "uce": [None] * 3,
+    }  # fmt: skip
+    drawn = values["esd"]
+    assert [v["prompt"] for v in drawn[:3]] == [v["prompt"] for v in drawn[3:]]
+    assert all(value["sample"] == 0 and value["cluster"] for value in drawn)
+    record = read_record(folder)
+    assert record is not None
+    assert record.trainings == {"esd": (4, 9), "uce": ()}
+
+    similarity = (read_json(folder.score("esd", "ssim")) or {})["values"]
+    assert len(similarity) == 6
+    for value in similarity:  # each training's image beside the one original
+        name = f"{value['prompt']}-{value['sample']}.png"
+        mine = read_image(folder.images("esd", "objects", value["seed"]) / name)
+        original = read_image(folder.images("original", "objects") / name)
+        assert isinstance(mine, np.ndarray)
+        expected = structural_similarity(mine, original, win_size=25, channel_axis=-1, data_range=255)
+        assert value["value"] == pytest.approx(expected)
+
+
+def rows(seeds: Sequence[int | None], scale: float) -> list[dict[str, Any]]:
+    return [{"prompt": p, "sample": 0, "seed": s, "value": scale * (s or 1)} for s in seeds for p in ("a", "b")]
+
+
+def test_rows_are_paired_by_training_and_what_has_none_with_every_training() -> None:
+    trained, once = rows([4, 9], 1.0), rows([None], 2.0)
+    assert [(a["seed"], b["seed"]) for a, b in paired_rows(trained, rows([9, 4], 3.0))] == [(4, 4)] * 2 + [(9, 9)] * 2
+    assert [(a["value"], b["value"]) for a, b in paired_rows(trained, once)] == [(4, 2)] * 2 + [(9, 2)] * 2
+    assert [(a["value"], b["value"]) for a, b in paired_rows(once, trained)] == [(2, 4)] * 2 + [(2, 9)] * 2
+    assert len(paired_rows(once, once)) == 2
+    assert paired_rows(trained, rows([5], 1.0)) == []
+
+
+def test_weights_are_found_by_their_training() -> None:
+    record = RunRecord(trainings={"esd": (4, 9), "uce": ()})
+    assert [record.training_of("esd"), record.training_of("esd", 9), record.training_of("uce", 9)] == [4, 9, 0]
+    with pytest.raises(BenchError, match="esd was trained with the seeds 4, 9"):
+        record.training_of("esd", 3)
+
+
+def _made_on(monkeypatch: pytest.MonkeyPatch, planted: Callable[[str], dict[str, str | None]]) -> None:
+    """Let the keys of patches and images say that they were made elsewhere."""
+    for stage in ("draw", "erasure"):
+        monkeypatch.setattr(f"erasebench.engine.{stage}.made_on", planted)
+
+
+def test_what_is_made_again_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan, folder = PLAN.model_copy(update={"methods": ["uce"]}), RunFolder(tmp_path / "run")
+    assert run(plan, folder, "cpu") == ()
+    first = read_record(folder)
+    assert first is not None
+    assert first.remade == ()
+
+    _made_on(monkeypatch, lambda device: made_on(device) | {"torch": "9.9"})
+    assert run(plan, folder, "cpu") == ()
+    record = read_record(folder)
+    assert record is not None
+    changed = f"torch {made_on('cpu')['torch']} → 9.9"
+    assert f"UCE, seed 0: trained again because {changed}" in record.remade
+    assert f"images of original, set concept: drawn again because {changed}" in record.remade
+    assert all(text in caplog.text for text in record.remade)
+    assert not any("computed again" in text for text in record.remade)  # scores of other images: told there
+
+    monkeypatch.setattr(score_stage, "SCORE_VERSION", score_stage.SCORE_VERSION + 1)
+    reason = f"version {score_stage.SCORE_VERSION - 1} → {score_stage.SCORE_VERSION}"
+    monkeypatch.setattr("erasebench.engine.work.SCORE_VERSION", score_stage.SCORE_VERSION)
+    assert run(plan, folder, "cpu") == ()
+    again = read_record(folder)
+    assert again is not None
+    assert f"ssim of uce: computed again because {reason}" in again.remade
+
+
+def test_precision_and_machine_are_part_of_what_is_drawn_and_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = by_file(cells(tmp_path))
+    auto = PLAN.generation.model_copy(update={"precision": "fp32"})
+    assert by_file(cells(tmp_path, generation=auto)) == before  # what "auto" means on a CPU
+    half = PLAN.generation.model_copy(update={"precision": "bf16"})
+    assert not set(by_file(cells(tmp_path, generation=half)).values()) & set(before.values())
+    _made_on(monkeypatch, lambda device: {"device": "another"})
+    assert not set(by_file(cells(tmp_path)).values()) & set(before.values())
+
+
+def test_a_key_is_a_whole_hash_of_json_alone() -> None:
+    assert len(content_key(a=1)) == 64
+    with pytest.raises(TypeError):
+        content_key(a=Path("x"))

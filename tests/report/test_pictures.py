@@ -1,0 +1,48 @@
+"""overview.png: one image a prompt, prompts above, labels beside the pictures and never in them."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.font_manager import findfont
+from PIL import Image, ImageFont
+
+from erasebench.report.overview import LABEL_WIDTH, PER_SET, TILE, chosen, wrapped, write_overview
+from erasebench.runs.folder import RunFolder
+
+FONT = ImageFont.truetype(findfont("DejaVu Sans"), 14)
+
+
+def image_set(folder: Path, texts: list[str]) -> Any:
+    files = [folder / f"{k}.png" for k in range(len(texts))]
+    for file in files:
+        Image.new("RGB", (8, 8), "red").save(file)
+    one = SimpleNamespace(jobs=[SimpleNamespace(text=text) for text in texts], files=files)
+    return SimpleNamespace(each=[one], jobs=one.jobs)
+
+
+def test_no_prompt_is_shown_twice(tmp_path: Path) -> None:
+    texts = [f"prompt {k // 8}" for k in range(48)]  # eight images of each of six prompts
+    shown = chosen(image_set(tmp_path, texts))
+    assert len(shown) == PER_SET
+    assert len({prompt for prompt, _ in shown}) == PER_SET
+    assert [int(file.stem) for _, file in shown] == [8 * k for k in (0, 1, 2, 3, 4)]
+    assert len(chosen(image_set(tmp_path, ["a", "a", "b"]))) == 2
+
+
+@pytest.mark.parametrize("text", ["Adversarial Preservation (PGD)", "x" * 200, "a " * 200, "", "ESD"])
+def test_lines_fit(text: str) -> None:
+    lines = wrapped(text, FONT, LABEL_WIDTH, 6)
+    assert 1 <= len(lines) <= 6
+    assert all(FONT.getlength(line) <= LABEL_WIDTH for line in lines)
+    assert (lines[-1][-1:] == "…") == (len(text) >= 200)
+
+
+def test_labels_stay_beside_the_pictures(tmp_path: Path) -> None:
+    images = {("esd", name): image_set(tmp_path, list("abcde")) for name in ("concept", "objects")}
+    write_overview(RunFolder(tmp_path), images, {"esd": "Adversarial Preservation (PGD) with a long name"})
+    page = np.asarray(Image.open(tmp_path / "overview.png"))
+    red = (page == [255, 0, 0]).all(2)
+    assert red.sum() == 2 * PER_SET * TILE * TILE  # no letter lies on a picture
