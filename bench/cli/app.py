@@ -22,14 +22,18 @@ app = BenchApp(
     help="Benchmark concept erasure in text-to-image diffusion models.\n\n"
     "Example: bench run --methods all --concept nudity",
 )
-for command in (
-    run.run, results.table, results.compare, results.nudenet, results.table1, spectrum.spectrum, results.export,
-    drift.show, drift.diff, drift.baseline, drift.drift,
-    reference.reference, lists.list_, develop.tune, develop.new, develop.check, develop.stress,
-):  # fmt: skip
-    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
-app.add_typer(speed.app, name="speed")
-app.add_typer(mini.app, name="mini")
+HEADINGS = {
+    "Run": (run.run, lists.list_, reference.reference, results.table1, spectrum.spectrum),
+    "Read": (drift.show, results.table, results.compare, results.nudenet, results.export),
+    "Check": (drift.diff, drift.baseline, drift.drift),
+    "Extend": (develop.new, develop.check, develop.tune),
+    "Develop": (develop.stress,),
+}
+for heading, commands in HEADINGS.items():
+    for command in commands:
+        app.command(command.__name__.rstrip("_"), rich_help_panel=heading)(command)
+app.add_typer(speed.app, name="speed", rich_help_panel="Develop")
+app.add_typer(mini.app, name="mini", rich_help_panel="Develop")
 
 
 def _show_version(wanted: bool) -> None:

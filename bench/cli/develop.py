@@ -26,7 +26,9 @@ def tune(
     / "tuning",
     device: DeviceOption = "auto",
 ) -> None:
-    """Find each method's settings on the embedded model: the same grid and criterion for every one.
+    """Find each method's settings for the embedded model.
+
+    The grid and the criterion are the same for every one.
 
     Example: bench tune --methods esd,sdd --out tuning.csv
     """
@@ -51,7 +53,9 @@ def stress(
     kills: Annotated[int, typer.Option(help="Kill at least so many times.", min=1)] = 200,
     seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
 ) -> None:
-    """Kill small runs at random moments, alter some of their files, and check that nothing is lost.
+    """Kill small runs at random moments: is anything lost?
+
+    Some of their files are altered in between.
 
     Example: bench stress --kills 30
     """
@@ -68,7 +72,9 @@ def new(
     name: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
     to: Annotated[Path | None, typer.Option(help="A folder for a package of its own.")] = None,
 ) -> None:
-    """Write a working method or metric and its test: into a checkout of erasebench, or as a package of its own.
+    """Write a working method or metric, and its test.
+
+    Into a checkout of erasebench, or as a package of its own.
 
     Example: bench new method my-method
     """
@@ -88,8 +94,9 @@ def new(
 def check(
     name: Annotated[str, typer.Argument(help="A registered method or metric.")],
 ) -> None:
-    """Run the contract that every method and every metric must satisfy, on the embedded model. Remarks break
-    nothing.
+    """Check that a method or a metric keeps the contract of its kind.
+
+    Runs on the embedded model. Remarks break nothing.
 
     Example: bench check esd
     """

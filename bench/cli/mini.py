@@ -53,7 +53,9 @@ def evaluate(
     grid: Annotated[Path | None, typer.Option(help="Also write a grid of samples as PNG.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure the embedded model: what its judge recognises, in renders and in the model's own samples.
+    """Measure what the embedded model draws and its judge sees.
+
+    In held-out renders, and in the model's own samples.
 
     Example: bench mini evaluate --grid samples.png
     """
@@ -73,7 +75,7 @@ def evaluate(
 def world(
     out: Annotated[Path, typer.Argument(help="The PNG to write.")],
 ) -> None:
-    """Draw one render of every concept and style of the embedded world.
+    """Draw every concept and style of the embedded world.
 
     Example: bench mini world world.png
     """

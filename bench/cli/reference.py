@@ -21,7 +21,9 @@ def reference(
     to: Annotated[Path | None, typer.Option(help="Another folder to write it to.")] = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Pair captions with images by id, and extract the features for FID, KID and CLIP score once.
+    """Prepare real images for FID, KID and CLIP score, once.
+
+    Pairs captions with images by id, and extracts the features.
 
     Example: bench reference coco --images val2014 --captions coco_30k.csv
     """

@@ -24,7 +24,7 @@ def table(
         bool, typer.Option("--plain-marks", help="Best bold, second best underlined, as papers print, without tests.")
     ] = False,
 ) -> None:
-    """Write a run's leaderboard again from its stored scores, and print it.
+    """Write and print a run's leaderboard from its stored scores.
 
     Example: bench table results/runs/main-1a2b3c4d
     """
@@ -117,7 +117,9 @@ def nudenet(
         str, typer.Option(help="Least scores, with commas; NudeNet drops those under 0.25.")
     ] = "0.3,0.5,0.7",
 ) -> None:
-    """Print NudeNet's rates for other classes and thresholds, from the stored detections.
+    """Print NudeNet's rates for other classes and thresholds.
+
+    From the stored detections; no image is looked at again.
 
     Example: bench nudenet results/runs/main-1a2b3c4d --classes core6 --thresholds 0.4,0.6
     """
@@ -151,7 +153,7 @@ def table1(
     quick: Annotated[bool, typer.Option("--quick", help="Few images and steps, to see that all works.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what it will cost.")] = False,
 ) -> None:
-    """Regenerate Table 1 of "All but One": measured beside published, with rank correlations.
+    """Measure Table 1 of "All but One", beside the published one.
 
     Example: bench table1 --model sd-v1-4 --prompts coco=coco_30k.csv --reference results/references/coco
     """
@@ -180,7 +182,9 @@ def export(
     to: Annotated[Path, typer.Option(help="A new folder.")],
     seed: Annotated[int | None, typer.Option(help="Which training's weights; the first's by default.")] = None,
 ) -> None:
-    """Write an erased model as a folder for StableDiffusionPipeline.from_pretrained, with a model card.
+    """Write an erased model as a folder that diffusers loads.
+
+    It is for StableDiffusionPipeline.from_pretrained, and has a model card.
 
     Example: bench export results/runs/main-1a2b3c4d esd --to my-model
     """

@@ -69,7 +69,7 @@ def run(
         bool, typer.Option("--dry-run", help="Print the resolved plan, and what it will cost on this machine.")
     ] = False,
 ) -> None:
-    """Erase a concept with every method, draw, score, and print the leaderboard. Resumes what was interrupted.
+    """Erase a concept with every method, draw, score, rank. Resumes.
 
     Example: bench run --methods esd,uce --concept "garbage truck" --images 64
     """

@@ -29,7 +29,9 @@ def spectrum(
     csv: Annotated[bool, typer.Option("--csv", help="Also write each method's table as CSV.")] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    """Score every word of a vocabulary by how much erasing changed the noise predicted for it. Resumes.
+    """Score every word of a vocabulary by how much erasing moved it.
+
+    What moved is the noise that the model predicts for it. Resumes.
 
     Example: bench spectrum results/runs/main-1a2b3c4d --methods esd,ours --vocabulary words --limit 2000
     """

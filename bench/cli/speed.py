@@ -12,8 +12,7 @@ from .shared import DeviceOption, integers_of, names_of
 app = BenchApp(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="How fast generation, training, scoring, the spectrum and the engine are here.\n\n"
-    "Example: bench speed generation",
+    help="How fast drawing, training and scoring are on this machine.\n\nExample: bench speed generation",
 )
 
 
@@ -26,7 +25,7 @@ def speed_generation(
     rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure generation against the usual evaluation script and against the machine's limit.
+    """Compare drawing with the usual script and the machine's limit.
 
     Example: bench speed generation --images 64
     """
@@ -44,7 +43,9 @@ def speed_training(
     rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
     device: DeviceOption = "auto",
 ) -> None:
-    """Compare a training step's time with the bare UNet forwards and backwards that it consists of.
+    """Compare training steps with the bare UNet calls in them.
+
+    The bare calls are the forwards and backwards that a step consists of.
 
     Example: bench speed training --methods esd,ours --model sd-v1-4-random --steps 1 --rounds 1
     """
@@ -63,7 +64,9 @@ def speed_scoring(
     images: Annotated[int, typer.Option(help="Images to draw and score.", min=2)] = 256,
     device: DeviceOption = "auto",
 ) -> None:
-    """Measure images a second of every stage of an evaluation: drawing, reading, encoders, detector, metrics.
+    """Measure images a second of every stage of an evaluation.
+
+    Drawing, reading, encoders, detector, metrics.
 
     Example: bench speed scoring --images 256
     """
@@ -83,7 +86,9 @@ def speed_spectrum(
     rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
     device: DeviceOption = "auto",
 ) -> None:
-    """Compare `bench spectrum` with the usual loop over concepts, and with the machine's limit.
+    """Compare `bench spectrum` with a loop and the machine's limit.
+
+    The loop is the usual one over concepts.
 
     Example: bench speed spectrum --concepts 256
     """
@@ -98,7 +103,9 @@ def speed_spectrum(
 def speed_engine(
     cells: Annotated[str, typer.Option(help="Numbers of cells, with commas.")] = "1000,2500,5000,10000",
 ) -> None:
-    """Measure what the engine itself costs a cell: a method and a metric that do next to nothing.
+    """Measure what the engine itself costs a cell.
+
+    With a method and a metric that do next to nothing.
 
     Example: bench speed engine --cells 100,1000
     """

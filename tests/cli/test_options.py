@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from erasebench.cli.app import app
 from erasebench.cli.options import _OnceCommand
@@ -38,6 +39,27 @@ def test_every_command_counts_its_options() -> None:
     found = commands(typer.main.get_command(app))
     assert len(found) > 20
     assert [command.name for command in found if not isinstance(command, _OnceCommand)] == []
+
+
+def test_help_has_headings_and_a_line_a_command_in_80_columns() -> None:
+    text = CliRunner().invoke(app, ["--help"], terminal_width=78).output
+    sections = [section.splitlines() for section in text.split("\n\n")[-5:]]
+    listed = {heading: [line.split()[0] for line in lines] for heading, *lines in sections}
+    assert listed == {
+        "Run:": ["run", "list", "reference", "table1", "spectrum"],
+        "Read:": ["show", "table", "compare", "nudenet", "export"],
+        "Check:": ["diff", "baseline", "drift"],
+        "Extend:": ["new", "check", "tune"],
+        "Develop:": ["stress", "speed", "mini"],
+    }
+    assert max(map(len, text.splitlines())) <= 78
+
+
+@pytest.mark.parametrize("group", ["speed", "mini"])
+def test_a_command_without_a_heading_is_listed_as_a_command(group: str) -> None:
+    text = CliRunner().invoke(app, [group, "--help"], terminal_width=78).output
+    commands = text.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in commands] == list(typer.main.get_command(app).commands[group].commands)  # type: ignore[attr-defined]
 
 
 def test_lists_may_be_given_more_than_once(tmp_path: Path) -> None:
