@@ -107,7 +107,9 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
             if used[f"own_{what}"]
         ]
         own += [f"{used['truncated']} over 77 tokens and cut"] if used.get("truncated") else []
-        size = f"{used['size']} of {used['available']} prompts from {used['clusters']} templates"
+        chosen = f"{used['size']} of {used['available']}" if used["size"] < used["available"] else f"{used['size']}"
+        alone = used["clusters"] == used["size"]  # no two prompts share a template
+        size = f"{chosen} prompts" + ("" if alone else f" from {used['clusters']} templates")
         text = ", ".join([f"{used['source']}", size, *own, f"hash {used['hash'][:16]}"])
         lines.append(f"Prompts “{role}”: {text}.")
     for name, heading in headings(scores, plan.metrics).items():

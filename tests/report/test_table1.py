@@ -49,7 +49,7 @@ def test_measured_stands_beside_published(tmp_path: Path, model: str) -> None:
             shown = record(row, metric, None if value is None else value + 0.125, column.heading.better, **extra)
             write_json(folder.score(row, metric), shown)
     write_text(folder.plan, plan.to_yaml())
-    prompts = {"coco": PROMPTS | {"source": "coco_30k.csv", "size": 30000}}
+    prompts = {"coco": PROMPTS | {"source": "coco_30k.csv"} | dict.fromkeys(("size", "available", "clusters"), 30000)}
     labels = {row: row.title() for row in table.rows}
     write_record(folder, RunRecord(rows=tuple(table.rows), labels=labels, prompts=prompts))
     view = write_table1(folder)
