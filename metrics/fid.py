@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from erasebench import JACKKNIFE_GROUPS, Distributions, ImageSet, ScoringContext, SetScore, metric
+from erasebench import JACKKNIFE_GROUPS, Distributions, ImageSet, NotApplicable, ScoringContext, SetScore, metric
 
 ENOUGH = 2048
 
@@ -23,15 +23,22 @@ def frechet_distance(
     return max(0.0, float(value))  # rounding may leave a little less than 0
 
 
-@metric(label="FID", better="lower", prompts="coco", digits=2, version=3)
+@metric(label="FID", better="lower", prompts="coco", digits=2, version=4)
 def fid(images: ImageSet, context: ScoringContext) -> SetScore:
     """Fréchet distance of Gaussian fits to features of drawn and of real images (arXiv 1706.08500).
 
-    Features are clean-fid's Inception, or on the embedded model its judge's, which the note says. At least 0. Over
-    fewer than 2,048 images it is biased upwards: compare it only within one table. The mean over
-    trainings; the interval is over them and 20 groups of prompts (a jackknife), for these real images.
+    Features are clean-fid's Inception, or on the embedded model its judge's, which the note says. At least 0. There is
+    none where a training, or the real side, has fewer images than features: their covariance is singular. Under 2,048
+    images it is biased upwards: compare it only within one table. The mean over trainings; the interval is over them
+    and 20 random groups of prompts (a jackknife), for these real images.
     """
     sides = context.distributions(images)
+    features, fewest = sides.real.shape[1], sides.fewest
+    if fewest < features:
+        whose = "real images" if fewest == len(sides.real) else "images of a training"
+        raise NotApplicable(
+            f"FID needs as many images as features, {features:,}; there are {fewest:,} {whose}: see KID"
+        )
     real_mean, real_covariance = sides.real.mean(0), np.cov(sides.real, rowvar=False)
     real = real_mean, real_covariance, root(real_covariance)
 
@@ -44,5 +51,4 @@ def fid(images: ImageSet, context: ScoringContext) -> SetScore:
         left_out = [distance(part.drawn[groups != group]) for group in numbers]
         return distance(part.drawn), left_out
 
-    least = min(len(sides.real), *(len(part.drawn) for part in sides.by_training.values()))
-    return sides.score(measure, f"; biased, under {ENOUGH} images: prefer KID" if least < ENOUGH else "")
+    return sides.score(measure, f"; biased, under {ENOUGH} images: prefer KID" if fewest < ENOUGH else "")

@@ -41,13 +41,13 @@ def dependent_sums(x: np.ndarray, subjects: np.ndarray, groups: np.ndarray) -> t
     return sums, counts
 
 
-@metric(label="KID", better="lower", prompts="coco", digits=5, version=4)
+@metric(label="KID", better="lower", prompts="coco", digits=5, version=5)
 def kid(images: ImageSet, context: ScoringContext) -> SetScore:
     """Kernel distance of features of drawn and of real images (arXiv 1801.01401), over all pairs at once.
 
     No subset is drawn, so that no seed decides; unbiased, so that it may fall below 0: pairs of images of one prompt,
-    which are not independent, are left out. The mean over trainings; the interval is over them and 20 groups of
-    prompts (a jackknife), for these real images. Features as for FID.
+    which are not independent, are left out. The mean over trainings; the interval is over them and 20 random groups
+    of prompts (a jackknife), for these real images. Features as for FID.
     """
     sides = context.distributions(images)
     y, one = sides.real, np.zeros(len(sides.real), int)

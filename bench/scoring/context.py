@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..runs.plan import Scoring
 
-JACKKNIFE_GROUPS = 20  # of prompts, for the jackknife
+JACKKNIFE_GROUPS = 20  # of clusters of prompts, for the jackknife
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Distributions:
 
     `prompts` and `subjects` number the drawn images by prompt and the real ones by file: images of one prompt are no
     independent pair. `trainings` are the drawn images' training seeds; None where no seed changes anything. `groups`
-    has a number from 0 to JACKKNIFE_GROUPS − 1 for each drawn image, by its prompt; None under twice as many prompts.
+    are `jackknife_groups` of the drawn images, by their prompts' clusters.
     """
 
     drawn: np.ndarray
@@ -50,6 +50,11 @@ class Distributions:
                 self, drawn=self.drawn[own], prompts=self.prompts[own], trainings=[seed] * int(own.sum()), groups=groups
             )
         return found
+
+    @property
+    def fewest(self) -> int:
+        """Of the real images and each training's, the number of whichever are fewest."""
+        return min(len(self.real), *(len(part.drawn) for part in self.by_training.values()))
 
     def score(self, measure: Callable[[Distributions], tuple[float, Sequence[float]]], note: str = "") -> SetScore:
         """The mean over trainings of a distance, the real images being given.
@@ -131,11 +136,29 @@ class ScoringContext:
         order = {prompt: k for k, prompt in enumerate(dict.fromkeys(job.prompt_id for job in images.jobs))}
         prompts = np.array([order[job.prompt_id] for job in images.jobs])[scored]
         subjects = np.unique([str(file) for file in self.reference.files], return_inverse=True)[1][scored_real]
-        groups = prompts % JACKKNIFE_GROUPS if len(order) >= 2 * JACKKNIFE_GROUPS else None
+        groups = jackknife_groups([job.cluster for job in images.jobs])
         x, y = (_scaled(side, vision) for side in (drawn[scored], real[scored_real]))
         note = f"{vision.name} features, {len(x)} drawn and {len(y)} real images"
         trainings = [seed for seed, known in zip(images.trainings, scored, strict=True) if known]
-        return Distributions(x, y, prompts, trainings, subjects, groups, note, vision.qualifier, unscored)
+        kept = None if groups is None else groups[scored]
+        return Distributions(x, y, prompts, trainings, subjects, kept, note, vision.qualifier, unscored)
+
+
+def jackknife_groups(clusters: Sequence[str]) -> np.ndarray | None:
+    """Each image's group from 0 to JACKKNIFE_GROUPS − 1, equal for a cluster of prompts; None under twice as many.
+
+    A permutation with a fixed seed deals the sorted clusters out, as evenly as they go: the same groups for every row
+    and training of these prompts, and for no order that prompts have in a file.
+
+    >>> groups = jackknife_groups([f"p{k}" for k in range(60)])
+    >>> sorted(map(int, np.bincount(groups))) == [3] * 20
+    True
+    """
+    names, cluster = np.unique(np.asarray(clusters, str), return_inverse=True)
+    if len(names) < 2 * JACKKNIFE_GROUPS:
+        return None
+    dealt: np.ndarray = np.random.default_rng(0).permutation(len(names)) % JACKKNIFE_GROUPS
+    return dealt[cluster]
 
 
 def _share(found: Callable[[ImageSet], Sequence[float | None]], images: ImageSet | None) -> str:

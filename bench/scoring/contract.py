@@ -16,7 +16,7 @@ from erasebench.prompts.concepts import get_concept
 
 from ..errors import Broken, NotApplicable, NotScored
 from ..images.files import write_png
-from ..images.image_set import ImageSet
+from ..images.image_set import ImageSet, Vision
 from ..images.jobs import Job
 from ..runs.plan import Scoring
 from .context import ScoringContext
@@ -25,12 +25,34 @@ from .metric import Metric
 from .scores import ImageScores, SetScore
 
 PROMPTS, SAMPLES, SIDE = 6, 2, 64
+FEATURES = 8  # for distances, which need as many images
 TOLERANCE = 1e-4  # sums in another order
 COST = {
     "train_steps": 2, "train_seconds": 1.0, "forwards": 8, "forwards_with_gradient": 2, "peak_memory_mb": 64.0,
     "unet_forwards": 8,
 }  # fmt: skip
 Result = ImageScores | SetScore
+
+
+class FewFeatures:
+    """The first features of a vision alone, so that a few images suffice for a distance."""
+
+    def __init__(self, vision: Vision, width: int) -> None:
+        self.vision, self.width = vision, width
+        self.name, self.revision = f"{vision.name}, {width} features", f"{vision.revision} {width}"
+        self.qualifier, self.unit_scale = vision.qualifier, vision.unit_scale
+
+    def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
+        """Image embeddings of shape (images, width)."""
+        return self.vision.image_features(images, batch_size)[:, : self.width]
+
+    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
+        """Text embeddings of shape (texts, width)."""
+        return self.vision.text_features(texts, batch_size)[:, : self.width]
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many texts the vision cuts."""
+        return self.vision.truncated(texts)
 
 
 @dataclass
@@ -76,7 +98,8 @@ class MetricSubject:
         return ScoringContext(
             concept=get_concept("garbage truck"), row="row", original=replace(self.original, _seen={}),
             others=replace(self.original, _seen={}), reference=replace(self.reference, _seen={}), judge=self.judge,
-            clip=lambda: self.judge, distance=lambda: self.judge, costs=[COST], scoring=Scoring(),
+            clip=lambda: self.judge, distance=lambda: FewFeatures(self.judge, FEATURES), costs=[COST],
+            scoring=Scoring(),
             spectrum=lambda: np.random.default_rng(0).random((32, 4, 2)),
         )  # fmt: skip
 

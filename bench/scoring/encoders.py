@@ -109,11 +109,11 @@ class CleanFidInception:
     name, qualifier, unit_scale = "clean-fid Inception", "", False
 
     def __init__(self, device: str) -> None:
-        from cleanfid.features import build_feature_extractor
+        from cleanfid import features
         from cleanfid.resize import build_resizer
 
         try:
-            self._model = build_feature_extractor("clean", torch.device(device), use_dataparallel=False)
+            self._model = features.InceptionV3W(str(INCEPTION.parent)).to(device).eval()  # as its own "clean" mode
         except (OSError, RuntimeError) as error:
             raise NotScored(
                 f"clean-fid's Inception weights can't be read from {INCEPTION}, nor fetched from {inception_url} "

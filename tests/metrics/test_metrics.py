@@ -12,7 +12,7 @@ from skimage import data
 from skimage.metrics import structural_similarity
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from erasebench import ImageScores, ImageSet, Metric, ScoringContext, SetScore
+from erasebench import Distributions, ImageScores, ImageSet, Metric, ScoringContext, SetScore
 from erasebench.engine.score import _aggregate, _set_fields
 from erasebench.errors import NotApplicable
 from erasebench.images.files import read_image, write_png
@@ -26,6 +26,8 @@ from erasebench.models.cost import Cost
 from erasebench.prompts.concepts import get_concept
 from erasebench.registry import METRICS
 from erasebench.runs.plan import Scoring
+from erasebench.scoring.context import JACKKNIFE_GROUPS, jackknife_groups
+from erasebench.scoring.contract import FewFeatures
 from erasebench.scoring.judge import Judge
 
 COST = asdict(Cost(10, 2.5, 99, 12, 512.0))
@@ -42,10 +44,17 @@ def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str
 def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = None, **changes: object) -> ScoringContext:
     given = {
         "concept": get_concept(concept, kind), "row": "esd", "original": None, "reference": None, "judge": judge,
-        "clip": lambda: judge, "distance": lambda: judge, "costs": [COST], "scoring": Scoring(clip="judge"),
+        "clip": lambda: judge, "distance": lambda: few(judge), "costs": [COST], "scoring": Scoring(clip="judge"),
         "spectrum": lambda: np.full((5, 2, 2), 1e-3), "others": None,
     }  # fmt: skip
     return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
+
+
+WIDTH = 32  # of the features for distances: sixty images are fewer than the judge's 128
+
+
+def few(judge: Judge) -> FewFeatures:
+    return FewFeatures(judge, WIDTH)
 
 
 def pixels(images: ImageSet) -> list[np.ndarray]:
@@ -250,7 +259,7 @@ def unit(features: np.ndarray) -> np.ndarray:
 def test_fid_is_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
     score = METRICS.load("fid").score(drawn, context_of(judge, reference=real))
-    a, b = (unit(judge.image_features(pixels(images))) for images in (drawn, real))
+    a, b = (unit(few(judge).image_features(pixels(images))) for images in (drawn, real))
     moments = [a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False)]
     assert score.value == pytest.approx(frechet_distance(*moments), rel=1e-4)
     # and the definition (arXiv 1706.08500, equation 6)
@@ -261,6 +270,43 @@ def test_fid_is_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> No
     assert fields["low"] < score.value < fields["high"]
     assert "under 2048 images: prefer KID" in score.note
     assert METRICS.load("fid").score(real, context_of(judge, reference=real)).value == pytest.approx(0, abs=1e-4)
+
+
+def test_fewer_images_than_features_have_no_fid(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
+    """Counted for each training, and on the real side; as many as features are enough."""
+    real, drawn = world
+    metric: Metric = METRICS.load("fid")
+    with pytest.raises(NotApplicable, match="as many images as features, 128; there are 60 real images: see KID"):
+        metric.score(drawn, context_of(judge, reference=real, distance=lambda: judge))
+    rng = np.random.default_rng(0)
+    reals = known(rng.standard_normal((40, 8)), [f"r{k}" for k in range(40)], "reference")
+    context = context_of(None, reference=reals, distance=_Features)
+    enough = known(rng.standard_normal((8, 8)), [f"p{k}" for k in range(8)])
+    assert np.isfinite(metric.score(enough, context).value)
+    both = known(rng.standard_normal((15, 8)), [f"p{k}" for k in range(15)])
+    trainings = Distributions(
+        rng.standard_normal((15, 8)), rng.standard_normal((40, 8)), np.arange(15), [0] * 8 + [1] * 7, np.arange(40),
+        None, "", "", (),
+    )  # fmt: skip
+    assert trainings.fewest == 7
+    context.distributions = lambda images: trainings  # type: ignore[method-assign]
+    with pytest.raises(NotApplicable, match="as many images as features, 8; there are 7 images of a training"):
+        metric.score(both, context)
+
+
+def test_groups_are_a_permutation_of_clusters() -> None:
+    """The same for every row and in any order, of whole clusters, as even as they go, and no remainder of positions."""
+    clusters = [f"p{k}" for k in range(50) for _ in range(3)]
+    groups = jackknife_groups(clusters)
+    assert groups is not None
+    by_cluster = dict(zip(clusters, groups, strict=True))
+    assert all(by_cluster[cluster] == group for cluster, group in zip(clusters, groups, strict=True))
+    assert sorted(np.bincount(groups)) == [6] * 10 + [9] * 10
+    order = np.random.default_rng(1).permutation(len(clusters))
+    assert (jackknife_groups([clusters[k] for k in order]) == groups[order]).all()
+    in_turn = np.array([k // 3 % JACKKNIFE_GROUPS for k in range(150)])
+    assert (groups == in_turn).mean() < 0.2
+    assert jackknife_groups(clusters[: 39 * 3]) is None
 
 
 @pytest.mark.parametrize("n", [30, 400])
@@ -274,7 +320,7 @@ def test_the_frechet_distance_is_clean_fids_with_few_and_many_images(n: int) -> 
 def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
     score = METRICS.load("kid").score(drawn, context_of(judge, reference=real))
-    a, b = (unit(judge.image_features(pixels(images))) for images in (drawn, real))
+    a, b = (unit(few(judge).image_features(pixels(images))) for images in (drawn, real))
     theirs = KernelInceptionDistance(feature=torch.nn.Identity(), subsets=1, subset_size=len(a))
     theirs.update(torch.from_numpy(b), real=True)
     theirs.update(torch.from_numpy(a), real=False)
@@ -298,7 +344,9 @@ def test_the_kernel_sums_are_those_of_the_whole_matrix(monkeypatch: pytest.Monke
 def test_kid_replicates_leave_one_group_of_prompts_out(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
     score = METRICS.load("kid").score(drawn, context_of(judge, reference=real))
-    kept = [k for k in range(60) if k % 20 != 3]
+    groups = jackknife_groups([job.cluster for job in drawn.jobs])
+    assert groups is not None
+    kept = list(np.flatnonzero(groups != 3))
     rest = ImageSet("esd", "coco", drawn.folder, [drawn.jobs[k] for k in kept], "rest")
     fewer = METRICS.load("kid").score(rest, context_of(judge, reference=real))
     assert score.trainings[0].replicates[3] == pytest.approx(fewer.value)
@@ -333,7 +381,7 @@ def test_kid_takes_sets_of_different_sizes() -> None:
 def test_kid_lives_through_a_group_without_readable_images() -> None:
     rng = np.random.default_rng(0)
     x, prompts = rng.standard_normal((40, 8)).astype(np.float32), [f"p{k}" for k in range(40)]
-    x[[19, 39]] = np.nan  # group 19
+    x[jackknife_groups(prompts) == 19] = np.nan
     sides = known(x, prompts), known(rng.standard_normal((20, 8)), [f"r{k}" for k in range(20)], "reference")
     score = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=_Features))
     assert (score.n, len(score.trainings[0].replicates)) == (38, 20)

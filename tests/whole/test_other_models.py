@@ -34,7 +34,7 @@ def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, mon
     def offline(*_: object, **__: object) -> None:
         raise URLError("no network")
 
-    monkeypatch.setattr("cleanfid.features.build_feature_extractor", offline)
+    monkeypatch.setattr("cleanfid.features.InceptionV3W", offline)
     reference = tmp_path / "real"
     reference.mkdir()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(reference / "a.jpg")
@@ -110,7 +110,7 @@ def test_feature_models_that_cannot_be_fetched_are_a_reason_not_a_crash(monkeypa
     def offline(*_: object, **__: object) -> None:
         raise URLError("no network")
 
-    monkeypatch.setattr("cleanfid.features.build_feature_extractor", offline)
+    monkeypatch.setattr("cleanfid.features.InceptionV3W", offline)
     with pytest.raises(NotScored, match=r"/tmp/inception-2015-12-05\.pt"):
         CleanFidInception("cpu")
     monkeypatch.setattr("open_clip.create_model_and_transforms", offline)
