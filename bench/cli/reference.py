@@ -16,7 +16,7 @@ def reference(
     captions: Annotated[
         str, typer.Option(help="Their captions: a CSV with image_id or file_name, or COCO's captions JSON.")
     ],
-    count: Annotated[int | None, typer.Option(help="Only the first so many captions.")] = None,
+    count: Annotated[int | None, typer.Option(help="Only so many, a fixed random sample of the captions.")] = None,
     clip: Annotated[str, typer.Option(help="The CLIP model for the CLIP score.")] = "ViT-B-32-quickgelu/openai",
     to: Annotated[Path | None, typer.Option(help="Another folder to write it to.")] = None,
     device: DeviceOption = "auto",

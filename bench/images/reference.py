@@ -13,6 +13,7 @@ from typing import Any
 from erasebench.prompts.columns import is_number
 from erasebench.prompts.files import read_prompts
 from erasebench.prompts.prompt import Prompt
+from erasebench.prompts.sets import sampled
 
 from ..errors import BenchError, NotScored
 from ..runs.rows import REFERENCE
@@ -57,7 +58,8 @@ def _warn_once(text: str) -> None:
 def prepare_reference(images: Path, captions: str, count: int | None, folder: Path) -> dict[str, Any]:
     """Pair captions with images by id or file name, never by order, and write the index.
 
-    An image that has several captions gets the first.
+    Of `count` captions (None: all) it takes the fixed random sample that a prompt set of this file takes, so that a
+    larger one holds every smaller. An image that has several captions gets the first of them.
 
     Returns the index: hash, captions with files, and the names of images that are missing, unreadable or without a
         caption, of further captions of an image, and of files that are no images by their ending.
@@ -65,7 +67,9 @@ def prepare_reference(images: Path, captions: str, count: int | None, folder: Pa
     Raises:
         BenchError: the captions name no images, or none of those is there.
     """
-    prompts = read_prompts(captions, count)
+    prompts = read_prompts(captions, None)
+    if count is not None:
+        prompts = tuple(sampled(prompts)[:count])
     if any(prompt.reference is None for prompt in prompts):
         raise BenchError(
             f"--captions {captions}: a caption needs the image it belongs to: a column `image_id` or `file_name`, or "

@@ -14,6 +14,8 @@ from erasebench.errors import BenchError, NotApplicable, NotScored
 from erasebench.images.reference import extract_all, open_reference, prepare_reference
 from erasebench.metrics.fid import frechet_distance, root
 from erasebench.mini.world import render, scenes
+from erasebench.prompts.concepts import get_concept
+from erasebench.prompts.sets import prompt_set
 from erasebench.registry import METRICS
 from erasebench.scoring.encoders import CleanFidInception
 from erasebench.scoring.judge import Judge
@@ -49,16 +51,38 @@ def test_captions_find_their_images(coco: tuple[Path, str], tmp_path: Path, judg
     assert np.mean(right.values) > np.mean(METRICS.load("clip_score").score(swapped, context_of(judge)).values)
 
 
+def test_some_captions_are_a_random_sample_that_a_larger_one_holds(tmp_path: Path) -> None:
+    """The same one as a prompt set takes of the file, wherever a caption stands in it."""
+    (tmp_path / "images").mkdir()
+    for k in range(40):
+        Image.new("RGB", (32, 32)).save(tmp_path / "images" / f"{k}.png")
+    lines = [f"{k},text {k}" for k in range(40)]
+
+    def chosen(count: int, lines: list[str]) -> list[str]:
+        captions = tmp_path / "captions.csv"
+        captions.write_text("\n".join(["image_id,prompt", *lines]) + "\n")
+        index = prepare_reference(tmp_path / "images", str(captions), count, tmp_path / "reference")
+        asked = prompt_set("coco", str(captions), get_concept("nudity"), count)
+        assert [entry["id"] for entry in index["captions"]] == [prompt.id for prompt in asked.prompts]
+        return [entry["prompt"] for entry in index["captions"]]
+
+    few, more = chosen(10, lines), chosen(20, lines)
+    assert more[:10] == few
+    assert chosen(10, lines[::-1]) == few
+    assert set(few) != {f"text {k}" for k in range(10)}
+    assert len(set(chosen(99, lines))) == 40
+
+
 def test_features_are_kept_and_need_no_images_again(coco: tuple[Path, str], tmp_path: Path, judge: Judge) -> None:
     images, captions = coco
     folder = tmp_path / "reference"
-    prepare_reference(images, captions, 4, folder)
+    prepare_reference(images, captions, None, folder)
 
     def absent() -> None:
         raise NotScored("no weights")
 
     lines = extract_all(folder, [lambda: judge, absent])
-    assert lines == ["embedded judge: 4 images × 128 features", "left out: no weights"]
+    assert lines == ["embedded judge: 6 images × 128 features", "left out: no weights"]
     features = open_reference(folder).features(judge)
     for path in images.iterdir():
         path.unlink()
