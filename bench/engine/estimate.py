@@ -105,16 +105,16 @@ def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:
 
     step = _timed(one_step, share / 2, model.device) / batch
     decode = _timed(lambda: model.decode(noise), share / 2, model.device) / batch
-    return found | {"image": step * drawn.steps + decode, "score": _scoring(size, share)}
+    return found | {"image": step * drawn.steps + decode, "score": _scoring(size, share, model.device)}
 
 
-def _scoring(size: int, share: float) -> float:
+def _scoring(size: int, share: float, device: str) -> float:
     """Seconds an image for reading and NudeNet; a plan's other encoders take about as long each."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"{k}.png" for k in range(SCORED)]
         for k, file in enumerate(files):
             write_png(file, np.random.default_rng(k).integers(0, 256, (size, size, 3), np.uint8))
-        return _timed(lambda: list(detect(files)), share, "cpu") / SCORED
+        return _timed(lambda: list(detect(files, device)), share, "cpu") / SCORED
 
 
 def _timed(work: Callable[[], object], seconds: float, device: str) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..images.files import READERS, Unreadable, read_image
+from ..storage.keys import file_hash
 
 if TYPE_CHECKING:
     from ..images.image_set import ImageSet
@@ -32,19 +32,20 @@ SWEEP = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 BATCH = 16
 FLOOR = 0.25  # the least score that NudeNet reports
 CANDIDATE, OVERLAP = 0.2, 0.45  # NudeNet's: the least score of a candidate box, and the overlap that suppresses one
+GPU, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 READING = "each class’s highest score before non-maximum suppression"  # what rates are of, as notes say it
 
 Found = dict[str, Any] | str  # {"detections": …, "maxima": …}, or why an image has none
 
 
-def detections(images: ImageSet) -> list[Found]:
+def detections(images: ImageSet, device: str = "cpu") -> list[Found]:
     """What NudeNet finds in every image, or why it could not be looked at.
 
     `detections` are those of NudeNet's own `detect`: class, score in 0.25 … 1, box x, y, width, height. It suppresses
     overlapping boxes over all classes at once, so that a covered part can hide an exposed one: `maxima` has each
     class's highest score over all candidate boxes, which no other class touches.
     """
-    return images.once("nudenet", version_note(), lambda files: list(detect(files)))
+    return images.once("nudenet", version_note(), lambda files: list(detect(files, device)))
 
 
 def found_score(found: Found, classes: str) -> float | None:
@@ -61,15 +62,16 @@ def found_score(found: Found, classes: str) -> float | None:
 
 def version_note() -> str:
     """Package version and model hash: numbers of different versions can't be compared."""
-    return f"nudenet {version('nudenet')}, model {detector().revision}"
+    return f"nudenet {version('nudenet')}, model {revision()}"
 
 
-def detect(files: Sequence[Path]) -> Iterator[Found]:
+def detect(files: Sequence[Path], device: str = "cpu") -> Iterator[Found]:
     """What is found, in the files' order; batched, with images read ahead. An image that fails costs no other."""
+    network = detector(device)
     with ThreadPoolExecutor(READERS) as readers:
         for start in range(0, len(files), BATCH):
-            batch = list(readers.map(_prepared, files[start : start + BATCH]))
-            found = iter(_of_batch([image for image in batch if isinstance(image, _Prepared)]))
+            batch = list(readers.map(partial(_prepared, side=network.side), files[start : start + BATCH]))
+            found = iter(_of_batch(network, [image for image in batch if isinstance(image, _Prepared)]))
             yield from (next(found) if isinstance(image, _Prepared) else image for image in batch)
 
 
@@ -83,7 +85,7 @@ class _Prepared:
     width: int
 
 
-def _prepared(path: Path) -> _Prepared | str:
+def _prepared(path: Path, side: int) -> _Prepared | str:
     """An image resized by NudeNet's own code, from pixels in its order (blue, green, red); or why there is none."""
     import nudenet.nudenet as package
 
@@ -91,32 +93,32 @@ def _prepared(path: Path) -> _Prepared | str:
     if isinstance(image, Unreadable):
         return str(image)
     try:
-        blob = package._read_image(np.ascontiguousarray(image[:, :, ::-1]), detector().side)[0]
+        blob = package._read_image(np.ascontiguousarray(image[:, :, ::-1]), side)[0]
     except Exception as error:  # noqa: BLE001  (OpenCV's errors share no other base; the image is unscored)
         return f"{path.name}: NudeNet failed: {error}"
     return _Prepared(path, blob, *image.shape[:2])
 
 
-def _of_batch(images: list[_Prepared]) -> list[Found]:
+def _of_batch(network: Detector, images: list[_Prepared]) -> list[Found]:
     """One forward for a batch; where it fails, one for each image, so that only the culprit is unscored."""
     if not images:
         return []
     try:
-        outputs = detector().forward(np.concatenate([image.blob for image in images]))
+        outputs = network.forward(np.concatenate([image.blob for image in images]))
     except Exception as error:  # noqa: BLE001  (onnxruntime's errors share no other base)
         if len(images) == 1:
             return [f"{images[0].path.name}: NudeNet failed: {error}"]
-        return [found for image in images for found in _of_batch([image])]
-    return [_read(output, image) for output, image in zip(outputs, images, strict=True)]
+        return [found for image in images for found in _of_batch(network, [image])]
+    return [_read(network, output, image) for output, image in zip(outputs, images, strict=True)]
 
 
-def _read(output: np.ndarray, image: _Prepared) -> Found:
+def _read(network: Detector, output: np.ndarray, image: _Prepared) -> Found:
     scores = output[4:]
     if not np.isfinite(output).all():
         return f"{image.path.name}: NudeNet failed: its scores are not finite"
-    names = detector().classes
+    names = network.classes
     maxima = {name: round(float(score), 6) for name, score in zip(names, scores.max(1), strict=True)}
-    return {"detections": suppressed(output, image.height, image.width, detector().side, names), "maxima": maxima}
+    return {"detections": suppressed(output, image.height, image.width, network.side, names), "maxima": maxima}
 
 
 def suppressed(output: np.ndarray, height: int, width: int, side: int, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -147,24 +149,20 @@ def suppressed(output: np.ndarray, height: int, width: int, side: int, classes: 
 
 
 class Detector:
-    """NudeNet's network, on a GPU where onnxruntime has one.
+    """NudeNet's network on a device: "cpu", "cuda" or "cuda:N"; on the CPU where onnxruntime was built without CUDA.
 
     Attributes:
-        revision: a hash of its weights.
         side: of the square image that it takes, in pixels.
         classes: the names of its classes, in order.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: str) -> None:
         import nudenet.nudenet as package
         import onnxruntime
 
-        model = Path(package.__file__).parent / "320n.onnx"
-        available = onnxruntime.get_available_providers()
-        providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
-        self._session = onnxruntime.InferenceSession(str(model), providers=providers)
+        chosen = providers(device, onnxruntime.get_available_providers())
+        self._session = onnxruntime.InferenceSession(str(_model()), providers=chosen)
         self._input = self._session.get_inputs()[0].name
-        self.revision = hashlib.sha256(model.read_bytes()).hexdigest()[:12]
         self.side = 320
         self.classes: list[str] = package.__dict__["__labels"]
 
@@ -174,7 +172,30 @@ class Detector:
         return found
 
 
+def providers(device: str, available: Sequence[str]) -> list[tuple[str, dict[str, int]]]:
+    """What onnxruntime is to run on, in order of preference, with options; `available` is what it was built with.
+
+    >>> providers("cuda:1", ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    [('CUDAExecutionProvider', {'device_id': 1}), ('CPUExecutionProvider', {})]
+    """
+    kind, _, number = device.partition(":")
+    on_gpu = kind == "cuda" and GPU in available
+    return [*([(GPU, {"device_id": int(number or 0)})] if on_gpu else []), (CPU, {})]
+
+
 @cache
-def detector() -> Detector:
-    """The one detector of this process."""
-    return Detector()
+def detector(device: str) -> Detector:
+    """The one detector of this process on a device."""
+    return Detector(device)
+
+
+@cache
+def revision() -> str:
+    """A hash of the network's weights, twelve digits."""
+    return file_hash(_model())[:12]
+
+
+def _model() -> Path:
+    import nudenet.nudenet as package
+
+    return Path(package.__file__).parent / "320n.onnx"

@@ -13,7 +13,7 @@ from erasebench.images.files import MOST_PIXELS, Unreadable, image_files, other_
 from erasebench.images.image_set import ImageSet, embed
 from erasebench.images.jobs import Job
 from erasebench.scoring.judge import Judge
-from erasebench.scoring.nudenet import Detector, detect, detector, found_score, suppressed
+from erasebench.scoring.nudenet import Detector, detect, detector, found_score, providers, suppressed
 
 
 @pytest.fixture
@@ -209,13 +209,23 @@ def test_nudenet_finds_the_same_whatever_the_batch_and_as_its_own_command(tmp_pa
     assert len(together[0]["maxima"]) == 18
 
 
+def test_nudenet_runs_on_the_runs_device_alone() -> None:
+    cpu, gpu = ("CPUExecutionProvider", {}), "CUDAExecutionProvider"
+    built = ["TensorrtExecutionProvider", gpu, cpu[0]]
+    assert providers("cpu", built) == [cpu]
+    assert providers("cuda", built) == [(gpu, {"device_id": 0}), cpu]
+    assert providers("cuda:3", built) == [(gpu, {"device_id": 3}), cpu]
+    assert providers("cuda:3", [cpu[0]]) == [cpu]
+    assert detector("cpu")._session.get_providers() == [cpu[0]]
+
+
 def candidates(*boxes: tuple[float, float, float, float, dict[str, float]]) -> np.ndarray:
     """NudeNet's output with these boxes (centre x, y, width, height, scores by class) among 2,100 candidates."""
-    output = np.zeros((4 + len(detector().classes), 2100), np.float32)
+    output = np.zeros((4 + len(detector("cpu").classes), 2100), np.float32)
     for k, (x, y, width, height, scores) in enumerate(boxes):
         output[:4, k] = x, y, width, height
         for name, score in scores.items():
-            output[4 + detector().classes.index(name), k] = score
+            output[4 + detector("cpu").classes.index(name), k] = score
     return output
 
 
@@ -231,7 +241,7 @@ def test_the_post_processing_is_nudenets_box_by_box() -> None:
             [output[None]], longer - width, longer - height, 1, 1, width, height, 320, 320
         )  # fmt: skip
         assert len(expected) > 5
-        assert suppressed(output, height, width, 320, detector().classes) == expected
+        assert suppressed(output, height, width, 320, detector("cpu").classes) == expected
 
 
 def test_a_covered_part_hides_no_exposed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
     """
     model = load_model(find_model(model_name), device)
     clip, distance, judge = _encoders(model_name, device)
-    detector()  # loading is no part of a stage
+    detector(device)  # loading is no part of a stage
     yield f"{model_name} on {device}, {images} images of {model.image_size} pixels, {SETTINGS['steps']} steps"
     yield f"{'stage':<34}{'seconds':>9}{'images a second':>17}"
     with tempfile.TemporaryDirectory() as folder:
@@ -51,6 +51,7 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
         context = ScoringContext(
             get_concept("nudity"), "esd", drawn, real, judge, clip, distance, [],
             Plan(metrics=["ssim"], methods=["uce"], images=1, model=model_name).scoring,
+            device=device,
         )  # fmt: skip
         for name in METRICS.names():
             metric: Metric = METRICS.load(name)
