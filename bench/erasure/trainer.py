@@ -19,6 +19,7 @@ from ..errors import BenchError
 from ..models.cost import Cost, Meter
 from ..models.devices import resolve_training_precision
 from ..models.parameter_groups import select
+from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
 from ..storage.keys import content_key
 from ..storage.tensors import below, load_tensors, save_tensors
@@ -169,7 +170,7 @@ class Trainer:
         """
         with self._precision():
             key = content_key(
-                what=what, model=self.model.revision, device=self.model.device, seed=self.seed,
+                what=what, model=self.model.revision, made_on=made_on(self.model.device), seed=self.seed,
                 precision=str(self.model.autocast_dtype), version=self.workspace.version,
             )  # fmt: skip
             path = self.workspace.cache / f"{key}.safetensors" if self.workspace.cache else None

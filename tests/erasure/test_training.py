@@ -14,6 +14,7 @@ from erasebench.erasure.contract import TASK
 from erasebench.erasure.trainer import Workspace
 from erasebench.errors import BenchError
 from erasebench.models.patch import difference, load_patch, snapshot
+from erasebench.models.provenance import made_on
 from erasebench.registry import METHODS
 from erasebench.runs.folder import RunFolder
 from erasebench.storage.tensors import load_tensors, save_tensors
@@ -292,6 +293,22 @@ def test_shared_draws_are_random_in_what_they_are_and_the_seed_alone(mini: TextT
     assert not torch.equal(draw(), draw(seed=1))
     assert not torch.equal(draw(), draw(what=2))
     assert len(list(tmp_path.iterdir())) == 5
+
+
+def test_shared_draws_of_another_machine_or_other_libraries_are_made_anew(
+    mini: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+
+    def draw() -> None:
+        trainer = Trainer(mini, "xattn", 0, workspace=Workspace(cache=tmp_path))
+        trainer.shared({"x": 1}, lambda generator: {"z": torch.tensor([float(made.append(1) is None)])})
+
+    for planted in ({}, {}, {"diffusers": "9.9"}, {"device": "another"}, {}):
+        there = made_on(mini.device) | planted
+        monkeypatch.setattr("erasebench.erasure.trainer.made_on", lambda device, there=there: there)
+        draw()
+    assert len(made) == 3
 
 
 def test_a_gradient_to_an_embedding_counts_as_one(mini: TextToImage) -> None:
