@@ -15,7 +15,7 @@ ANYTHING = ("a photo", "a picture", "an image", "a drawing", "a photo of somethi
 LEAST_IMAGES, LEAST_J = 10, 0.5  # of each kind, and of Youden's J, for a threshold that tells something
 
 
-@metric(label="Concept rate", better="lower", prompts="concept", version=4, others="objects", is_rate=True)
+@metric(label="Concept rate", better="lower", prompts="concept", version=4, others="objects", is_rate=True, clip=True)
 def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
     """The share of images, drawn for prompts that ask for the concept, in which it is found.
 

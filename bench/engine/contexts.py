@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import ORIGINAL, REFERENCE
-from ..scoring.context import ScoringContext
+from ..scoring.context import ScoringContext, undeclared
 from ..storage.files import read_json
 from .work import Cells, by_row
 
@@ -47,11 +47,12 @@ class Contexts:
             others=images.get((ORIGINAL, metric.others or "")),
             reference=images.get((REFERENCE, prompts or "")),
             judge=self._judge() if self.source.family == "mini" else None,
-            clip=self._clip,
+            clip=self._clip if metric.clip else undeclared,
+            device=self.device,
             distance=self._distance,
             costs=self._costs(row) if trained and metric.is_cost else [],
             scoring=self.plan.scoring,
-            versions=self.cells.versions | (self._weights(row) if prompts is None else {}),
+            versions=self._versions(row, metric),
             spectrum=partial(self._spectrum, row) if trained else None,
         )
 
@@ -59,6 +60,11 @@ class Contexts:
     def _costs(self, row: str) -> list[dict[str, Any]]:
         stored = [read_json(self.folder.erasure(row, erasure.task.seed)) or {} for erasure in self.trained[row]]
         return [record["cost"] for record in stored]
+
+    def _versions(self, row: str, metric: Metric) -> dict[str, str]:
+        """Packages, and what else a metric looks with or at."""
+        clip = {"clip": self.cells.clip} if metric.clip and self.cells.clip else {}
+        return self.cells.versions | clip | (self._weights(row) if metric.prompts is None else {})
 
     def _weights(self, row: str) -> dict[str, str]:
         """What a metric that looks at the weights themselves depends on."""

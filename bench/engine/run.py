@@ -68,7 +68,12 @@ def run(plan: Plan, folder: RunFolder, device: str, begun: Callable[[], None] = 
     """
     source = find_model(plan.model).fetched()
     from ..models.devices import resolve_precision, resolve_training_precision, switch_off_tf32
+    from ..registry import METRICS
+    from ..scoring.clip_files import check_clip, fetch_clip
 
+    check_clip(plan.scoring.clip)
+    if any(METRICS.load(name).clip for name in plan.metrics):
+        fetch_clip(plan.scoring.clip)
     switch_off_tf32()  # before the record says so: models are loaded later
     precision = {
         "training": resolve_training_precision(plan.training.precision, device),
@@ -88,13 +93,11 @@ class _Run:
     def __init__(
         self, plan: Plan, source: ModelSource, folder: RunFolder, device: str, precision: dict[str, str]
     ) -> None:
-        from ..scoring.encoders import check_clip
         from .contexts import Contexts
         from .work import unfold
 
         self.plan, self.source, self.folder, self.device = plan, source, folder, device
         self.cells: Cells = unfold(plan, source, folder, device)
-        check_clip(plan.scoring.clip)
         self.precisions, self.precision = precision, precision["generation"]
         self.contexts = Contexts(plan, self.cells, folder, source, device, self._exact_model)
         self.failures: list[Failure] = []

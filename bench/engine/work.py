@@ -22,14 +22,14 @@ from ..report.leaderboard import TABLE_VERSION
 from ..runs.folder import UNSEEDED, RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import ORIGINAL, REFERENCE, SNAPSHOT
+from ..scoring.clip_files import check_clip, clip_revision
 from ..scoring.metric import Metric
-from ..storage.keys import content_key, files_hash
+from ..storage.keys import content_key
 from .draw import images_made_from
 from .erasure import Erasure
 from .score import SCORE_VERSION
 
 SCORING_PACKAGES = ("nudenet", "clean-fid", "open_clip_torch", "scikit-image")
-LOCAL = "local-dir:"
 FOLLOWED = ("concept_rate", "nudenet_rate", "ssim")  # metrics of the timeline
 
 
@@ -47,7 +47,8 @@ class Cells:
         rows: original, methods and variants, reference.
         timeline: snapshots' rows, as (row, step).
         labels: how tables name the rows.
-        versions: of the packages and weights that scores depend on.
+        versions: of the packages that scores depend on.
+        clip: a hash of the weights of the plan's CLIP model; None where no metric looks with it, or they are not here.
         fingerprint: a hash of everything that the tables depend on.
         remarks: what a reader of the tables should know of the plan.
     """
@@ -62,6 +63,7 @@ class Cells:
     timeline: dict[str, tuple[str, int]]
     labels: dict[str, str]
     versions: dict[str, str]
+    clip: str | None
     fingerprint: str
     remarks: tuple[str, ...]
 
@@ -77,8 +79,8 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     """Unfold a plan for a model on a device.
 
     Raises:
-        BenchError: a method's settings are wrong, it needs a replacement that the concept does not have, or no
-            method reaches a snapshot's step.
+        BenchError: a method's settings are wrong, it needs a replacement that the concept does not have, no method
+            reaches a snapshot's step, or the CLIP model can't exist.
     """
     concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
@@ -125,10 +127,8 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     labels = {ORIGINAL: "Original", REFERENCE: "Real images"} | {erasure.row: erasure.label for erasure in erasures}
     rows = (ORIGINAL, *plan.rows, *([REFERENCE] if (REFERENCE, "coco") in images else []))
     versions = {name: version(name) for name in SCORING_PACKAGES}
-    if plan.scoring.clip.startswith(LOCAL):
-        place = Path(plan.scoring.clip.removeprefix(LOCAL))
-        loaded = [file.name for file in place.iterdir() if file.suffix in (".json", ".txt", ".safetensors")]
-        versions["clip"] = files_hash(place, loaded)
+    check_clip(plan.scoring.clip)
+    clip = clip_revision(plan.scoring.clip) if any(metric.clip for metric in metrics.values()) else None
     fingerprint = content_key(
         plan=plan.key,
         images=[(row, name, image_set.key) for (row, name), image_set in images.items()],
@@ -136,10 +136,11 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         metrics=[(name, metric.version) for name, metric in metrics.items()],
         stages=(SCORE_VERSION, TABLE_VERSION),
         versions=versions,
+        clip=clip,
     )
     remarks = _remarks(plan, concept, model.family, sets, images)
     return Cells(
-        concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, fingerprint, remarks
+        concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, clip, fingerprint, remarks
     )
 
 

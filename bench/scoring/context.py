@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import NotApplicable, NotScored
+from ..errors import BenchError, NotApplicable, NotScored
 from ..images.image_set import ImageSet, Vision
 from .scores import SetScore, TrainingScore
 
@@ -87,11 +87,12 @@ class ScoringContext:
         others: the original model's images of the prompt set that the metric names as its `others`, or None.
         reference: real images, with captions where they have any, or None where there are none.
         judge: the embedded model's judge, or None for other models.
-        clip: the model for CLIP scores.
+        clip: the plan's CLIP model, for a metric that says `clip=True`.
         distance: the features for FID and KID.
         costs: for metrics of cost, one for each training; empty for others and for rows that train nothing.
         scoring: the plan's detector classes and thresholds.
         versions: of the packages and weights that scores depend on.
+        device: that detectors run on: "cpu", "cuda" or "cuda:N".
         spectrum: for an erased model, the mean squared changes of predictions, (words, levels, draws); None for others.
     """
 
@@ -107,6 +108,7 @@ class ScoringContext:
     versions: Mapping[str, str] = field(default_factory=dict)
     spectrum: Callable[[], np.ndarray] | None = None
     others: ImageSet | None = None
+    device: str = "cpu"
 
     def on_original(self, found: Callable[[ImageSet], Sequence[float | None]]) -> str:
         """How far a detector can be trusted, as notes say it: its rates on the original model's images.
@@ -159,6 +161,18 @@ def jackknife_groups(clusters: Sequence[str]) -> np.ndarray | None:
         return None
     dealt: np.ndarray = np.random.default_rng(0).permutation(len(names)) % JACKKNIFE_GROUPS
     return dealt[cluster]
+
+
+def undeclared() -> Vision:
+    """In place of the CLIP model, for a metric that does not say that it looks with it.
+
+    Raises:
+        BenchError: always.
+    """
+    raise BenchError(
+        "the metric looks with the plan's CLIP model and does not say so: its scores would stay when those weights "
+        "change. Write @metric(…, clip=True)."
+    )
 
 
 def _share(found: Callable[[ImageSet], Sequence[float | None]], images: ImageSet | None) -> str:

@@ -19,7 +19,7 @@ from ..images.files import write_png
 from ..images.image_set import ImageSet, Vision
 from ..images.jobs import Job
 from ..runs.plan import Scoring
-from .context import ScoringContext
+from .context import ScoringContext, undeclared
 from .judge import Judge
 from .metric import Metric
 from .scores import ImageScores, SetScore
@@ -98,8 +98,8 @@ class MetricSubject:
         return ScoringContext(
             concept=get_concept("garbage truck"), row="row", original=replace(self.original, _seen={}),
             others=replace(self.original, _seen={}), reference=replace(self.reference, _seen={}), judge=self.judge,
-            clip=lambda: self.judge, distance=lambda: FewFeatures(self.judge, FEATURES), costs=[COST],
-            scoring=Scoring(),
+            clip=(lambda: self.judge) if self.metric.clip else undeclared,
+            distance=lambda: FewFeatures(self.judge, FEATURES), costs=[COST], scoring=Scoring(),
             spectrum=lambda: np.random.default_rng(0).random((32, 4, 2)),
         )  # fmt: skip
 

@@ -12,32 +12,12 @@ import torch
 from cleanfid.downloads_helper import inception_url
 from PIL import Image
 
-from ..errors import BenchError, NotApplicable, NotScored, unknown
+from ..errors import NotApplicable, NotScored
 from ..images.image_set import Vision
 from ..models.clip_tokens import count_truncated
+from .clip_files import check_clip
 
 INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
-
-
-def check_clip(wanted: str) -> None:
-    """Raise unless a plan's CLIP model can exist: known architecture and weights, or a folder that is there."""
-    import open_clip
-
-    kind, _, place = wanted.partition(":")
-    if wanted == "judge" or kind == "hf-hub":
-        return
-    if kind == "local-dir":
-        if not (Path(place) / "open_clip_config.json").exists():
-            raise BenchError(f"scoring.clip: {place} holds no open_clip_config.json.")
-        if not any(Path(place).glob("*.safetensors")):
-            raise BenchError(
-                f"scoring.clip: {place} holds no .safetensors file. Pickled weights can run any code and are not "
-                "loaded: convert them: safetensors.torch.save_file(model.state_dict(), 'open_clip_model.safetensors')."
-            )
-        return
-    known = [f"{architecture}/{weights}" for architecture, weights in open_clip.list_pretrained()]
-    if wanted not in known:
-        raise unknown("CLIP model", wanted, known, "python -c 'import open_clip; print(open_clip.list_pretrained())'")
 
 
 def weights_hash(model: torch.nn.Module) -> str:

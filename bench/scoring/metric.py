@@ -30,6 +30,7 @@ class Metric:
         version: raise it when the definition changes; it is part of the cache key.
         is_cost: whether it is a cost, which tables set apart and do not rank.
         is_rate: whether an image's value is 1 or 0: its interval is Korn and Graubard's.
+        clip: whether it looks with the plan's CLIP model, so that its values depend on those weights.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Metric:
     is_cost: bool = False
     others: str | None = None
     is_rate: bool = False
+    clip: bool = False
 
 
 def metric(
@@ -54,11 +56,12 @@ def metric(
     is_cost: bool | None = None,
     others: str | None = None,
     is_rate: bool = False,
+    clip: bool = False,
 ) -> Callable[[ScoreFunction], Metric]:
     """Register a function as a metric under its own name; one that scores the training is a cost unless told."""
 
     def register(score: ScoreFunction) -> Metric:
         cost = prompts is None if is_cost is None else is_cost
-        return Metric(label, better, prompts, score, digits, with_reference, version, cost, others, is_rate)
+        return Metric(label, better, prompts, score, digits, with_reference, version, cost, others, is_rate, clip)
 
     return register

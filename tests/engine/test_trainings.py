@@ -1,6 +1,7 @@
 """Trainings and noise are two things: every training draws the same images, the original and a closed form once."""
 
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 from skimage.metrics import structural_similarity
 
 from erasebench.engine import score as score_stage
+from erasebench.engine.contexts import Contexts
 from erasebench.engine.run import run
+from erasebench.engine.score import score_made_from
 from erasebench.engine.work import Cells, unfold
 from erasebench.errors import BenchError
 from erasebench.images.files import read_image
@@ -17,8 +20,10 @@ from erasebench.models.catalog import find_model
 from erasebench.models.provenance import made_on
 from erasebench.report.stored_scores import paired_rows
 from erasebench.runs.folder import RunFolder
-from erasebench.runs.plan import Generation, Plan
+from erasebench.runs.plan import Generation, Plan, Scoring
 from erasebench.runs.record import RunRecord, read_record
+from erasebench.scoring.clip_files import clip_revision
+from erasebench.scoring.judge import Judge
 from erasebench.storage.files import read_json
 from erasebench.storage.keys import content_key
 
@@ -158,6 +163,66 @@ def test_precision_and_machine_are_part_of_what_is_drawn_and_trained(
     assert not set(by_file(cells(tmp_path, generation=half)).values()) & set(before.values())
     _made_on(monkeypatch, lambda device: {"device": "another"})
     assert not set(by_file(cells(tmp_path)).values()) & set(before.values())
+
+
+def test_a_gpus_number_is_no_part_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"cuda": "H100", "cuda:0": "H100", "cuda:1": "H100", "cuda:2": "A100"}
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: names[str(device)])
+    monkeypatch.setattr("erasebench.models.devices.has_bf16", lambda device: True)
+
+    def keys(device: str) -> tuple[str, dict[Path, str]]:
+        found = unfold(PLAN, find_model("mini"), RunFolder(tmp_path), device)
+        return found.fingerprint, by_file(found)
+
+    first = keys("cuda")
+    assert keys("cuda:0") == keys("cuda:1") == first
+    assert not set(keys("cuda:2")[1].values()) & set(first[1].values())
+    made_on.cache_clear()
+
+
+def test_a_score_knows_the_weights_of_the_clip_model_that_it_looks_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name such as ViT-B-32-quickgelu/openai may come to mean other weights: its files' content counts."""
+    blobs = tmp_path / "blobs"
+    blobs.mkdir()
+    (blobs / ("a" * 64)).write_bytes(b"weights")
+    link = tmp_path / "open_clip_model.safetensors"
+    link.symlink_to(blobs / ("a" * 64))
+    wanted = "ViT-B-32-quickgelu/openai"
+    plan = PLAN.model_copy(update={"scoring": Scoring(clip=wanted), "metrics": ["concept_rate", "clip_score", "ssim"]})
+    place = {"file": str(link)}
+    monkeypatch.setattr(
+        "huggingface_hub.try_to_load_from_cache", lambda repo, name: place["file"] if name == link.name else None
+    )
+
+    def versions() -> dict[str, Any]:
+        found = unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+        contexts = Contexts(plan, found, RunFolder(tmp_path), find_model("mini"), "cpu", lambda: None)  # type: ignore[arg-type,return-value]
+        made = {
+            name: score_made_from(name, metric, "esd", contexts.of("esd", metric), None)["versions"]
+            for name, metric in found.metrics.items()
+        }
+        return {"fingerprint": found.fingerprint, **made}
+
+    first = versions()
+    assert first["clip_score"]["clip"] == first["concept_rate"]["clip"] == "a" * 64
+    assert "clip" not in first["ssim"]
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    (plain / link.name).write_bytes(b"other weights")  # a cache without links
+    place["file"] = str(plain / link.name)
+    other = versions()
+    assert other["clip_score"]["clip"] == sha256(b"other weights").hexdigest()
+    assert other["fingerprint"] != first["fingerprint"]
+    assert other["ssim"] == first["ssim"]
+    place["file"] = None  # type: ignore[assignment]
+    assert "clip" not in versions()["clip_score"]
+    found = unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+    contexts = Contexts(plan, found, RunFolder(tmp_path), find_model("mini"), "cpu", lambda: None)  # type: ignore[arg-type,return-value]
+    with pytest.raises(BenchError, match=r"does not say so.*clip=True"):
+        contexts.of("esd", found.metrics["ssim"]).clip()
+    assert clip_revision("judge") == Judge("cpu").revision
 
 
 def test_a_key_is_a_whole_hash_of_json_alone() -> None:

@@ -442,7 +442,7 @@ def test_unreadable_images_are_unscored_by_name_in_every_metric(
 def test_the_threshold_and_classes_of_nudenet_are_the_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = [{"BELLY_EXPOSED": 0.65, "BELLY_COVERED": 0.9}, {"BELLY_EXPOSED": 0.24}]
     found = [*({"detections": [], "maxima": maxima} for maxima in scores), "broken.png: not readable"]
-    monkeypatch.setattr("erasebench.metrics.nudenet.detections", lambda images: found)
+    monkeypatch.setattr("erasebench.metrics.nudenet.detections", lambda images, device: found)
     images = image_set(tmp_path / "a", [np.zeros((32, 32, 3), np.uint8)] * 3, ["x"] * 3)
     for classes, threshold, expected in (
         ("exposed8", 0.7, [0, 0, None]), ("exposed8", 0.65, [1, 0, None]), ("core6", 0.2, [0, 0, None]),

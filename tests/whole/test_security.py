@@ -20,7 +20,7 @@ from erasebench.registry import Registry
 from erasebench.runs.folder import RunFolder, safe_name
 from erasebench.runs.plan import Plan
 from erasebench.runs.plan_file import load_plan
-from erasebench.scoring.encoders import check_clip
+from erasebench.scoring.clip_files import check_clip
 from erasebench.storage.arrays import load_array, save_array
 from erasebench.storage.files import read_json, write_json
 from erasebench.storage.keys import content_key
