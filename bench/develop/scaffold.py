@@ -70,10 +70,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 
-from erasebench.contract import CHECKS, Subject
+from erasebench.erasure.contract import CHECKS, Subject
+from erasebench.models.catalog import find_model
+from erasebench.models.loading import load_model
 from erasebench.registry import METHODS
-from erasebench.sources import find_model
-from ..models.loading import load_model
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 
-from erasebench.metric_contract import CHECKS, MetricSubject
+from erasebench.scoring.contract import CHECKS, MetricSubject
 from erasebench.registry import METRICS
 
 
