@@ -71,9 +71,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 
 from erasebench.erasure.contract import CHECKS, Subject
+from erasebench.registry import METHODS
 from erasebench.models.catalog import find_model
 from erasebench.models.loading import load_model
-from erasebench.registry import METHODS
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,8 @@ py-modules = ["{module}"]
 def new_method(name: str, folder: Path | None) -> list[Path]:
     """Write a working method and its test; return the files.
 
-    Inside a checkout of erasebench (and without `folder`) they go to methods/ and tests/; otherwise a package of its
+    Inside a checkout of erasebench (and without `folder`) they go to methods/ and tests/methods/ (a metric's to
+    metrics/ and tests/metrics/); otherwise a package of its
     own is made, which registers the method by its entry point.
 
     Raises:
@@ -183,7 +184,7 @@ def _new(registry: Registry, name: str, folder: Path | None, source: str, test: 
         raise BenchError(f"there is a {kind} {registered!r} already: `bench list {kind}s`. Choose another name.")
     texts = {"name": registered, "function": function, "title": title, "kind": kind}
     if folder is None and _is_checkout(Path.cwd()):
-        files = {Path(f"{kind}s") / f"{function}.py": source, Path("tests") / f"test_{function}.py": test}
+        files = {Path(f"{kind}s") / f"{function}.py": source, Path("tests") / f"{kind}s" / f"test_{function}.py": test}
     else:
         root = folder if folder is not None else Path(f"erasebench-{name}")
         texts |= {"distribution": f"erasebench-{name}", "module": f"erasebench_{function}"}

@@ -185,9 +185,14 @@ def test_new_in_a_checkout_writes_one_method_file_and_its_test(tmp_path: Path) -
     (tmp_path / "methods").mkdir()
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "erasebench"\n')
     made = bench("new", "method", "mine", cwd=tmp_path)
-    assert made.stdout.split("\n")[:2] == ["methods/mine.py", "tests/test_mine.py"]
+    assert made.stdout.split("\n")[:2] == ["methods/mine.py", "tests/methods/test_mine.py"]
     made = bench("new", "metric", "my-own", cwd=tmp_path)
-    assert made.stdout.split("\n") == ["metrics/my_own.py", "tests/test_my_own.py", "next: bench check my_own", ""]
+    assert made.stdout.split("\n") == [
+        "metrics/my_own.py",
+        "tests/metrics/test_my_own.py",
+        "next: bench check my_own",
+        "",
+    ]
 
 
 def test_the_same_command_again_only_prints(finished: Path) -> None:

@@ -225,7 +225,7 @@ def test_refusing_needs_no_torch(folder: Path) -> None:
     code = """
 import sys
 from erasebench.errors import BenchError
-from erasebench.sources import find_model
+from erasebench.models.catalog import find_model
 try:
     find_model(sys.argv[1])
 except BenchError:

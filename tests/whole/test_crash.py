@@ -24,8 +24,7 @@ from typer.testing import CliRunner
 from erasebench.cli.app import app
 from erasebench.cli.shared import with_resume_hint
 from erasebench.develop.stress import differences
-from erasebench.engine import erase as erase_stage
-from erasebench.engine import score as score_stage
+from erasebench.engine import stages
 from erasebench.engine.run import run
 from erasebench.errors import BenchError, ModelUnavailable, NotScored
 from erasebench.models import patch
@@ -172,7 +171,7 @@ def test_a_metric_that_raises_is_recorded_shown_and_tried_again(
 ) -> None:
     copy.score("esd", "ssim").unlink()
     copy.score("uce", "clip_score").unlink()
-    plain = score_stage.score
+    plain = stages.score
 
     def broken(folder: Any, name: str, metric: Any, context: Any, images: Any) -> Any:
         if (context.row, name) == ("esd", "ssim"):
@@ -182,7 +181,7 @@ def test_a_metric_that_raises_is_recorded_shown_and_tried_again(
         return plain(folder, name, metric, context, images)
 
     with monkeypatch.context() as planted:
-        planted.setattr(score_stage, "score", broken)
+        planted.setattr(stages, "score", broken)
         failures = run(PLAN, copy, "cpu")
     assert {(failure.cell, failure.reason) for failure in failures} == {
         ("score esd ssim", "planted"), ("score uce clip_score", "not to be had"),
@@ -260,14 +259,14 @@ def unreadable(_: object) -> None:
 def test_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second says who holds the folder; the first's results are whole."""
     folder, inside, go = RunFolder(tmp_path / "run"), threading.Event(), threading.Event()
-    plain = erase_stage.erase
+    plain = stages.erase
 
     def waiting(*arguments: Any) -> bool:
         inside.set()
         assert go.wait(60)
         return plain(*arguments)
 
-    monkeypatch.setattr(erase_stage, "erase", waiting)
+    monkeypatch.setattr(stages, "erase", waiting)
     plan = Plan(**{**PLAN.model_dump(), "methods": ["uce"], "metrics": ["ssim"]})
     found: list[Any] = []
     first = threading.Thread(target=lambda: found.append(run(plan, folder, "cpu")))
