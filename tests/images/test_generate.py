@@ -182,7 +182,7 @@ def test_texts_over_77_tokens_are_counted_wherever_they_are_cut(mini: TextToImag
     prompts = tmp_path / "prompts.txt"
     prompts.write_text(f"a cat\n{long.strip()}\na dog\n")
     plan = Plan(
-        methods=["uce"], metrics=["ssim"], images=3, prompts={"objects": {"source": str(prompts)}},
+        methods=["time"], metrics=["ssim"], images=3, prompts={"objects": {"source": str(prompts)}},
         replacement="a person " * 40, generation=Generation(steps=2),
     )  # fmt: skip
     folder = RunFolder(tmp_path / "run")
@@ -190,5 +190,5 @@ def test_texts_over_77_tokens_are_counted_wherever_they_are_cut(mini: TextToImag
         assert run(plan, folder, "cpu") == ()
         text = folder.table("md").read_text()
         assert re.search(r"Prompts “objects”: .*, 3 prompts, 1 over 77 tokens and cut, hash", text)
-        assert re.search(r"UCE: \d+ texts of its training are over 77 tokens and cut, such as “.*a person", text)
+        assert re.search(r"TIME: \d+ texts of its training are over 77 tokens and cut, such as “.*a person", text)
         folder.status.unlink()

@@ -20,6 +20,7 @@ from erasebench.images.jobs import Job
 from erasebench.models.catalog import find_model
 from erasebench.models.cost import Meter
 from erasebench.models.devices import choose_device, has_bf16, is_gpu, resolve_precision
+from erasebench.models.loading import load_model
 from erasebench.models.random_weights import random_pipeline
 from erasebench.registry import METHODS
 
@@ -46,7 +47,7 @@ def models() -> dict[str, TextToImage]:
 
 def model_on(models: dict[str, TextToImage], device: str) -> TextToImage:
     if device not in models:
-        models[device] = find_model("mini").load(choose_device(device))
+        models[device] = load_model(find_model("mini"), choose_device(device))
     return models[device]
 
 
@@ -95,7 +96,7 @@ def test_drawing_repeats_itself_whatever_the_batch(models: dict[str, TextToImage
 @pytest.mark.parametrize(("device", "precision"), [("cpu", "bf16"), pytest.param("cuda", "bf16", marks=GPU.marks),
                                                    pytest.param("cuda", "fp16", marks=GPU.marks)])  # fmt: skip
 def test_half_precision_draws_almost_the_same(device: str, precision: str, tmp_path: Path) -> None:
-    model = find_model("mini").load(choose_device(device))
+    model = load_model(find_model("mini"), choose_device(device))
     exact = drawn(model, tmp_path / "exact")
     if not has_bf16(device) and precision == "bf16":
         pytest.skip("this GPU does not compute in bf16")

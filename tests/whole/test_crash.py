@@ -173,12 +173,12 @@ def test_a_metric_that_raises_is_recorded_shown_and_tried_again(
     copy.score("uce", "clip_score").unlink()
     plain = stages.score
 
-    def broken(folder: Any, name: str, metric: Any, context: Any, images: Any) -> Any:
+    def broken(folder: Any, name: str, metric: Any, context: Any, images: Any, again: Any) -> Any:
         if (context.row, name) == ("esd", "ssim"):
             raise RuntimeError("planted")
         if (context.row, name) == ("uce", "clip_score"):
             raise NotScored("not to be had")
-        return plain(folder, name, metric, context, images)
+        return plain(folder, name, metric, context, images, again)
 
     with monkeypatch.context() as planted:
         planted.setattr(stages, "score", broken)
@@ -209,7 +209,7 @@ def test_a_full_disk_stops_the_run_and_leaves_a_record(
         plain(path, write)
 
     with monkeypatch.context() as planted:
-        for module in ("store", "images"):
+        for module in ("storage.files", "images.files"):
             planted.setattr(f"erasebench.{module}.write_atomically", full)
         (failure,) = run(PLAN, folder, "cpu")
     assert failure.stage == "disk"
@@ -245,7 +245,7 @@ def test_an_unreadable_model_is_one_message_and_leaves_no_folder(tmp_path: Path)
     shutil.rmtree(folder.images("uce", "objects"))
     folder.table("csv").unlink()
     with pytest.MonkeyPatch.context() as planted:
-        planted.setattr("erasebench.models.text_to_image.read_pipeline", unreadable)
+        planted.setattr("erasebench.models.loading.read_pipeline", unreadable)
         with pytest.raises(ModelUnavailable):
             run(plan, folder, "cpu")
     assert record_of(folder).status == "failed"
