@@ -23,7 +23,8 @@ def best_rows(column: Mapping[str, Mapping[str, Any]], better: str) -> list[str]
         column: scores of one metric by row.
         better: "lower" or "higher".
 
-    Rows without an interval, or that can't be tested against the best, are left out; none for a single row.
+    Rows without an interval, or that can't be tested against the best, are left out; none where no row can be tested,
+    such as for a single row.
     """
     known = {row: record for row, record in column.items() if record.get("low") is not None}
     if len(known) < 2:
@@ -35,6 +36,8 @@ def best_rows(column: Mapping[str, Mapping[str, Any]], better: str) -> list[str]
         for row, record in known.items()
         if row != best and (found := difference(record, known[best])) is not None
     }
+    if not tested:  # being lowest or highest by itself shows nothing
+        return []
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     return [row for row in known if row == best or adjusted.get(row, 0.0) > LEVEL]
 

@@ -168,6 +168,8 @@ def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[st
 
 def _reason(detail: Any) -> str:
     value, message = detail.get("input"), detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "missing":  # its input is all that is around it
+        return "it has to be given"
     return f"{message[0].lower()}{message[1:]}, not {value!r} ({type(value).__name__})"
 
 

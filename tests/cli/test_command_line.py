@@ -284,6 +284,9 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         (["run", "--model", "/"], "not a diffusers pipeline"),
         (["run", "--precision", "fp8"], "--precision: input should be 'auto', 'fp32', 'fp16' or 'bf16'"),
         (["run", "--precision", "fp16", "--device", "cpu"], "fp16 needs a GPU"),
+        (["run", "clip.yaml", "--dry-run"], "scoring.clip: /nowhere holds no open_clip_config.json"),
+        (["run", "clip.yaml"], "scoring.clip: /nowhere holds no open_clip_config.json"),
+        (["run", "half.yaml"], "half.yaml: metrics: it has to be given.\n"),
         (["table", "/"], "is no run's folder"),
         (["list", "method"], "unknown list 'method'. Did you mean 'methods'"),
     ],
@@ -297,6 +300,10 @@ def test_bad_input_is_one_message_and_status_2(
 ) -> None:
     """In this process, since a new one would import torch for each case."""
     monkeypatch.chdir(tmp_path)
+    Path("clip.yaml").write_text(
+        "{metrics: [clip_score], methods: [uce], images: 2, scoring: {clip: local-dir:/nowhere}}"
+    )
+    Path("half.yaml").write_text("{methods: [uce], images: 2}")
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     with pytest.raises(SystemExit) as end:
         main()

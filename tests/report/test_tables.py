@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from erasebench.report.formats import html, latex, markdown
 from erasebench.report.headings import Heading, footnotes, places
 from erasebench.report.leaderboard import leaderboard, sheet, write_tables
+from erasebench.report.marks import best_rows
 from erasebench.report.sheet import Cell, Column, Sheet
 from erasebench.report.stored_scores import estimate_fields, estimate_values
 from erasebench.runs.folder import RunFolder
@@ -194,6 +195,12 @@ def test_no_text_breaks_a_table(text: str) -> None:
     table = [line for line in markdown(shown).split("\n") if line.startswith("|")]
     assert len(table) == 3
     assert all(len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 3 for line in table)
+
+
+def test_what_no_test_compares_has_no_mark() -> None:
+    """The sensitivity has intervals, and no images in pairs: its lowest value alone shows nothing."""
+    column = {row: record(row, "spectrum", value, "lower") for row, value in {"esd": 0.1, "sdd": 0.2}.items()}
+    assert best_rows(column, "lower") == []
 
 
 def test_every_protocol_pins_a_plan_and_names_its_source() -> None:
