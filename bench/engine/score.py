@@ -19,7 +19,7 @@ from ..storage.files import read_json, write_json
 from ..storage.keys import content_key
 from ..storage.reasons import Again, say_why, warn
 
-SCORE_VERSION = 6
+SCORE_VERSION = 7
 UPSTREAM = ("images", "original", "others", "reference", "costs")  # why these changed is told where they are made
 
 
@@ -98,6 +98,7 @@ def _set_fields(result: SetScore) -> dict[str, Any]:
     if not result.trainings:
         return fields | {
             "value": float(result.value), "low": result.low, "high": result.high, "covers": result.covers,
+            "error": result.error, "freedom": result.freedom,
         }  # fmt: skip
     values = {part.seed: part.value for part in result.trainings}
     left_out = {part.seed: part.replicates for part in result.trainings}

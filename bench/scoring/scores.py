@@ -39,7 +39,8 @@ class SetScore:
     """One value for a whole set, over n images.
 
     With `trainings` its interval is over them and the groups of prompts, and `value` their mean; else it may bring an
-    interval, and in `covers` what that is over. `unscored` names images that are left out, and why.
+    interval, in `covers` what that is over, and the standard error and degrees of freedom that `bench drift` tests
+    with. `unscored` names images that are left out, and why.
     """
 
     value: float
@@ -51,3 +52,5 @@ class SetScore:
     trainings: Sequence[TrainingScore] = ()
     unscored: Sequence[str] = ()
     covers: str = ""
+    error: float | None = None
+    freedom: float | None = None

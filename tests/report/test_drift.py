@@ -14,14 +14,23 @@ from typer.testing import CliRunner
 from erasebench.cli.app import app
 from erasebench.engine.run import run
 from erasebench.errors import BenchError
-from erasebench.report.drift.baseline import Baseline, Score, Training, baseline_of, read_baseline, write_baseline
+from erasebench.report.drift.baseline import (
+    Baseline,
+    Score,
+    Training,
+    _score,
+    baseline_of,
+    read_baseline,
+    write_baseline,
+)
 from erasebench.report.drift.forms import as_json, as_junit, as_markdown, view
 from erasebench.report.drift.set_up import set_up_changes, show
 from erasebench.report.drift.verdicts import Outcome, compare_with, exit_status
+from erasebench.report.stored_scores import estimate_fields
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.scoring.judge import Judge
-from erasebench.scoring.statistics import clustered_error, holm
+from erasebench.scoring.statistics import combine_set_scores, holm
 from erasebench.storage.files import write_text
 
 PLAN = Plan(
@@ -237,6 +246,79 @@ def test_the_same_prompts_are_compared_in_pairs() -> None:
     assert alarms <= 10
 
 
+def of_a_set(rng: np.random.Generator, shift: float = 0.0, seeds: tuple[int, ...] = (0,), spread: float = 0.0) -> Score:
+    """A set's score such as KID: what groups of prompts do to it is the same in every run but for a little noise."""
+    groups, parts = np.random.default_rng(9).normal(0, 0.05, 20), {}
+    for seed in seeds:
+        value = 1.0 + shift + rng.normal(0, spread)
+        left_out = value + groups + rng.normal(0, 1e-4, 20)
+        parts[str(seed)] = {"seed": seed, "value": value, "replicates": list(left_out)}
+    found = combine_set_scores(
+        {seed: parts[str(seed)]["value"] for seed in seeds},
+        {seed: parts[str(seed)]["replicates"] for seed in seeds},
+        400,
+    )
+    record = {"trainings": list(parts.values()), "reason": "", "label": "KID", "digits": 5, **estimate_fields(found)}
+    return _score(record)
+
+
+def run_of(score: Score, seeds: str = "0", device: str = "one") -> Baseline:
+    return Baseline(
+        name="x", made="", definitions={"kid": {}}, rows={"esd": {"training seeds": seeds}},
+        environment={"device": device}, scores={"esd": {"kid": score}},
+    )  # fmt: skip
+
+
+def test_a_sets_score_is_kept_by_training_with_its_error() -> None:
+    """The record's own error and freedom, not the interval's width by a normal distribution."""
+    score = of_a_set(np.random.default_rng(0), seeds=(0, 1, 2), spread=0.02)
+    assert list(score.trainings) == ["0", "1", "2"]
+    assert [len(part.replicates) for part in score.trainings.values()] == [20, 20, 20]
+    found = combine_set_scores(
+        {seed: part.value for seed, part in score.trainings.items()},  # type: ignore[misc]
+        {seed: part.replicates for seed, part in score.trainings.items()},  # type: ignore[misc]
+        400,
+    )
+    assert (score.error, score.freedom) == (found.error, found.freedom)
+    assert score.error is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.low > 2 * 1.96 * score.error
+
+
+def test_sets_scores_are_compared_in_pairs() -> None:
+    """A difference far inside both intervals, with the same groups left out: found in pairs."""
+    rng = np.random.default_rng(0)
+    for seeds in ((0,), (0, 1, 2)):
+        here, there = of_a_set(rng, seeds=seeds), of_a_set(rng, 0.05, seeds)
+        assert here.error is not None
+        assert here.error > 0.05
+        (found,) = compare_with(run_of(here), run_of(there, device="another"))
+        assert (found.verdict, found.reason.split(" over ")[0]) == (Outcome.DRIFTED, "paired jackknife")
+        assert found.difference == pytest.approx(0.05)
+    parts = {"-": here.trainings["0"]}
+    alone = here.model_copy(update={"trainings": parts})
+    (same,) = compare_with(run_of(alone), run_of(alone.model_copy(update={"value": 1.1}), device="another"))
+    assert (same.verdict, same.reason.split("; ")[0]) == (Outcome.SAME, "paired jackknife over 20 groups of prompts")
+
+
+def test_sets_scores_of_other_trainings_are_tested_with_the_scatter_between_them() -> None:
+    """What is plain with the same trainings is chance with others that scatter as much."""
+    rng = np.random.default_rng(0)
+    level, alarms = 0.05, 0
+    for _ in range(300):
+        here, there = of_a_set(rng, 0, (0, 1, 2), 0.05), of_a_set(rng, 0, (3, 4, 5), 0.05)
+        (found,) = compare_with(run_of(here, "0 1 2"), run_of(there, "3 4 5"), level)
+        assert found.reason.startswith(("Welch's test over trainings", "agrees"))
+        alarms += found.verdict == Outcome.DRIFTED
+    assert alarms <= 24  # 15 expected at most; more than 24 of 300 has a probability of 0.01
+    here, there = of_a_set(rng, 0, (0, 1, 2), 0.05), of_a_set(rng, 1.0, (3, 4, 5), 0.05)
+    (found,) = compare_with(run_of(here, "0 1 2"), run_of(there, "3 4 5"))
+    assert found.verdict == Outcome.DRIFTED
+    (found,) = compare_with(run_of(of_a_set(rng)), run_of(of_a_set(rng, 1.0, (7,)), "7"))
+    assert (found.verdict, "two or more a side" in found.reason) == (Outcome.NOT_COMPARABLE, True)
+
+
 def test_too_few_prompts_are_said_to_be_too_few() -> None:
     """Signs of five prompts can't be rarer than 1 in 16, whatever happened."""
     rng = np.random.default_rng(0)
@@ -285,15 +367,9 @@ def test_reports_agree(finished: RunFolder) -> None:
     assert [case.get("name") for case in suite if case.find("failure") is not None] == ["ssim"]
 
 
-def test_holm_and_clustered_errors() -> None:
+def test_holm() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # Holm's own example
     assert holm([]) == []
-    rng = np.random.default_rng(0)
-    values, prompts = rng.normal(size=400), [str(k // 4) for k in range(400)]
-    spread = values + np.repeat(rng.normal(size=100), 4)
-    assert clustered_error(list(values), prompts) == pytest.approx(1 / 20, rel=0.15)
-    assert clustered_error(list(spread), prompts) == pytest.approx((1 / 400 + 1 / 100) ** 0.5, rel=0.15)
-    assert clustered_error([0.0] * 30, [str(k) for k in range(30)]) == pytest.approx(0.041, abs=0.001)
 
 
 def test_the_commands(finished: RunFolder, tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from ...storage.schema import Stored, validated
 
 SCHEMA_VERSION: Literal[2] = 2
 LARGEST = 200_000_000  # bytes
-NORMAL = 1.959964  # standard errors on each side of a 95 % interval
 NO_TRAINING = "-"  # the seed of images that no training is behind
 
 
@@ -29,7 +28,7 @@ class Training(Stored):
     Attributes:
         value: the score over this training's images.
         means: of a score that has values an image: by cluster, the unit over which prompts are independent, its mean.
-        replicates: of a score of a whole set: its values without one group of prompts each.
+        replicates: of a score of a whole set: its values without one group of prompts each; none of few prompts.
     """
 
     value: float
@@ -42,7 +41,8 @@ class Score(Stored):
 
     Attributes:
         value: the score; None where there is none.
-        error: half its 95 % interval in standard errors of a normal distribution; None where it has none.
+        error: its standard error; None where it has none.
+        freedom: the error's degrees of freedom; None likewise.
         n: images or words.
         trainings: by training seed, what the score is made from.
         reason: why there is no value.
@@ -53,6 +53,7 @@ class Score(Stored):
 
     value: float | None
     error: float | None = None
+    freedom: float | None = None
     n: int = 0
     trainings: dict[str, Training] = Field(default={})
     reason: str = ""
@@ -186,12 +187,10 @@ def _row(folder: RunFolder, plan: Plan, record: RunRecord, row: str) -> dict[str
 
 
 def _score(score: dict[str, Any]) -> Score:
-    error = None
-    if score["low"] is not None and score["high"] is not None:
-        error = (score["high"] - score["low"]) / (2 * NORMAL)
     return Score(
         value=score["value"],
-        error=error,
+        error=score["error"],
+        freedom=score["freedom"],
         n=score["n"],
         trainings=_trainings(score),
         reason=score["reason"],
@@ -201,13 +200,14 @@ def _score(score: dict[str, Any]) -> Score:
 
 
 def _trainings(score: dict[str, Any]) -> dict[str, Training]:
-    """A stored score's parts by training seed."""
+    """A stored score's parts by training seed: of a set's score its own, else those of its images' values."""
+    if parts := score.get("trainings"):
+        return {_seed(part): Training(value=part["value"], replicates=part["replicates"]) for part in parts}
     found: dict[str, dict[str, list[float]]] = {}
     for entry in score.get("values", ()):
         if entry["value"] is not None:
-            seed = NO_TRAINING if entry["seed"] is None else str(entry["seed"])
-            clusters = found.setdefault(seed, {})
-            clusters.setdefault(entry.get("cluster", entry["prompt"]), []).append(entry["value"])
+            clusters = found.setdefault(_seed(entry), {})
+            clusters.setdefault(entry["cluster"], []).append(entry["value"])
     return {
         seed: Training(
             value=float(np.mean(np.concatenate(list(clusters.values())))),
@@ -215,3 +215,7 @@ def _trainings(score: dict[str, Any]) -> dict[str, Training]:
         )
         for seed, clusters in found.items()
     }
+
+
+def _seed(part: dict[str, Any]) -> str:
+    return NO_TRAINING if part["seed"] is None else str(part["seed"])

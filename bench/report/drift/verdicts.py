@@ -9,11 +9,10 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 from scipy.stats import t as student
 
-from ...scoring.statistics import holm, jackknife_error, paired
-from .baseline import Baseline, Score
+from ...scoring.statistics import Difference, holm, jackknife_error, paired, paired_set_scores
+from .baseline import NO_TRAINING, Baseline, Score
 
 ROUNDING = 1e-6  # relative: what identical set-ups may differ by
 # What other machines, packages and thread counts may move a score by: RELATIVE · |score| + ABSOLUTE. docs/trust.md has
@@ -172,9 +171,31 @@ def _test(before: Score, after: Score, level: float) -> tuple[float, str]:
         if difference is None or 2.0 ** (1 - prompts) > level:  # the least p that sign flips can give
             raise _Untestable(f"further apart than machines are, and {prompts} prompts are too few for a test")
         return difference.p, difference.test
-    if before.error is None or after.error is None:
+    if (in_pairs := _sets_in_pairs(before, after)) is not None:
+        return in_pairs.p, in_pairs.test
+    if before.error is None or after.error is None or before.freedom is None or after.freedom is None:
         raise _Untestable("further apart than machines are, and the score has no interval")
-    return _two_sided(before, after, math.hypot(before.error, after.error), math.inf), "both intervals"
+    error, freedom = _together([(before.error**2, before.freedom), (after.error**2, after.freedom)])
+    return _two_sided(before, after, error, freedom), "both intervals"
+
+
+def _sets_in_pairs(before: Score, after: Score) -> Difference | None:
+    """The difference of two scores of whole sets by training and group of prompts; None where there are no groups."""
+    (now, now_left_out), (then, then_left_out) = _by_training(after), _by_training(before)
+    return paired_set_scores(now, then, now_left_out, then_left_out, min(before.n, after.n)) if then else None
+
+
+def _by_training(score: Score) -> tuple[dict[int | None, float], dict[int | None, list[float]]]:
+    """A score's values and replicates by training seed."""
+    parts = {None if seed == NO_TRAINING else int(seed): part for seed, part in score.trainings.items()}
+    return {seed: part.value for seed, part in parts.items()}, {seed: part.replicates for seed, part in parts.items()}
+
+
+def _together(parts: list[tuple[float, float]]) -> tuple[float, float]:
+    """The standard error of a difference, and its degrees of freedom by Satterthwaite, of variances with theirs."""
+    variance = sum(part for part, _ in parts)
+    squares = sum(part**2 / freedom for part, freedom in parts)
+    return math.sqrt(variance), variance**2 / squares if squares else math.inf
 
 
 def _other_trainings(before: Score, after: Score) -> tuple[float, str]:
@@ -182,13 +203,11 @@ def _other_trainings(before: Score, after: Score) -> tuple[float, str]:
     sides = [np.array([part.value for part in score.trainings.values()]) for score in (before, after)]
     if min(map(len, sides)) < 2:
         raise _Untestable("other training seeds: two or more a side show how much trainings scatter")
-    parts = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in sides]
-    scatter = sum(part for part, _ in parts)
-    freedom = scatter**2 / sum(part**2 / df for part, df in parts) if scatter else math.inf
+    error, freedom = _together([(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in sides])
     over_prompts, pairs = _error_over_prompts(before, after)
-    if over_prompts**2 > scatter:
-        scatter, freedom = over_prompts**2, pairs - 1
-    return _two_sided(before, after, math.sqrt(scatter), freedom), "Welch's test over trainings"
+    if over_prompts > error:
+        error, freedom = over_prompts, pairs - 1
+    return _two_sided(before, after, error, freedom), "Welch's test over trainings"
 
 
 def _error_over_prompts(before: Score, after: Score) -> tuple[float, int]:
@@ -218,4 +237,4 @@ def _two_sided(before: Score, after: Score, error: float, freedom: float) -> flo
     if error == 0:
         return 1.0 if difference == 0 else 0.0
     statistic = difference / error
-    return float(2 * (norm.sf(statistic) if math.isinf(freedom) else student.sf(statistic, freedom)))
+    return float(2 * student.sf(statistic, freedom))
