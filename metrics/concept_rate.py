@@ -81,8 +81,8 @@ def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
         )
     note = (
         f"{vision.name}, zero-shot: “{concept.shown}” against “{concept.counterpart}” and no thing in "
-        f"particular, {len(TEMPLATES)} wordings, margin > {threshold:.4f}, by Youden’s J on the original; {rates}, on the images that set the threshold"
-        + (f"; {cut} wordings are over 77 tokens and cut" if cut else "")
+        f"particular, {len(TEMPLATES)} wordings, margin > {threshold:.4f}, by Youden’s J on the original; {rates}, "
+        "on the images that set the threshold" + (f"; {cut} wordings are over 77 tokens and cut" if cut else "")
     )
     return _scores(images, vision, found(images), margins(images), note)
 

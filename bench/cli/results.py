@@ -147,7 +147,9 @@ def table1(
     reference: Annotated[Path | None, typer.Option(help="Real images, as for `bench run`.")] = None,
     images: Annotated[int | None, typer.Option(help="Images per prompt set and seed, instead of the plan's.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Training seeds with commas.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images drawn at once; moves pixels by a grey level at most.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images drawn at once; moves pixels by a grey level at most.")
+    ] = None,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/table1-HASH by default.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few images and steps, to see that all works.")] = False,

@@ -130,7 +130,8 @@ def test_the_concept_rate_of_a_free_text_is_zero_shot(judge: Judge, tmp_path: Pa
     assert result.values == [1.0] * 10 + [0.0] * 10
     assert "zero-shot: “a kitten” against “an animal”" in result.note
     rates = "it finds 1.00 of 16 images asked for the concept (hit rate) and 0.00 of 16 images of others"
-    assert f"by Youden’s J on the original; on the original {rates}, on the images that set the threshold" in result.note
+    told = f"on the original {rates} (false positives), on the images that set the threshold"
+    assert f"by Youden’s J on the original; {told}" in result.note
     context = context_of(judge, "a kitten", "animal", **calibration(tmp_path / "few", "cat", 9))
     with pytest.raises(NotApplicable, match=r"needs 10 images of the original with and without the concept.* 9 and 9"):
         metric.score(image_set(tmp_path / "b", renders(names), names), context)
