@@ -92,7 +92,7 @@ def test_rows_of_a_run_are_compared(finished: Path, tmp_path: Path) -> None:
     assert float(lines["ssim"]["difference"]) == pytest.approx(
         float(lines["ssim"]["a_value"]) - float(lines["ssim"]["b_value"])
     )
-    assert lines["ssim"]["test"] == "sign flips over 3 prompts"
+    assert lines["ssim"]["test"] == "sign flips over 3 groups of prompts that share a template"
     assert float(lines["ssim"]["p"]) >= 0.25  # of eight flips two reach the observed sum
     assert "corrected over" in bench("compare", str(finished), "--all-pairs").stdout
     assert "give two rows, or --to ROW, or --all-pairs" in bench("compare", str(finished), "esd").stderr
