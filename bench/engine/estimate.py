@@ -15,7 +15,7 @@ from ..errors import ModelUnavailable
 from ..images.files import write_png
 from ..images.notes import is_drawn
 from ..images.set_folder import holds
-from ..models.catalog import find_model
+from ..models.catalog import ModelSource, find_model
 from ..models.cost import Cost
 from ..models.devices import resolve_precision
 from ..models.loading import load_model
@@ -38,7 +38,7 @@ COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
 
 def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
     """Lines: cells, images, UNet forwards, disk and time; erasures and images that are there already are left out."""
-    source = find_model(plan.model)
+    source, unreachable = _find(plan.model)
     cells = unfold(plan, source, folder, device)
     erasures = [
         e for e in cells.erasures if stored_key(folder.erasure(e.row, e.task.seed)) != e.key(source.revision, device)
@@ -58,6 +58,8 @@ def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
     ]
     pixels = f"disk: about {images * size * size * 3 * COMPRESSION / 2**20:,.0f} MiB of images"
     try:
+        if unreachable is not None:
+            raise unreachable
         model = load_model(source, device)
     except ModelUnavailable as error:
         if source.hub_revision is None:  # it is here, and broken
@@ -73,6 +75,15 @@ def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
         *lines,
         f"time on {device}: about {_minutes(erase + draw + score)} ({parts}), from {SECONDS:.0f} s of measurement",
     ]
+
+
+def _find(name: str) -> tuple[ModelSource, ModelUnavailable | None]:
+    """The model; where the hub can't be asked which commit a name means, a stand-in to count with, and the reason."""
+    try:
+        return find_model(name), None
+    except ModelUnavailable as error:
+        hub_id, _, wanted = name.partition("@")
+        return ModelSource(name, "sd", hub_id, wanted or "main", name), error
 
 
 def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:

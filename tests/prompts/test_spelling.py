@@ -52,9 +52,9 @@ def test_every_built_in_concept_has_its_plural_and_no_other() -> None:
 def test_what_is_named_within_the_concept_is_not_another_one(text: str, kind: str, lost: str) -> None:
     concept = get_concept(text, kind)
     for source in ("related", "unrelated", "others", "styles", "objects"):
-        assert not any(mentions(prompt.text, text) for prompt in BUILDERS[source](concept, None))
+        assert not any(mentions(prompt.text, text) for prompt in BUILDERS[source](concept))
     for source in ("related", "unrelated", "others", "styles"):
-        assert not lost or not any(mentions(prompt.text, lost) for prompt in BUILDERS[source](concept, None))
+        assert not lost or not any(mentions(prompt.text, lost) for prompt in BUILDERS[source](concept))
 
 
 def test_a_text_of_ones_own_has_one_form() -> None:
