@@ -20,7 +20,8 @@ from .sheet import NONE
 ARROWS = {"lower": "↓", "higher": "↑"}
 QUICK = "Quick trial: few images and steps. These numbers only show that everything works."
 TESTED_MARKS = (
-    "Bold: the best method and all that are not significantly worse (paired tests at 5 % a column, Holm); nothing "
+    "Bold: the best method and all that are not significantly worse (paired tests at 5 % a column, Holm; "
+    "with one or two trainings they hold for these alone); nothing "
     "without an interval."
 )
 PLAIN_MARKS = "Best bold, second best underlined by the shown value, among methods."

@@ -299,6 +299,7 @@ def test_the_best_and_all_that_are_not_worse_are_bold(erased: RunFolder) -> None
         "95 % interval over 3 trainings × 32 prompts (esd, sdd, uce); 95 % interval over 32 prompts (original)" in notes
     )
     assert "not significantly worse" in notes
+    assert "with one or two trainings they hold for these alone" in notes
     plain = view(erased, plain=True)
     assert bold(plain)["UCE & co"] == [0, 1, 0]
     assert "second best underlined" in plain.notes[0]
