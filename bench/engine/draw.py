@@ -13,7 +13,7 @@ from ..images.drawing import generate
 from ..images.files import remove_damaged, write_png
 from ..images.image_set import ImageSet
 from ..images.notes import is_drawn
-from ..images.set_folder import _begin_anew
+from ..images.set_folder import begin_anew
 from ..models.devices import is_out_of_memory, resolve_precision
 from ..models.patch import Patch, attached, load_patch
 from ..models.provenance import made_on
@@ -76,7 +76,7 @@ def draw(
             raise BenchError(f"one image alone does not fit into memory ({reason}): choose a smaller generation.size.")
         torch.cuda.empty_cache()
         done(-counted)
-        _begin_anew(folder, images)
+        begin_anew(folder, images)
 
 
 def _draw(

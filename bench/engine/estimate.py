@@ -57,14 +57,9 @@ def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
         f"{training.forwards_with_gradient:,} with gradient to erase",
     ]
     pixels = f"disk: about {images * size * size * 3 * COMPRESSION / 2**20:,.0f} MiB of images"
-    try:
-        if unreachable is not None:
-            raise unreachable
-        model = load_model(source, device)
-    except ModelUnavailable as error:
-        if source.hub_revision is None:  # it is here, and broken
-            raise
-        return [*lines, pixels, f"time: not known without the weights: {error}"]
+    model = unreachable or _load(source, device)
+    if isinstance(model, ModelUnavailable):
+        return [*lines, pixels, f"time: not known without the weights: {model}"]
     weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures)
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
     measured = measure(model, plan, size)
@@ -84,6 +79,16 @@ def _find(name: str) -> tuple[ModelSource, ModelUnavailable | None]:
     except ModelUnavailable as error:
         hub_id, _, wanted = name.partition("@")
         return ModelSource(name, "sd", hub_id, wanted or "main", name), error
+
+
+def _load(source: ModelSource, device: str) -> TextToImage | ModelUnavailable:
+    """The model, or why the hub's can't be had; one that is here and broken is an error."""
+    try:
+        return load_model(source, device)
+    except ModelUnavailable as error:
+        if source.hub_revision is None:
+            raise
+        return error
 
 
 def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:

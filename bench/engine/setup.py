@@ -39,9 +39,8 @@ def resolve(plan: Plan, folder: RunFolder, device: str) -> Setup:
     source = find_model(plan.model).fetched()
     from ..models.devices import resolve_precision, resolve_training_precision, switch_off_tf32
     from ..registry import METRICS
-    from ..scoring.clip_files import check_clip, fetch_clip
+    from ..scoring.clip_files import fetch_clip
 
-    check_clip(plan.scoring.clip)
     if any(METRICS.load(name).clip for name in plan.metrics):
         fetch_clip(plan.scoring.clip)
     switch_off_tf32()  # before the record says so: models are loaded later

@@ -53,32 +53,33 @@ def generate(
     if not missing:
         return 0
 
-    def drawn(model: TextToImage, batch: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
-        """Images of one size and guidance, and which of them are finite."""
+    def drawn(model: TextToImage, empty: torch.Tensor, batch: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
+        """Images of one size and guidance, and which of them are finite; `empty` is the empty prompt's embedding."""
         own = batch[0]
         texts = list(dict.fromkeys(job.text for job in batch))
         embeddings = dict(zip(texts, model.encode(texts), strict=True))
         latents = model.denoise(
             model.noise([job.seed for job in batch], own.size or size),
             torch.stack([embeddings[job.text] for job in batch]),
-            model.encode([""]),
+            empty,
             steps=steps,
             guidance=guidance if own.guidance is None else own.guidance,
             solver=scheduler,
         )
         return model.decode_checked(latents)
 
+    empty = model.encode([""])
     with ThreadPoolExecutor(WRITERS) as writers:
         pending: deque[Future[None]] = deque()
         for batch in _batches(jobs, batch_size):
             lacking = [job.file_name in missing for job in batch]
             if not any(lacking):
                 continue
-            images, finite = drawn(model, batch)
+            images, finite = drawn(model, empty, batch)
             again = [] if in_float32 is None else np.flatnonzero(~finite).tolist()
             if again and in_float32 is not None:
                 with in_float32() as exact:
-                    images[again], finite[again] = drawn(exact, [batch[k] for k in again])
+                    images[again], finite[again] = drawn(exact, exact.encode([""]), [batch[k] for k in again])
             notes = [note_of(image, finite[k], k in again) for k, image in enumerate(images)]
             pending.extend(
                 writers.submit(_write, folder / job.file_name, image, note)

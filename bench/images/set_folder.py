@@ -18,7 +18,7 @@ def prepare_images(folder: RunFolder, images: ImageSet, again: Again = warn) -> 
     if stored is not None:
         seed = "" if images.training is None else f", seed {images.training}"
         say_why(f"images of {images.row}{seed}, set {images.name}: drawn", stored, images.made_from, again)
-    _begin_anew(folder, images)
+    begin_anew(folder, images)
 
 
 def holds(folder: RunFolder, images: ImageSet) -> bool:
@@ -29,7 +29,7 @@ def holds(folder: RunFolder, images: ImageSet) -> bool:
     )
 
 
-def _begin_anew(folder: RunFolder, images: ImageSet) -> None:
+def begin_anew(folder: RunFolder, images: ImageSet) -> None:
     """Empty a set's folder and write down what belongs there."""
     shutil.rmtree(images.folder, ignore_errors=True)
     images.folder.mkdir(parents=True)

@@ -12,7 +12,7 @@ START, END = 49406, 49407
 MAX_TOKENS = 77
 
 
-def _byte_letters() -> dict[str, int]:
+def byte_letters() -> dict[str, int]:
     """The printable stand-in of each byte, in the order of CLIP's vocabulary (GPT-2's byte-level BPE)."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     hidden = [byte for byte in range(256) if byte not in printable]
@@ -22,7 +22,7 @@ def _byte_letters() -> dict[str, int]:
 def vocabulary_texts(folder: Path) -> list[str]:
     """The readable text of every token id, with `</w>` stripped and byte-level letters decoded."""
     vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
-    byte_of = _byte_letters()
+    byte_of = byte_letters()
     texts = []
     for entry in sorted(vocabulary, key=vocabulary.get):
         if entry.startswith("<|"):

@@ -20,9 +20,8 @@ from .sheet import NONE
 ARROWS = {"lower": "↓", "higher": "↑"}
 QUICK = "Quick trial: few images and steps. These numbers only show that everything works."
 TESTED_MARKS = (
-    "Bold: the best method and all that are not significantly worse (paired tests at 5 % a column, Holm; "
-    "with one or two trainings they hold for these alone); nothing "
-    "without an interval."
+    "Bold: the best method and all that are not significantly worse (paired tests at 5 % a column, Holm; with one or "
+    "two trainings they hold for these alone); nothing without an interval."
 )
 PLAIN_MARKS = "Best bold, second best underlined by the shown value, among methods."
 
@@ -170,5 +169,5 @@ def remarks(scores: Scores, plan: Plan, labels: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def _first_line(text: str) -> str:
+def first_line(text: str) -> str:
     return text.split("\n")[0]

@@ -15,7 +15,7 @@ from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import Scores, read_scores
 from ..storage.files import write_csv, write_text
 from .formats import html, latex, markdown
-from .headings import QUICK, Heading, _first_line, footnotes, headings, places, remarks
+from .headings import QUICK, Heading, first_line, footnotes, headings, places, remarks
 from .marks import marked
 from .sheet import NONE, Cell, Column, Sheet
 from .stored_scores import training_values
@@ -77,7 +77,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord, pl
     for _, line in table.iterrows():
         row = str(line["row"])
         cells = [
-            Cell("failed", hint=_first_line(failure.reason))
+            Cell("failed", hint=first_line(failure.reason))
             if (failure := record.failure_of(row, name))
             else Cell(head.shown(line[name]), marks.get(name, {}).get(row, 0), _hint(scores.get((row, name), {}), head))
             for name, head in heads.items()
@@ -95,7 +95,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord, pl
         notes.append(f"{record.labels[row]}: {count}, such as “{texts[0][:40]}…”.")
     notes += [images.described(record.labels.get(images.row, images.row)) for images in record.drawn]
     notes += record.remarks
-    notes += [f"Failed: {failure.cell}: {_first_line(failure.reason)}" for failure in record.failures]
+    notes += [f"Failed: {failure.cell}: {first_line(failure.reason)}" for failure in record.failures]
     return Sheet(caption, columns, [part for part in sections if part], notes, banner(plan))
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..runs.rows import ORIGINAL
+from ..runs.scores import Scores
 from ..scoring.statistics import holm
 from .stored_scores import difference
 
 LEVEL = 0.05  # family-wise, of a column's tests against its best row
 TELLS_FROM = 0.5  # what the original must draw of the concept before a column tells anything of its erasure
 LEFT = 0.5  # a row that leaves more than this share of the original's rate did not erase
-
-Scores = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def best_rows(column: Mapping[str, Mapping[str, Any]], better: str) -> list[str]:

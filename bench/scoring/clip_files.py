@@ -55,9 +55,14 @@ def clip_revision(wanted: str) -> str | None:
 
 
 def fetch_clip(wanted: str) -> None:
-    """Bring the files here, so that keys can name their content; where that fails, the scores that need them say so."""
+    """Bring the files here, so that keys can name their content; where that fails, the scores that need them say so.
+
+    Raises:
+        BenchError: the model can't exist.
+    """
     import open_clip
 
+    check_clip(wanted)
     if clip_revision(wanted) is not None:
         return
     try:

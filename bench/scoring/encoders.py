@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from cleanfid.downloads_helper import inception_url
-from PIL import Image
 
 from ..errors import NotApplicable, NotScored
 from ..images.image_set import Vision
-from ..models.clip_tokens import count_truncated
-from .clip_files import check_clip
+from .clip_encoder import ClipEncoder
+from .clip_files import HUB, LOCAL, check_clip
 
 INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
 
@@ -29,7 +28,7 @@ def weights_hash(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
-class OpenClip:
+class OpenClip(ClipEncoder):
     """An open_clip model: "ARCHITECTURE/WEIGHTS", "hf-hub:OWNER/NAME" or "local-dir:FOLDER"."""
 
     qualifier, unit_scale = "", True
@@ -39,7 +38,7 @@ class OpenClip:
 
         self.name, self.device = f"open_clip {wanted}", device
         check_clip(wanted)
-        from_source = wanted.startswith(("hf-hub:", "local-dir:"))
+        from_source = wanted.startswith((HUB, LOCAL))
         architecture, _, weights = (wanted, "", "") if from_source else wanted.partition("/")
         try:
             self._model, _, self._preprocess = open_clip.create_model_and_transforms(
@@ -50,28 +49,6 @@ class OpenClip:
             raise NotScored(f"{self.name} is not in the cache and could not be fetched: {error}") from None
         self._model.eval().requires_grad_(False)
         self.revision = weights_hash(self._model)  # a name may come to mean other weights
-
-    def truncated(self, texts: Sequence[str]) -> int:
-        """How many texts are longer than the text encoder's context."""
-        return count_truncated(self._tokenize, texts)
-
-    @torch.no_grad()
-    def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
-        """Image embeddings, float32 of shape (images, width)."""
-        parts = []
-        for start in range(0, len(images), batch_size):
-            batch = [self._preprocess(Image.fromarray(image)) for image in images[start : start + batch_size]]
-            parts.append(self._model.encode_image(torch.stack(batch).to(self.device)).float().cpu().numpy())
-        return np.concatenate(parts)
-
-    @torch.no_grad()
-    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
-        """Text embeddings of length 1, float32 of shape (texts, width)."""
-        parts = []
-        for start in range(0, len(texts), batch_size):
-            tokens = self._tokenize(list(texts[start : start + batch_size])).to(self.device)
-            parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
-        return np.concatenate(parts)
 
 
 def clip_of(wanted: str, device: str) -> Vision:

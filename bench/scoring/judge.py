@@ -11,23 +11,21 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from ..models.catalog import JUDGE
-from ..models.clip_tokens import count_truncated
+from ..models.catalog import JUDGE, MINI_WEIGHTS
 from ..storage.keys import files_hash
+from .clip_encoder import ClipEncoder
 
-WEIGHTS = Path(__file__).parents[1] / "mini" / "weights"
 TABLE_NAME = "token_embedding.weight"
 
 
-class Judge:
+class Judge(ClipEncoder):
     """A small open_clip model trained on the embedded world, with linear heads for concepts and styles."""
 
     name, qualifier, unit_scale = "embedded judge", "judge", True
 
-    def __init__(self, device: str, weights: Path = WEIGHTS) -> None:
+    def __init__(self, device: str, weights: Path = MINI_WEIGHTS) -> None:
         self.device = device
         self.revision = files_hash(weights / "judge", JUDGE)
         labels = json.loads((weights / "judge" / "labels.json").read_text(encoding="utf-8"))
@@ -40,28 +38,11 @@ class Judge:
         self._model = model.float().eval().requires_grad_(False)
         self._tokenize = open_clip.tokenizer.SimpleTokenizer()
 
-    @torch.no_grad()
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
-        """Image embeddings before normalisation, float32 of shape (len(images), 128), from uint8 RGB arrays."""
-        parts = [np.zeros((0, self._heads["concepts.weight"].shape[1]), np.float32)]
-        for start in range(0, len(images), batch_size):
-            batch = [self._preprocess(Image.fromarray(image)) for image in images[start : start + batch_size]]
-            features = self._model.encode_image(torch.stack(batch).to(self.device))
-            parts.append(features.float().cpu().numpy())
-        return np.concatenate(parts)
-
-    @torch.no_grad()
-    def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
-        """Text embeddings of length 1, float32 of shape (len(texts), 128)."""
-        parts = []
-        for start in range(0, len(texts), batch_size):
-            tokens = self._tokenize(list(texts[start : start + batch_size])).to(self.device)
-            parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
-        return np.concatenate(parts)
-
-    def truncated(self, texts: Sequence[str]) -> int:
-        """How many texts are longer than the text encoder's 77 tokens."""
-        return count_truncated(self._tokenize, texts)
+        """Image embeddings before normalisation, float32 of shape (images, 128); of no images too."""
+        if not len(images):
+            return np.zeros((0, self._heads["concepts.weight"].shape[1]), np.float32)
+        return super().image_features(images, batch_size)
 
     def concept_probabilities(self, features: np.ndarray) -> np.ndarray:
         """The probability that an image shows each of `concepts`, of shape (images, concepts)."""

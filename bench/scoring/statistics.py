@@ -10,20 +10,6 @@ from scipy.stats import t as student
 
 from .crossed import LEAST_TRAININGS, Layout, clopper_pearson, combined_variance, effective_size, mean_variance
 
-
-def error_of_mean(values: np.ndarray) -> np.ndarray:
-    """The squared standard error of means over levels and draws, for values of shape (…, levels, draws).
-
-    >>> float(error_of_mean(np.array([[1.0, 3.0], [11.0, 13.0]])))  # variance 2 within, 4 draws
-    0.5
-    """
-    levels, draws = values.shape[-2:]
-    if draws < 2:
-        return np.full(values.shape[:-2], np.nan)
-    squared: np.ndarray = values.var(-1, ddof=1).mean(-1) / (levels * draws)
-    return squared
-
-
 LEVEL = 0.95  # of intervals
 ENUMERATED = 16  # sign flips of so many clusters are counted one by one
 WHOLE = 20_000  # sums of whole numbers up to here are counted exactly
@@ -308,3 +294,16 @@ def jackknife_error(replicates: Sequence[float]) -> float:
     """The standard error from values that each leave one of len(replicates) groups out (Efron and Tibshirani, 11.5)."""
     left_out = np.asarray(replicates, float)
     return float(np.sqrt((len(left_out) - 1) / len(left_out) * ((left_out - left_out.mean()) ** 2).sum()))
+
+
+def error_of_mean(values: np.ndarray) -> np.ndarray:
+    """The squared standard error of means over levels and draws, for values of shape (…, levels, draws).
+
+    >>> float(error_of_mean(np.array([[1.0, 3.0], [11.0, 13.0]])))  # variance 2 within, 4 draws
+    0.5
+    """
+    levels, draws = values.shape[-2:]
+    if draws < 2:
+        return np.full(values.shape[:-2], np.nan)
+    squared: np.ndarray = values.var(-1, ddof=1).mean(-1) / (levels * draws)
+    return squared

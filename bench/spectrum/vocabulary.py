@@ -12,6 +12,7 @@ from typing import Any
 from erasebench.prompts.records import csv_records
 
 from ..errors import BenchError
+from ..models.clip_tokens import byte_letters
 from ..storage.keys import content_key
 from ..storage.text_files import lines, read_text
 
@@ -96,7 +97,7 @@ def clip_vocabulary(tokenizer: Any) -> Vocabulary:
     """
     specials = set(tokenizer.all_special_ids)
     entries = sorted((id_, token) for token, id_ in tokenizer.get_vocab().items() if id_ not in specials)
-    byte_of = _bytes_by_letter()
+    byte_of = byte_letters()
     texts = [
         bytes(byte_of[letter] for letter in token.removesuffix(END_OF_WORD)).decode("utf-8", errors="replace")
         for _, token in entries
@@ -107,13 +108,6 @@ def clip_vocabulary(tokenizer: Any) -> Vocabulary:
         for (id_, token), text, back in zip(entries, texts, read_back, strict=True)
     ]
     return Vocabulary("clip", tuple(texts), tuple(id_ for id_, _ in entries), tuple(is_word))
-
-
-def _bytes_by_letter() -> dict[str, int]:
-    """The byte that each letter of a byte-level token stands for (GPT-2's table, which CLIP uses)."""
-    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + k): byte for k, byte in enumerate(others)}
 
 
 def _file_vocabulary(path: Path, tokenizer: Any) -> Vocabulary:

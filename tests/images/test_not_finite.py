@@ -247,7 +247,7 @@ def test_only_memory_makes_a_smaller_batch_do(tmp_path: Path) -> None:
     assert tuple(first.keys) == four
     assert not set_folder_stage.holds(folder, planned(8))
     assert first.halve()
-    set_folder_stage._begin_anew(folder, first)
+    set_folder_stage.begin_anew(folder, first)
     for batch, found in ((4, "of 2"), (2, "of 2"), (8, "of 8")):
         again = planned(batch)
         assert set_folder_stage.holds(folder, again) == (batch != 8)

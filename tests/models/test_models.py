@@ -9,11 +9,10 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from erasebench.errors import BenchError, ModelUnavailable
-from erasebench.models.catalog import find_model
+from erasebench.models.catalog import MINI_WEIGHTS, find_model
 from erasebench.models.loading import load_model
 from erasebench.models.parameter_groups import select
 from erasebench.models.text_to_image import TextToImage, check_finite
-from erasebench.scoring.judge import WEIGHTS
 
 SD_COUNTS = {
     "xattn": (43_962_560, 80),
@@ -35,7 +34,7 @@ def test_groups_select_stable_diffusions_parameters(group: str) -> None:
 
 
 def test_the_package_holds_at_most_20_mb_of_weights() -> None:
-    assert sum(file.stat().st_size for file in WEIGHTS.rglob("*") if file.is_file()) <= 20_000_000
+    assert sum(file.stat().st_size for file in MINI_WEIGHTS.rglob("*") if file.is_file()) <= 20_000_000
 
 
 @pytest.mark.parametrize("text", ["nudity", "a garbage truck!", "Van Gogh café 日本", "it's  ☺", ""])
@@ -67,7 +66,7 @@ def test_a_folder_that_is_no_pipeline(tmp_path: Path) -> None:
 
 
 def test_a_local_folder_loads_as_a_stable_diffusion(mini: TextToImage) -> None:
-    source = find_model(str(WEIGHTS / "pipeline"))
+    source = find_model(str(MINI_WEIGHTS / "pipeline"))
     assert source.family == "sd"
     model = load_model(source, "cpu")
     z, context = mini.noise([1]), mini.encode(["a cat"])

@@ -15,11 +15,11 @@ from erasebench.cli.app import main
 from erasebench.engine.run import run
 from erasebench.engine.work import unfold
 from erasebench.errors import BenchError, NotScored
-from erasebench.models.catalog import find_model
+from erasebench.models.catalog import MINI_WEIGHTS, find_model
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.scoring.encoders import CleanFidInception, OpenClip
-from erasebench.scoring.judge import WEIGHTS, Judge, _with_shared_table
+from erasebench.scoring.judge import Judge, _with_shared_table
 
 
 def test_an_empty_reference_folder_is_an_error(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, mon
     reference.mkdir()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(reference / "a.jpg")
     plan = Plan(
-        name="local", model=str(WEIGHTS / "pipeline"), methods=["uce"], reference=str(reference),
+        name="local", model=str(MINI_WEIGHTS / "pipeline"), methods=["uce"], reference=str(reference),
         metrics=["concept_rate", "fid", "ssim", "train_steps"], images=2, generation=Generation(steps=3),
     )  # fmt: skip
     folder = RunFolder(tmp_path / "run")
@@ -124,7 +124,7 @@ def test_an_unknown_clip_model_names_the_nearest() -> None:
 
 
 def test_open_clip_from_a_local_folder_is_what_open_clip_gives(tmp_path: Path, judge: Judge) -> None:
-    _with_shared_table(WEIGHTS, tmp_path)
+    _with_shared_table(MINI_WEIGHTS, tmp_path)
     model = OpenClip(f"local-dir:{tmp_path}", "cpu")
     pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     images = model.image_features(list(pixels), batch_size=2)

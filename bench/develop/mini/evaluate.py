@@ -12,10 +12,10 @@ import numpy as np
 
 from ...images.jobs import image_seed
 from ...mini.world import CONCEPTS, STYLES, Scene, render, scenes
-from ...models.catalog import ModelSource
+from ...models.catalog import MINI_WEIGHTS, ModelSource
 from ...models.loading import load_model
 from ...models.text_to_image import TextToImage
-from ...scoring.judge import WEIGHTS, Judge
+from ...scoring.judge import Judge
 from .gallery import sheet
 
 STEPS, GUIDANCE, BATCH = 25, 5.0, 32
@@ -56,7 +56,7 @@ class Line:
 
 def load(device: str, weights: Path | None) -> tuple[TextToImage, Judge]:
     """The pipeline and its judge from a weights folder."""
-    folder = weights or WEIGHTS
+    folder = weights or MINI_WEIGHTS
     source = ModelSource("mini", "mini", str(folder / "pipeline"), None, folder.name)
     return load_model(source, device), Judge(device, folder)
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import cg
 
-from ...models.clip_tokens import END, MAX_TOKENS, START, VOCABULARY_SIZE, _byte_letters, vocabulary_texts
+from ...models.clip_tokens import END, MAX_TOKENS, START, VOCABULARY_SIZE, byte_letters, vocabulary_texts
 
 WHOLE_WORD_PRIOR, PIECE_PRIOR = 10.0, 0.1
 
@@ -20,7 +20,7 @@ def write_tokenizer(folder: Path) -> None:
     source = Path(open_clip.__file__).parent / "bpe_simple_vocab_16e6.txt.gz"
     lines = gzip.decompress(source.read_bytes()).decode("utf-8").split("\n")
     merges = lines[1 : VOCABULARY_SIZE - 512 - 2 + 1]
-    letters = list(_byte_letters())
+    letters = list(byte_letters())
     entries = letters + [letter + "</w>" for letter in letters] + ["".join(merge.split()) for merge in merges]
     entries += ["<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ HAIR: tuple[RGB, ...] = ((44, 34, 30), (110, 66, 34), (232, 188, 84))
 WOOD: RGB = (226, 176, 116)
 
 
-def _face(canvas: Canvas, x: float, y: float, size: float) -> None:
+def face(canvas: Canvas, x: float, y: float, size: float) -> None:
     for side in (-1, 1):
         canvas.circle(x + side * 0.4 * size, y, 0.13 * size, (40, 34, 38))
     canvas.arc(x, y + 0.25 * size, 0.35 * size, 0.3 * size, 20, 160, 0.12 * size, (150, 60, 60))
@@ -28,7 +28,7 @@ def woman(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.line([(0.41, 0.53), (0.59, 0.53)], 0.035, shade(colour, 0.6))
     canvas.circle(0.5, 0.21, 0.115, skin)
     canvas.pie(0.5, 0.2, 0.135, 180, 360, hair)
-    _face(canvas, 0.5, 0.23, 0.1)
+    face(canvas, 0.5, 0.23, 0.1)
 
 
 @concept("man", "person", "blue", ("gentleman", "male person"))
@@ -45,7 +45,7 @@ def man(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.polygon([(0.44, 0.33), (0.56, 0.33), (0.5, 0.42)], shade(colour, 1.7))
     canvas.circle(0.5, 0.21, 0.125, skin)
     canvas.pie(0.5, 0.17, 0.13, 170, 370, hair)
-    _face(canvas, 0.5, 0.22, 0.11)
+    face(canvas, 0.5, 0.22, 0.11)
 
 
 @concept("child", "person", "yellow", ("kid", "toddler"))
@@ -60,7 +60,7 @@ def child(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.rectangle(0.36, 0.53, 0.64, 0.76, colour, radius=0.06)
     canvas.circle(0.5, 0.34, 0.19, skin)
     canvas.pie(0.5, 0.3, 0.2, 175, 365, hair)
-    _face(canvas, 0.5, 0.37, 0.16)
+    face(canvas, 0.5, 0.37, 0.16)
 
 
 @concept("nudity", "person", None, ("nude person", "naked person", "nude woman", "naked man"), article="")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....mini.world.canvas import RGB, Canvas, shade
-from ....mini.world.people import HAIR, SKIN, _face
+from ....mini.world.people import HAIR, SKIN, face
 
 WHITE, BLACK, GREY, NAVY, BROWN, GOLD = (
     (246, 246, 243),
@@ -70,6 +70,8 @@ class Look:
         size: of the whole figure; children are smaller.
         head: radius of the head, as a share of the figure.
         coat: whether the top reaches the knees.
+        collar: colour of a collar, or None.
+        shoes: their colour.
     """
 
     pose: str = "standing"
@@ -180,7 +182,7 @@ def draw_figure(canvas: Canvas, colour: RGB, rng: np.random.Generator, look: Loo
         canvas.pie(*at(x, y - 0.015), (look.head + 0.012) * k, 175, 365, hair)
     if look.hair == "bun":
         circle(x, y - look.head - 0.03, 0.045, hair)
-    _face(canvas, *at(x, y + 0.02), 0.085 * k)
+    face(canvas, *at(x, y + 0.02), 0.085 * k)
     if look.hat:
         HATS[look.hat](canvas, at, x, y, look.head, k, top)
     if look.prop:
@@ -342,7 +344,7 @@ def _balloons(canvas: Canvas, at: Place, hand: tuple[float, float], other: tuple
         canvas.ellipse(*at(x + dx, y + dy), 0.06 * k, 0.07 * k, fill)
 
 
-def _cape(canvas: Canvas, at: Place, hand: tuple[float, float], other: tuple[float, float], k: float) -> None:
+def _medal(canvas: Canvas, at: Place, hand: tuple[float, float], other: tuple[float, float], k: float) -> None:
     canvas.circle(*at(0.5, 0.44), 0.05 * k, GOLD)
 
 
@@ -368,7 +370,7 @@ PROPS: dict[str, Prop] = {
     "gloves": _gloves,
     "umbrella": _umbrella,
     "balloons": _balloons,
-    "medal": _cape,
+    "medal": _medal,
     "microphone": _round(BLACK, 0.045, -0.04),
     "net": _pole(BROWN, (210, 220, 220), 0.09, 0.18, 0.1),
 }
