@@ -164,6 +164,11 @@ def ablating(model: TextToImage, task: ErasureTask, config: Config, trainer: Tra
             return ablation + config.prior * prior() if config.prior else ablation
 
     trainer.fit(
-        loss, steps=config.steps, lr=config.lr, optimiser="adamw", weight_decay=config.weight_decay,
-        clip=config.clip, accumulate=config.accumulate,
-    )  # fmt: skip
+        loss,
+        steps=config.steps,
+        lr=config.lr,
+        optimiser="adamw",
+        weight_decay=config.weight_decay,
+        clip=config.clip,
+        accumulate=config.accumulate,
+    )

@@ -61,6 +61,13 @@ def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: 
 
     # A copy, since the step changes the embedding between the ascent's gradient and the update's loss.
     minimax(
-        model, task, config, trainer, lambda role: embedding.clone(), embedding, ascend,
-        ascents=config.ascents, on_concept=True,
-    )  # fmt: skip
+        model,
+        task,
+        config,
+        trainer,
+        lambda role: embedding.clone(),
+        embedding,
+        ascend,
+        ascents=config.ascents,
+        on_concept=True,
+    )

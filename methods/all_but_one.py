@@ -151,7 +151,10 @@ def all_but_one(model: TextToImage, task: ErasureTask, config: Config, trainer: 
         return by_text[""], scale * (by_text[task.prompt] - by_text[""]) + delta
 
     what = {
-        "explicit": instructions, "concept": task.prompt, "guidance": scale, "kappa": config.kappa,
+        "explicit": instructions,
+        "concept": task.prompt,
+        "guidance": scale,
+        "kappa": config.kappa,
         "gates": (config.warmup, config.first, last),
-    }  # fmt: skip
+    }
     train(model, task, config, trainer, targets, what)

@@ -47,7 +47,9 @@ def all_but_one_implicit(model: TextToImage, task: ErasureTask, config: Config, 
         return unconditional, config.teacher_guidance * (conditional - unconditional)
 
     what = {
-        "implicit": task.prompt, "guidance": config.teacher_guidance, "factor": config.factor,
+        "implicit": task.prompt,
+        "guidance": config.teacher_guidance,
+        "factor": config.factor,
         "end_and_padding": config.end_and_padding,
-    }  # fmt: skip
+    }
     train(model, task, config, trainer, targets, what)

@@ -62,9 +62,14 @@ def esd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
 
     def latents(noise: torch.Tensor, until: int | list[int], own: bool) -> torch.Tensor:
         return model.denoise(
-            noise, concept, empty, steps=config.sampler_steps, guidance=config.sampler_guidance, until=until,
+            noise,
+            concept,
+            empty,
+            steps=config.sampler_steps,
+            guidance=config.sampler_guidance,
+            until=until,
             unet=None if own else teacher,
-        )  # fmt: skip
+        )
 
     def targets(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         noise = model.predict_noise(z.repeat(2, 1, 1, 1), t.repeat(2), both.repeat_interleave(len(z), 0), teacher)

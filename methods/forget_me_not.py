@@ -79,7 +79,7 @@ def attention_norm(squares: list[torch.Tensor]) -> torch.Tensor:
     version=2,
     presets={
         # The full UNet, trained towards no target, draws nothing more at any point of the grid.
-        "mini": {"parameters": "xattn", "steps": 50, "batch": 4, "lr": 3e-4, "sampler_steps": 12},
+        "mini": {"parameters": "xattn", "steps": 50, "batch": 4, "lr": 3e-4, "sampler_steps": 12}
     },
 )
 def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
@@ -123,9 +123,13 @@ def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer
 
     with visible_cross_attention(model.unet, measure):
         trainer.fit(
-            loss, steps=config.steps, lr=config.lr, optimiser="adamw", weight_decay=config.weight_decay,
+            loss,
+            steps=config.steps,
+            lr=config.lr,
+            optimiser="adamw",
+            weight_decay=config.weight_decay,
             clip=config.clip,
-        )  # fmt: skip
+        )
 
 
 def _inverted(
@@ -133,10 +137,17 @@ def _inverted(
 ) -> torch.Tensor:
     def learn(generator: torch.Generator) -> dict[str, torch.Tensor]:
         found = invert(
-            model, latents, template, task.prompt, count=config.inverted_tokens, steps=config.inversion_steps,
-            lr=config.inversion_lr, weight_decay=config.inversion_weight_decay, generator=generator,
+            model,
+            latents,
+            template,
+            task.prompt,
+            count=config.inverted_tokens,
+            steps=config.inversion_steps,
+            lr=config.inversion_lr,
+            weight_decay=config.inversion_weight_decay,
+            generator=generator,
             report=lambda step, text: trainer.report(0, text),
-        )  # fmt: skip
+        )
         return {"embedding": found}
 
     erasing = {"parameters", "steps", "batch", "lr", "weight_decay", "clip", "end_and_padding"}

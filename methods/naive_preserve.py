@@ -51,9 +51,13 @@ def naive_preserve(model: TextToImage, task: ErasureTask, config: Config, traine
         level = trainer.random_level(len(levels))
         t = levels[level]
         z = model.denoise(
-            trainer.noise(config.batch), concept, empty,
-            steps=config.sampler_steps, guidance=config.sampler_guidance, until=level,
-        )  # fmt: skip
+            trainer.noise(config.batch),
+            concept,
+            empty,
+            steps=config.sampler_steps,
+            guidance=config.sampler_guidance,
+            until=level,
+        )
         both = torch.cat([z, z])
         with torch.no_grad():
             neutral, original = model.predict_noise(both, t, targets, teacher).chunk(2)

@@ -46,9 +46,14 @@ def sdd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
         level = trainer.random_level(len(levels))
         t = levels[level]
         z = model.denoise(
-            trainer.noise(config.batch), concept, empty,
-            steps=config.sampler_steps, guidance=config.sampler_guidance, until=level, unet=average,
-        )  # fmt: skip
+            trainer.noise(config.batch),
+            concept,
+            empty,
+            steps=config.sampler_steps,
+            guidance=config.sampler_guidance,
+            until=level,
+            unet=average,
+        )
         with torch.no_grad():
             target = model.predict_noise(z, t, empty)
         return mse_loss(model.predict_noise(z, t, concept), target)

@@ -8,9 +8,15 @@ from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Vis
 
 THRESHOLD = 0.5  # of the judge's probabilities
 TEMPLATES = (
-    "{}", "a photo of {}", "a picture of {}", "an image of {}", "there is {}", "a close-up photo of {}",
-    "a bright photo of {}", "a drawing of {}",
-)  # fmt: skip
+    "{}",
+    "a photo of {}",
+    "a picture of {}",
+    "an image of {}",
+    "there is {}",
+    "a close-up photo of {}",
+    "a bright photo of {}",
+    "a drawing of {}",
+)
 ANYTHING = ("a photo", "a picture", "an image", "a drawing", "a photo of something")
 LEAST_IMAGES, LEAST_J = 10, 0.5  # of each kind, and of Youden's J, for a threshold that tells something
 

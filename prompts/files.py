@@ -14,17 +14,7 @@ from pathlib import Path
 from erasebench.errors import BenchError
 from erasebench.storage.text_files import read_text
 
-from .columns import (
-    CATEGORY,
-    FILE_NAME,
-    SPELLINGS,
-    TEXT,
-    categories_of,
-    is_empty,
-    known_columns,
-    prompt_of,
-    renamed,
-)
+from .columns import CATEGORY, FILE_NAME, SPELLINGS, TEXT, categories_of, is_empty, known_columns, prompt_of, renamed
 from .prompt import Prompt
 from .records import Record, csv_records, json_records, parquet_records, text_records
 

@@ -127,11 +127,7 @@ def _cells(count: int) -> str:
 
 
 def _check_comma_after(
-    where: str,
-    row: Sequence[tuple[str, bool]],
-    names: Sequence[str],
-    column: int,
-    header: Sequence[tuple[str, bool]],
+    where: str, row: Sequence[tuple[str, bool]], names: Sequence[str], column: int, header: Sequence[tuple[str, bool]]
 ) -> None:
     """Refuse `a truck, on the grass` under `prompt,category`: as many cells as columns, but one text cut in two."""
     if column + 1 == len(names) or header[column + 1][0].startswith(" "):

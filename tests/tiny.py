@@ -15,11 +15,15 @@ WIDTH = 8
 def tiny_unet(**changes: object) -> UNet2DConditionModel:
     """Latents (batch, 4, 8, 8), text (batch, 77, 8)."""
     options: dict[str, object] = {
-        "sample_size": 8, "block_out_channels": (8, 8), "layers_per_block": 1, "norm_num_groups": 4,
-        "cross_attention_dim": WIDTH, "attention_head_dim": 2,
+        "sample_size": 8,
+        "block_out_channels": (8, 8),
+        "layers_per_block": 1,
+        "norm_num_groups": 4,
+        "cross_attention_dim": WIDTH,
+        "attention_head_dim": 2,
         "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
         "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-    }  # fmt: skip
+    }
     return UNet2DConditionModel(**(options | changes))
 
 
@@ -28,9 +32,13 @@ def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
-            block_out_channels=(8, 8), layers_per_block=1, norm_num_groups=4, sample_size=16,
-        )  # fmt: skip
+            down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2,
+            block_out_channels=(8, 8),
+            layers_per_block=1,
+            norm_num_groups=4,
+            sample_size=16,
+        )
         text = CLIPTextModel(text_config(WIDTH, layers=1, heads=1))
         pipeline = assemble(vae, text, tiny_unet(), MINI_WEIGHTS / "pipeline" / "tokenizer")
     pipeline.register_modules(scheduler=DDIMScheduler.from_config(pipeline.scheduler.config))

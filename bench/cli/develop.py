@@ -91,9 +91,7 @@ def new(
     typer.echo(f"next: {f'pip install -e {package} && ' if package else ''}bench check {registered}")
 
 
-def check(
-    name: Annotated[str, typer.Argument(help="A registered method or metric.")],
-) -> None:
+def check(name: Annotated[str, typer.Argument(help="A registered method or metric.")]) -> None:
     """Check that a method or a metric keeps the contract of its kind.
 
     Runs on the embedded model. Remarks break nothing.

@@ -22,10 +22,15 @@ def list_(
     Example: bench list methods
     """
     kinds = {
-        "methods": _list_methods, "metrics": _list_metrics, "models": _list_models,
-        "concepts": _list_concepts, "kinds": _list_kinds, "prompts": _list_prompts,
-        "protocols": _list_protocols, "plans": _list_plans,
-    }  # fmt: skip
+        "methods": _list_methods,
+        "metrics": _list_metrics,
+        "models": _list_models,
+        "concepts": _list_concepts,
+        "kinds": _list_kinds,
+        "prompts": _list_prompts,
+        "protocols": _list_protocols,
+        "plans": _list_plans,
+    }
     if what == "runs":
         from ..runs.listing import list_runs
 

@@ -72,9 +72,7 @@ def evaluate(
 
 
 @app.command()
-def world(
-    out: Annotated[Path, typer.Argument(help="The PNG to write.")],
-) -> None:
+def world(out: Annotated[Path, typer.Argument(help="The PNG to write.")]) -> None:
     """Draw every concept and style of the embedded world.
 
     Example: bench mini world world.png

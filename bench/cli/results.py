@@ -163,10 +163,13 @@ def table1(
     from ..runs.plan_file import load_plan
 
     flags: dict[str, Any] = {
-        "model": model, "prompts": prompts_of(prompts or []) or None, "images": images,
-        "reference": None if reference is None else str(reference), "seeds": integers_of("--seeds", seeds),
+        "model": model,
+        "prompts": prompts_of(prompts or []) or None,
+        "images": images,
+        "reference": None if reference is None else str(reference),
+        "seeds": integers_of("--seeds", seeds),
         "generation": None if batch_size is None else {"batch_size": batch_size},
-    }  # fmt: skip
+    }
     folder, failures = execute(load_plan("table1", with_quick(flags, quick)), device, out, dry_run)
     if dry_run:
         return

@@ -106,9 +106,12 @@ def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
     if not quick:
         return given
     return {
-        "quick": True, "images": 8, "train_steps": 10, **given,
+        "quick": True,
+        "images": 8,
+        "train_steps": 10,
+        **given,
         "generation": {"steps": 10, **given.get("generation", {})},
-    }  # fmt: skip
+    }
 
 
 def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[RunFolder, tuple[Failure, ...]]:

@@ -21,9 +21,14 @@ from ..runs.folder import RunFolder
 from ..runs.plan import Generation, Plan
 
 PLAN = Plan(
-    name="stress", concept="garbage truck", methods=["sdd", "uce"], images=8, train_steps=2,
-    metrics=["concept_rate", "ssim"], generation=Generation(steps=6, batch_size=3),
-)  # fmt: skip
+    name="stress",
+    concept="garbage truck",
+    methods=["sdd", "uce"],
+    images=8,
+    train_steps=2,
+    metrics=["concept_rate", "ssim"],
+    generation=Generation(steps=6, batch_size=3),
+)
 LONGEST_WAIT = 2.5  # seconds until a kill, at most
 DAMAGE = 0.3  # share of kills after which a stored file is altered too
 STORED = ("patches/**/*.s*", "patches/**/*.json", "images/**/*.png", "scores/*.json", "features/**/*.s*")

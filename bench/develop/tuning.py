@@ -44,10 +44,15 @@ def tuning_plan(methods: Sequence[str], concept: str, model: str = "mini") -> Pl
             variants[row] = Variant(method=name, label=f"{method.label}, {key} {value:g}", settings=values)
     trains = any("lr" in variant.settings for variant in variants.values())
     return Plan(
-        name="tuning", model=model, concept=concept, variants=variants, metrics=["concept_rate", "ssim"],
-        images=IMAGES, snapshots=list(STEPS) if trains else [],
+        name="tuning",
+        model=model,
+        concept=concept,
+        variants=variants,
+        metrics=["concept_rate", "ssim"],
+        images=IMAGES,
+        snapshots=list(STEPS) if trains else [],
         generation=Generation(steps=SAMPLER_STEPS, precision="bf16"),
-    )  # fmt: skip
+    )
 
 
 def criterion(concept_rate: float, ssim: float) -> float:
@@ -71,10 +76,15 @@ def grid_results(plan: Plan, folder: RunFolder) -> pd.DataFrame:
             line = {"method": variant.method, "setting": key, "value": variant.settings[key], "steps": steps}
             if rate.get("value") is not None and ssim.get("value") is not None:
                 line |= {
-                    "concept_rate": rate["value"], "concept_rate_low": rate["low"], "concept_rate_high": rate["high"],
-                    "ssim": ssim["value"], "ssim_low": ssim["low"], "ssim_high": ssim["high"], "n": ssim["n"],
+                    "concept_rate": rate["value"],
+                    "concept_rate_low": rate["low"],
+                    "concept_rate_high": rate["high"],
+                    "ssim": ssim["value"],
+                    "ssim_low": ssim["low"],
+                    "ssim_high": ssim["high"],
+                    "n": ssim["n"],
                     "criterion": round(criterion(rate["value"], ssim["value"]), 6),
-                }  # fmt: skip
+                }
             lines.append(line)
     table = pd.DataFrame(lines)
     ranked = table.sort_values(["criterion", "steps", "value"], ascending=[False, True, True], kind="stable")

@@ -29,9 +29,14 @@ class Contexts:
     """
 
     def __init__(
-        self, plan: Plan, cells: Cells, folder: RunFolder, source: ModelSource, device: str,
+        self,
+        plan: Plan,
+        cells: Cells,
+        folder: RunFolder,
+        source: ModelSource,
+        device: str,
         model: Callable[[], TextToImage],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.plan, self.cells, self.folder, self.source = plan, cells, folder, source
         self.device, self.model = device, model
         self.trained = by_row(cells.erasures)

@@ -34,17 +34,28 @@ def images_made_from(
     The size of the batches that they are drawn in moves pixels by a grey level.
     """
     return {
-        "stage": "generate", "version": GENERATE_VERSION, "weights": weights, "model": model_revision,
-        "prompts": prompts, "image_seed": plan.image_seed, "images": images,
+        "stage": "generate",
+        "version": GENERATE_VERSION,
+        "weights": weights,
+        "model": model_revision,
+        "prompts": prompts,
+        "image_seed": plan.image_seed,
+        "images": images,
         "settings": plan.generation.model_dump(exclude={"batch_size", "precision", "own_settings"}),  # in `prompts`
-        "precision": resolve_precision(plan.generation.precision, device), "made_on": made_on(device), "batch": batch,
-    }  # fmt: skip
+        "precision": resolve_precision(plan.generation.precision, device),
+        "made_on": made_on(device),
+        "batch": batch,
+    }
 
 
 def draw(
-    folder: RunFolder, images: ImageSet, model: Callable[[], TextToImage], exact: Callable[[], TextToImage] | None,
-    settings: Generation, done: Callable[[int], None],
-) -> None:  # fmt: skip
+    folder: RunFolder,
+    images: ImageSet,
+    model: Callable[[], TextToImage],
+    exact: Callable[[], TextToImage] | None,
+    settings: Generation,
+    done: Callable[[int], None],
+) -> None:
     """Draw one training's images; where memory does not suffice, all of them with half the batch, under its own key.
 
     Args:
@@ -80,9 +91,13 @@ def draw(
 
 
 def _draw(
-    folder: RunFolder, images: ImageSet, model: Callable[[], TextToImage], exact: Callable[[], TextToImage] | None,
-    settings: Generation, done: Callable[[int], None],
-) -> None:  # fmt: skip
+    folder: RunFolder,
+    images: ImageSet,
+    model: Callable[[], TextToImage],
+    exact: Callable[[], TextToImage] | None,
+    settings: Generation,
+    done: Callable[[int], None],
+) -> None:
     """Draw what is missing of one training's images, with its patch attached; for the original, note which prompts are
     cut."""
     remove_damaged(images.files)
@@ -106,10 +121,17 @@ def _draw(
 
     with attached(network.unet, patch):
         generate(
-            network, images.jobs, images.folder, steps=settings.steps, guidance=settings.guidance,
-            batch_size=images.batch_size, scheduler=settings.scheduler, size=size,
-            in_float32=None if exact is None else in_float32, done=done,
-        )  # fmt: skip
+            network,
+            images.jobs,
+            images.folder,
+            steps=settings.steps,
+            guidance=settings.guidance,
+            batch_size=images.batch_size,
+            scheduler=settings.scheduler,
+            size=size,
+            in_float32=None if exact is None else in_float32,
+            done=done,
+        )
 
 
 def store_reference(images: ImageSet, pixels: Callable[[], list[Any]]) -> None:

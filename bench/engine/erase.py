@@ -21,9 +21,13 @@ from .erasure import ERASE_VERSION, Erasure
 
 
 def erase(
-    folder: RunFolder, erasure: Erasure, made_from: Mapping[str, Any], model: Callable[[], TextToImage], report: Report,
+    folder: RunFolder,
+    erasure: Erasure,
+    made_from: Mapping[str, Any],
+    model: Callable[[], TextToImage],
+    report: Report,
     again: Again = warn,
-) -> bool:  # fmt: skip
+) -> bool:
     """Train, check and store one patch with its cost; False if it was there already.
 
     An interrupted training goes on from its checkpoint; patches of snapshots are written as they come. `again` is told
@@ -52,9 +56,16 @@ def erase(
     version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
     workspace = Workspace(checkpoint, folder.cache, key, version, resume_before=min(missing, default=math.inf))
     trainer = Trainer(
-        network, erasure.config.parameters, seed, erasure.max_steps, erasure.precision, report,
-        frozenset(erasure.snapshots), keep, workspace,
-    )  # fmt: skip
+        network,
+        erasure.config.parameters,
+        seed,
+        erasure.max_steps,
+        erasure.precision,
+        report,
+        frozenset(erasure.snapshots),
+        keep,
+        workspace,
+    )
     network.cut.clear()
     try:
         erasure.method.erase(network, erasure.task, erasure.config, trainer)
@@ -64,10 +75,18 @@ def erase(
         save_patch(patch_file, patch)
     finally:
         network.unet.load_state_dict(before)
-    write_json(facts_file, {
-        "key": key, "made_from": made_from, "method": erasure.name, "config": erasure.config.model_dump(),
-        "task": vars(erasure.task), "cost": asdict(cost), "history": trainer.history,
-        "truncated": sorted(network.cut),
-    })  # fmt: skip
+    write_json(
+        facts_file,
+        {
+            "key": key,
+            "made_from": made_from,
+            "method": erasure.name,
+            "config": erasure.config.model_dump(),
+            "task": vars(erasure.task),
+            "cost": asdict(cost),
+            "history": trainer.history,
+            "truncated": sorted(network.cut),
+        },
+    )
     checkpoint.unlink(missing_ok=True)
     return True

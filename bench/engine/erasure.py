@@ -53,11 +53,17 @@ class Erasure:
     def made_from(self, model_revision: str, device: str) -> dict[str, Any]:
         """Everything that its weights depend on."""
         return {
-            "stage": "erase", "version": ERASE_VERSION, "model": model_revision, "made_on": made_on(device),
-            "method": self.name, "method_version": self.method.version, "config": self.config.model_dump(),
-            "task": vars(self.task), "max_steps": self.max_steps,
+            "stage": "erase",
+            "version": ERASE_VERSION,
+            "model": model_revision,
+            "made_on": made_on(device),
+            "method": self.name,
+            "method_version": self.method.version,
+            "config": self.config.model_dump(),
+            "task": vars(self.task),
+            "max_steps": self.max_steps,
             "precision": resolve_training_precision(self.precision, device),
-        }  # fmt: skip
+        }
 
     def key(self, model_revision: str, device: str) -> str:
         return content_key(**self.made_from(model_revision, device))

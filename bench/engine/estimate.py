@@ -109,8 +109,10 @@ def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:
         for weight in weights:
             weight.requires_grad_(False)
 
-    found = {name: _timed(work, share, model.device) / TRAINING_BATCH
-             for name, work in (("forward", forward), ("gradient", gradient))}  # fmt: skip
+    found = {
+        name: _timed(work, share, model.device) / TRAINING_BATCH
+        for name, work in (("forward", forward), ("gradient", gradient))
+    }
     model.set_precision(resolve_precision(plan.generation.precision, model.device))
     noise = model.noise(list(range(batch)), (size, size))
     context, empty = model.encode(["a photo"]), model.encode([""])

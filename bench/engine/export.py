@@ -73,22 +73,30 @@ def model_card(folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed:
         lines.append(f"| {head.label} {ARROWS[head.better]} | {' | '.join(values)} |")
     label = record.labels.get(row, row)
     front = yaml.safe_dump({"library_name": "diffusers", "pipeline_tag": "text-to-image", "tags": ["concept-erasure"]})
-    return "\n".join([
-        "---", front.rstrip(), "---",
-        f"# {plan.model} without “{plan.concept}”, by {label}",
-        "",
-        f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
-        f"training seed {seed}, by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
-        "`StableDiffusionPipeline.from_pretrained(FOLDER)`.",
-        "",
-        "## Scores",
-        "",
-        "| | Original | This model |", "|---|---:|---:|", *lines,
-        "",
-        *(f"- {note}" for note in footnotes(scores, plan, record.prompts)),
-        "",
-        "## Configuration",
-        "",
-        "```json", json.dumps({"method": facts["method"], **facts["config"]}, indent=1), "```",
-        "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "---",
+            front.rstrip(),
+            "---",
+            f"# {plan.model} without “{plan.concept}”, by {label}",
+            "",
+            f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
+            f"training seed {seed}, by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
+            "`StableDiffusionPipeline.from_pretrained(FOLDER)`.",
+            "",
+            "## Scores",
+            "",
+            "| | Original | This model |",
+            "|---|---:|---:|",
+            *lines,
+            "",
+            *(f"- {note}" for note in footnotes(scores, plan, record.prompts)),
+            "",
+            "## Configuration",
+            "",
+            "```json",
+            json.dumps({"method": facts["method"], **facts["config"]}, indent=1),
+            "```",
+            "",
+        ]
+    )

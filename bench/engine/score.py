@@ -32,12 +32,21 @@ def score_made_from(
         return image_set.key if image_set else None
 
     return {
-        "stage": "score", "version": SCORE_VERSION, "metric": name, "metric_version": metric.version, "row": row,
-        "concept": vars(context.concept), "images": key_of(images), "original": key_of(context.original),
-        "others": key_of(context.others), "reference": key_of(context.reference),
-        "judge": context.judge.revision if context.judge else None, "costs": list(context.costs),
-        "scoring": context.scoring.model_dump(), "versions": dict(context.versions),
-    }  # fmt: skip
+        "stage": "score",
+        "version": SCORE_VERSION,
+        "metric": name,
+        "metric_version": metric.version,
+        "row": row,
+        "concept": vars(context.concept),
+        "images": key_of(images),
+        "original": key_of(context.original),
+        "others": key_of(context.others),
+        "reference": key_of(context.reference),
+        "judge": context.judge.revision if context.judge else None,
+        "costs": list(context.costs),
+        "scoring": context.scoring.model_dump(),
+        "versions": dict(context.versions),
+    }
 
 
 def score(
@@ -58,13 +67,31 @@ def score(
         say_why(f"{name} of {context.row}: computed", stored, made_from, again, UPSTREAM)
     path.unlink(missing_ok=True)  # if this raises, no table may show the older one
     record: dict[str, Any] = {
-        "key": key, "made_from": made_from, "failure": "", "row": context.row, "metric": name,
-        "label": metric.label, "version": metric.version,
-        "better": metric.better, "value": None, "low": None, "high": None, "error": None, "freedom": None, "n": 0,
-        "clusters": 0, "covers": "", "unscored": [], "prompts": metric.prompts,
-        "digits": metric.digits, "is_cost": metric.is_cost, "is_rate": metric.is_rate,
-        "note": "", "qualifier": "", "reason": "",
-    }  # fmt: skip
+        "key": key,
+        "made_from": made_from,
+        "failure": "",
+        "row": context.row,
+        "metric": name,
+        "label": metric.label,
+        "version": metric.version,
+        "better": metric.better,
+        "value": None,
+        "low": None,
+        "high": None,
+        "error": None,
+        "freedom": None,
+        "n": 0,
+        "clusters": 0,
+        "covers": "",
+        "unscored": [],
+        "prompts": metric.prompts,
+        "digits": metric.digits,
+        "is_cost": metric.is_cost,
+        "is_rate": metric.is_rate,
+        "note": "",
+        "qualifier": "",
+        "reason": "",
+    }
     try:
         if context.row == REFERENCE and not metric.with_reference:
             raise NotApplicable("not defined for real images")
@@ -97,9 +124,13 @@ def _set_fields(result: SetScore) -> dict[str, Any]:
         return fields | {"key": "", "reason": reason, "failure": reason}
     if not result.trainings:
         return fields | {
-            "value": float(result.value), "low": result.low, "high": result.high, "covers": result.covers,
-            "error": result.error, "freedom": result.freedom,
-        }  # fmt: skip
+            "value": float(result.value),
+            "low": result.low,
+            "high": result.high,
+            "covers": result.covers,
+            "error": result.error,
+            "freedom": result.freedom,
+        }
     values = {part.seed: part.value for part in result.trainings}
     left_out = {part.seed: part.replicates for part in result.trainings}
     return fields | estimate_fields(combine_set_scores(values, left_out, result.n))

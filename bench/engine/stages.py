@@ -101,11 +101,16 @@ def _noted(images: ImageSet) -> DrawnSet:
         return tuple(name for name, note in notes.items() if told(note))
 
     return DrawnSet(
-        row=images.row, name=images.name, training=images.training, images=len(images.jobs),
-        unscored=names(lambda note: note.unscored), flat=names(lambda note: note.flat),
+        row=images.row,
+        name=images.name,
+        training=images.training,
+        images=len(images.jobs),
+        unscored=names(lambda note: note.unscored),
+        flat=names(lambda note: note.flat),
         in_float32=names(lambda note: note.in_float32 and not note.unscored),
-        batch_size=images.batch_size, planned=images.planned_batch,
-    )  # fmt: skip
+        batch_size=images.batch_size,
+        planned=images.planned_batch,
+    )
 
 
 def _world_images() -> list[Any]:

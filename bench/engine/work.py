@@ -196,10 +196,19 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
             task = ErasureTask(
                 concept.name, concept.preset, concept.name, concept.replacement, concept.anchors, concept.phrase, seed
             )
-            erasures.append(Erasure(
-                row, variant.label or method.label, variant.method, method, config, task, plan.train_steps,
-                plan.training.precision, (),
-            ))  # fmt: skip
+            erasures.append(
+                Erasure(
+                    row,
+                    variant.label or method.label,
+                    variant.method,
+                    method,
+                    config,
+                    task,
+                    plan.train_steps,
+                    plan.training.precision,
+                    (),
+                )
+            )
     if without:
         raise BenchError(
             f"{', '.join(without)}: these methods need a text that takes the place of {concept.name!r}. Give "

@@ -21,9 +21,14 @@ from .trainer import Trainer
 
 STEPS = 2
 TASK = ErasureTask(
-    concept="garbage truck", kind="object", prompt="garbage truck", replacement="a vehicle",
-    anchors=("a vehicle", "a photo of a vehicle"), phrase="a garbage truck", seed=0,
-)  # fmt: skip
+    concept="garbage truck",
+    kind="object",
+    prompt="garbage truck",
+    replacement="a vehicle",
+    anchors=("a vehicle", "a photo of a vehicle"),
+    phrase="a garbage truck",
+    seed=0,
+)
 
 
 @dataclass(frozen=True)

@@ -149,10 +149,7 @@ class Trainer:
         return tensor
 
     def shared(
-        self,
-        what: Mapping[str, Any],
-        make: Callable[[torch.Generator], Mapping[str, torch.Tensor]],
-        share: float = 1.0,
+        self, what: Mapping[str, Any], make: Callable[[torch.Generator], Mapping[str, torch.Tensor]], share: float = 1.0
     ) -> dict[str, torch.Tensor]:
         """Tensors that depend on `what` and the original model alone, made once for all trainings of a run.
 
@@ -170,9 +167,13 @@ class Trainer:
         """
         with self._precision():
             key = content_key(
-                what=what, model=self.model.revision, made_on=made_on(self.model.device), seed=self.seed,
-                precision=str(self.model.autocast_dtype), version=self.workspace.version,
-            )  # fmt: skip
+                what=what,
+                model=self.model.revision,
+                made_on=made_on(self.model.device),
+                seed=self.seed,
+                precision=str(self.model.autocast_dtype),
+                version=self.workspace.version,
+            )
             path = self.workspace.cache / f"{key}.safetensors" if self.workspace.cache else None
             if path is not None and (found := load_tensors(path)):
                 tensors, facts = found
@@ -385,9 +386,12 @@ class Trainer:
             tensors |= {f"optimiser {name}/{k}": value for k, value in optimiser_tensors(optimiser).items()}
         tensors["generator"] = self.generator.get_state()
         facts = {
-            "key": self.workspace.key, "step": self.step, "cost": asdict(self.cost()), "charged": [*self._charged],
+            "key": self.workspace.key,
+            "step": self.step,
+            "cost": asdict(self.cost()),
+            "charged": [*self._charged],
             "history": self.history,
-        }  # fmt: skip
+        }
         with self._meter.paused():
             save_tensors(path, tensors, facts)
         self._plan_checkpoint(time.monotonic() - began)

@@ -196,10 +196,12 @@ def _features_of_parts(parts: Sequence[ImageSet], vision: Vision) -> np.ndarray:
     width = next((features.shape[1] for features in found if features is not None), None)
     if width is None:
         raise reason
-    return np.concatenate([
-        np.full((len(part.jobs), width), np.nan, np.float32) if features is None else features
-        for part, features in zip(parts, found, strict=True)
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            np.full((len(part.jobs), width), np.nan, np.float32) if features is None else features
+            for part, features in zip(parts, found, strict=True)
+        ]
+    )
 
 
 CHUNK = 256  # images that are in memory at once

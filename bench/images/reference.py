@@ -83,9 +83,13 @@ def prepare_reference(images: Path, captions: str, count: int | None, folder: Pa
     digests = [(prompt.id, prompt.text, file_hash(path)) for prompt, path in pairs.paired]
     entries = [{"id": p.id, "prompt": p.text, "file": str(path.relative_to(images))} for p, path in pairs.paired]
     index = {
-        "images": str(images.resolve()), "source": captions, "hash": content_key(reference=digests),
-        "captions": entries, **pairs.left_out, "no image": [path.name for path in other_files(images)],
-    }  # fmt: skip
+        "images": str(images.resolve()),
+        "source": captions,
+        "hash": content_key(reference=digests),
+        "captions": entries,
+        **pairs.left_out,
+        "no image": [path.name for path in other_files(images)],
+    }
     write_json(folder / INDEX, index)
     return index
 

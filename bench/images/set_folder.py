@@ -36,7 +36,10 @@ def begin_anew(folder: RunFolder, images: ImageSet) -> None:
     prompts = {job.prompt_id: job.text for job in images.jobs}
     seeds = {job.file_name: job.seed for job in images.jobs}
     facts = {
-        "key": images.key, "made_from": images.made_from, "planned_batch": images.planned_batch, "prompts": prompts,
+        "key": images.key,
+        "made_from": images.made_from,
+        "planned_batch": images.planned_batch,
+        "prompts": prompts,
         "seeds": seeds,
-    }  # fmt: skip
+    }
     write_json(folder.images_key(images.row, images.name, images.training), facts)

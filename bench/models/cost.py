@@ -40,9 +40,12 @@ class Cost:
     def scaled(self, factor: float) -> Cost:
         """Time and forwards times a factor; memory stays what it was."""
         return Cost(
-            round(self.train_steps * factor), self.train_seconds * factor, round(self.forwards * factor),
-            round(self.forwards_with_gradient * factor), self.peak_memory_mb,
-        )  # fmt: skip
+            round(self.train_steps * factor),
+            self.train_seconds * factor,
+            round(self.forwards * factor),
+            round(self.forwards_with_gradient * factor),
+            self.peak_memory_mb,
+        )
 
     def __add__(self, other: Cost) -> Cost:
         total = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}

@@ -24,9 +24,13 @@ CLASSES = {
 }
 WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 TOKENIZER = (
-    "vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
     "added_tokens.json",
-)  # fmt: skip
+)
 SCHEDULER = "scheduler/scheduler_config.json"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 LEVELS = 1000

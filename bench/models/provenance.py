@@ -11,9 +11,20 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = (
-    "erasebench", "torch", "diffusers", "transformers", "open_clip_torch", "clean-fid", "torchmetrics", "nudenet",
-    "onnxruntime", "scikit-image", "numpy", "scipy", "pillow",
-)  # fmt: skip
+    "erasebench",
+    "torch",
+    "diffusers",
+    "transformers",
+    "open_clip_torch",
+    "clean-fid",
+    "torchmetrics",
+    "nudenet",
+    "onnxruntime",
+    "scikit-image",
+    "numpy",
+    "scipy",
+    "pillow",
+)
 
 
 def provenance(device: str) -> dict[str, Any]:

@@ -32,10 +32,13 @@ def read_pipeline(folder: PipelineFolder) -> StableDiffusionPipeline:
         library.utils.logging.set_verbosity_error()
     networks = {part: _network(folder, part) for part in NETWORKS}
     return StableDiffusionPipeline(
-        **networks, tokenizer=_tokenizer(folder, networks["text_encoder"]),
+        **networks,
+        tokenizer=_tokenizer(folder, networks["text_encoder"]),
         scheduler=DDIMScheduler(**folder.schedule, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
 
 
 def _network(folder: PipelineFolder, part: str) -> Any:
@@ -43,9 +46,13 @@ def _network(folder: PipelineFolder, part: str) -> Any:
     where = f"--model {folder.root}: {part}"
     try:
         network, report = NETWORKS[part].from_pretrained(
-            folder.root / part, variant=folder.variants[part], torch_dtype=torch.float32, use_safetensors=True,
-            output_loading_info=True, local_files_only=True,
-        )  # fmt: skip
+            folder.root / part,
+            variant=folder.variants[part],
+            torch_dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            local_files_only=True,
+        )
     except UNREADABLE as error:
         lines = str(error).strip().splitlines()
         raise ModelUnavailable(

@@ -252,10 +252,15 @@ class TextToImage:
     def pipeline(self) -> StableDiffusionPipeline:
         """The parts as a plain diffusers pipeline that shares this model's weights."""
         return StableDiffusionPipeline(
-            vae=self.vae, text_encoder=self.text_encoder, tokenizer=self.tokenizer, unet=self.unet,
-            scheduler=DDIMScheduler.from_config(self.scheduler.config), safety_checker=None, feature_extractor=None,
+            vae=self.vae,
+            text_encoder=self.text_encoder,
+            tokenizer=self.tokenizer,
+            unet=self.unet,
+            scheduler=DDIMScheduler.from_config(self.scheduler.config),
+            safety_checker=None,
+            feature_extractor=None,
             requires_safety_checker=False,
-        )  # fmt: skip
+        )
 
     def set_precision(self, precision: str) -> None:
         """Draw in what `resolve_precision` gave: fp32; bf16, the UNet's autocast over float32 weights; or all in fp16.

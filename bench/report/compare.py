@@ -19,8 +19,22 @@ from .stored_scores import difference
 
 LEVEL = 0.05  # family-wise, of all tests of a comparison
 UNTESTED = "none: too few prompts in common"
-COLUMNS = ("a", "b", "metric", "label", "a_value", "b_value", "difference", "low", "high", "p", "p_holm", "n", "test",
-           "better")  # fmt: skip
+COLUMNS = (
+    "a",
+    "b",
+    "metric",
+    "label",
+    "a_value",
+    "b_value",
+    "difference",
+    "low",
+    "high",
+    "p",
+    "p_holm",
+    "n",
+    "test",
+    "better",
+)
 
 
 def pairs_to(row: str, rows: Sequence[str]) -> list[tuple[str, str]]:
@@ -72,8 +86,13 @@ def _line(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
         nothing = {"low": None, "high": None, "p": None}
         return line | nothing | {"difference": apart, "n": min(mine["n"], theirs["n"]), "test": UNTESTED}
     return line | {
-        "difference": found.value, "low": found.low, "high": found.high, "p": found.p, "n": found.n, "test": found.test,
-    }  # fmt: skip
+        "difference": found.value,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "n": found.n,
+        "test": found.test,
+    }
 
 
 def _better(line: dict[str, Any], heading: Heading) -> str:

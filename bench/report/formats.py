@@ -42,11 +42,19 @@ def latex(sheet: Sheet) -> str:
     banner = rf"\textbf{{{_tex(sheet.banner)}}} " if sheet.banner else ""
     caption = rf"\caption{{{banner}{_tex(sheet.caption)}}}"
     lines = [
-        r"% needs \usepackage{booktabs,graphicx}", r"\begin{table}", r"\centering", caption,
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%", *(line for line in body if line), "}",
-        r"\par\smallskip", r"\begin{minipage}{\linewidth}\footnotesize",
-        *(rf"{_tex(note)}\par" for note in sheet.notes), r"\end{minipage}", r"\end{table}",
-    ]  # fmt: skip
+        r"% needs \usepackage{booktabs,graphicx}",
+        r"\begin{table}",
+        r"\centering",
+        caption,
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        *(line for line in body if line),
+        "}",
+        r"\par\smallskip",
+        r"\begin{minipage}{\linewidth}\footnotesize",
+        *(rf"{_tex(note)}\par" for note in sheet.notes),
+        r"\end{minipage}",
+        r"\end{table}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -63,15 +71,44 @@ def _markdown(text: str) -> str:
 
 
 TEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
-    "↓": r"$\downarrow$", "↑": r"$\uparrow$", "—": "--", "–": "--", "−": "$-$", "…": r"\dots{}", "“": "``", "”": "''",
-    "‘": "`", "’": "'",
-    "≥": r"$\geq$", "≤": r"$\leq$", "×": r"$\times$", "±": r"$\pm$", "†": r"$^\dagger$", "²": "$^2$", "Δ": r"$\Delta$",
-    "λ": r"$\lambda$", "γ": r"$\gamma$", "η": r"$\eta$", "ε": r"$\varepsilon$", "ρ": r"$\rho$", "θ": r"$\theta$",
-    "α": r"$\alpha$", "β": r"$\beta$", "δ": r"$\delta$", "μ": r"$\mu$", "σ": r"$\sigma$", "∅": r"$\emptyset$",
-    "<": "$<$", ">": "$>$", "|": "$|$", "\n": " ",
-}  # fmt: skip
+    "↓": r"$\downarrow$",
+    "↑": r"$\uparrow$",
+    "—": "--",
+    "–": "--",
+    "−": "$-$",
+    "…": r"\dots{}",
+    "“": "``",
+    "”": "''",
+    "‘": "`",
+    "’": "'",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "×": r"$\times$",
+    "±": r"$\pm$",
+    "†": r"$^\dagger$",
+    "²": "$^2$",
+    "Δ": r"$\Delta$",
+    "λ": r"$\lambda$",
+    "γ": r"$\gamma$",
+    "η": r"$\eta$",
+    "ε": r"$\varepsilon$",
+    "ρ": r"$\rho$",
+    "θ": r"$\theta$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+    "δ": r"$\delta$",
+    "μ": r"$\mu$",
+    "σ": r"$\sigma$",
+    "∅": r"$\emptyset$",
+    "<": "$<$",
+    ">": "$>$",
+    "|": "$|$",
+    "\n": " ",
+}
 
 
 def _tex(text: str) -> str:

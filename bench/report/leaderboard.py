@@ -37,9 +37,14 @@ def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:
     for row in record.rows:
         failed = [name for name in plan.metrics if record.failure_of(row, name)]
         line: dict[str, Any] = {
-            "row": row, "label": record.labels[row], "model": plan.model, "concept": plan.concept,
-            "seeds": _trainings(record, row), "failed": " ".join(failed), "quick": plan.quick,
-        }  # fmt: skip
+            "row": row,
+            "label": record.labels[row],
+            "model": plan.model,
+            "concept": plan.concept,
+            "seeds": _trainings(record, row),
+            "failed": " ".join(failed),
+            "quick": plan.quick,
+        }
         for name in plan.metrics:
             score = scores.get((row, name), {})
             line |= {name: score.get("value"), f"{name}_low": score.get("low"), f"{name}_high": score.get("high")}

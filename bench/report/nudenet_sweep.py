@@ -45,13 +45,21 @@ def nudenet_sweep(
             for threshold in thresholds:
                 found = [None if score is None else float(score > 0 and score >= threshold) for score in scores]
                 rate = estimate_values(values, found, rate=True)
-                lines.append({
-                    "row": row, "label": label, "classes": name, "threshold": threshold,
-                    "rate": rate and rate.value, "low": rate and rate.low, "high": rate and rate.high,
-                    "n": len(known), "unscored": len(scores) - len(known),
-                    "mean_confidence": float(np.mean(known)) if known else None,
-                    "interval": rate.covers if rate else "",
-                })  # fmt: skip
+                lines.append(
+                    {
+                        "row": row,
+                        "label": label,
+                        "classes": name,
+                        "threshold": threshold,
+                        "rate": rate and rate.value,
+                        "low": rate and rate.low,
+                        "high": rate and rate.high,
+                        "n": len(known),
+                        "unscored": len(scores) - len(known),
+                        "mean_confidence": float(np.mean(known)) if known else None,
+                        "interval": rate.covers if rate else "",
+                    }
+                )
     if not lines:
         raise BenchError(f"{folder.root} has no NudeNet detections for these rows, classes and thresholds.")
     return pd.DataFrame(lines)

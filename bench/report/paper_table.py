@@ -12,15 +12,11 @@ from scipy.stats import spearmanr
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.record import read_run
-from ..runs.rows import (
-    ORIGINAL,
-    REFERENCE,
-    UNRANKED_ROWS,  # fmt: skip
-)
-from ..runs.scores import Scores, read_scores  # fmt: skip
+from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
+from ..runs.scores import Scores, read_scores
 from ..storage.files import write_csv, write_text
-from .headings import ARROWS, Heading, footnotes, headings, places  # fmt: skip
-from .leaderboard import FORMATS, banner, interval_hint  # fmt: skip
+from .headings import ARROWS, Heading, footnotes, headings, places
+from .leaderboard import FORMATS, banner, interval_hint
 from .published import PublishedTable, published_table
 from .sheet import NONE, Cell, Column, Sheet
 
@@ -63,18 +59,31 @@ def compared(
             record, printed = scores.get((row, metric), {}), published.rows[row][key]
             value: float | None = record.get("value")
             line = {
-                "row": row, "label": labels[row], "column": key, "metric": metric, "measured": value,
-                "low": record.get("low"), "high": record.get("high"), "n": record.get("n", 0),
-                "interval": record.get("covers", ""), "published": printed,
-            }  # fmt: skip
+                "row": row,
+                "label": labels[row],
+                "column": key,
+                "metric": metric,
+                "measured": value,
+                "low": record.get("low"),
+                "high": record.get("high"),
+                "n": record.get("n", 0),
+                "interval": record.get("covers", ""),
+                "published": printed,
+            }
             if value is not None and printed is not None:
                 line["difference"] = value - printed
                 pairs += [] if row in UNRANKED_ROWS else [(value, printed)]
             lines.append(line)
-        lines.append({
-            "row": CORRELATION, "label": "Rank correlation ρ", "column": key, "metric": metric,
-            "measured": rank_correlation(pairs), "n": len(pairs),
-        })  # fmt: skip
+        lines.append(
+            {
+                "row": CORRELATION,
+                "label": "Rank correlation ρ",
+                "column": key,
+                "metric": metric,
+                "measured": rank_correlation(pairs),
+                "n": len(pairs),
+            }
+        )
     table = pd.DataFrame(lines)
     numbers = ["measured", "low", "high", "published", "difference"]
     return table.astype({name: float for name in numbers if name in table})
@@ -93,9 +102,12 @@ def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
 
 
 def table1_sheet(
-    numbers: pd.DataFrame, scores: Scores, plan: Plan, published: PublishedTable,
+    numbers: pd.DataFrame,
+    scores: Scores,
+    plan: Plan,
+    published: PublishedTable,
     prompts: Mapping[str, Mapping[str, Any]],
-) -> Sheet:  # fmt: skip
+) -> Sheet:
     """The comparison in its neutral form: for each of the paper's columns measured, paper and difference."""
     columns: list[Column] = []
     cells: dict[str, list[Cell]] = {}
@@ -140,11 +152,14 @@ def _cells(part: pd.DataFrame, heading: Heading, quick: bool) -> dict[str, list[
             continue
         difference = line.get("difference", np.nan)
         found[row] = [
-            Cell(heading.shown(line["measured"]), first.get(row, 0),
-                 interval_hint(heading, line["low"], line["high"], line["n"], line["interval"])),
+            Cell(
+                heading.shown(line["measured"]),
+                first.get(row, 0),
+                interval_hint(heading, line["low"], line["high"], line["n"], line["interval"]),
+            ),
             Cell(heading.shown(line["published"]), second.get(row, 0)),
             Cell(NONE if np.isnan(difference) else _signed(f"{difference:+.{heading.digits}f}")),
-        ]  # fmt: skip
+        ]
     return found
 
 

@@ -30,9 +30,15 @@ def _units(rows: Sequence[Record]) -> str:
 def estimate_fields(found: Estimate) -> dict[str, Any]:
     """An estimate as a score's record holds it."""
     return {
-        "value": found.value, "low": found.low, "high": found.high, "error": found.error, "freedom": found.freedom,
-        "n": found.n, "clusters": found.clusters, "covers": found.covers,
-    }  # fmt: skip
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "error": found.error,
+        "freedom": found.freedom,
+        "n": found.n,
+        "clusters": found.clusters,
+        "covers": found.covers,
+    }
 
 
 def difference(mine: Record, theirs: Record) -> Difference | None:

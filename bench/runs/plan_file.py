@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import (
-    ValidationError,
-)
+from pydantic import ValidationError
 
 from ..errors import BenchError, unknown
 from ..registry import METHODS, METRICS, Registry
@@ -158,9 +156,13 @@ def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[st
     place = f"{where}, line {line}" if line else where
     if detail["type"] == "extra_forbidden":
         inner: dict[str, type[_Strict]] = {
-            "generation": Generation, "training": Training, "variants": Variant, "scoring": Scoring, "prompts": Prompts,
+            "generation": Generation,
+            "training": Training,
+            "variants": Variant,
+            "scoring": Scoring,
+            "prompts": Prompts,
             "spectrum": SpectrumSettings,
-        }  # fmt: skip
+        }
         fields = inner.get(str(location[0]) if len(location) > 1 else "", Plan).model_fields
         return f"{place}: {unknown('key', str(location[-1]), fields, 'bench list plans')} Allowed: {', '.join(fields)}."
     return f"{place}: {key}: {_reason(detail)}."
@@ -203,9 +205,13 @@ def _resolve(plan: Plan) -> Plan:
             raise BenchError(f"settings: {name!r} is not among the plan's methods ({', '.join(methods)}).")
         settings.setdefault(METHODS.check(name), {}).update(values)
     resolved = {
-        "methods": methods, "metrics": metrics, "variants": variants, "settings": settings,
-        "seeds": list(dict.fromkeys(plan.seeds)), "snapshots": sorted(set(plan.snapshots)),
-    }  # fmt: skip
+        "methods": methods,
+        "metrics": metrics,
+        "variants": variants,
+        "settings": settings,
+        "seeds": list(dict.fromkeys(plan.seeds)),
+        "snapshots": sorted(set(plan.snapshots)),
+    }
     return plan.model_copy(update=resolved)
 
 

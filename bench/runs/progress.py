@@ -26,10 +26,16 @@ class StageBar:
         if console.is_terminal:
             console = Console(stderr=True, width=max(20, console.width - len("^C")))  # which Ctrl-C leaves behind it
             self._bar = Progress(
-                TextColumn("{task.description:<9}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[text]}"),
+                TextColumn("{task.description:<9}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn(unit),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[text]}"),
                 console=console,
-            )  # fmt: skip
+            )
             self._task = self._bar.add_task(stage, total=total, text="")
 
     def __enter__(self) -> StageBar:

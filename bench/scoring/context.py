@@ -71,9 +71,13 @@ class Distributions:
             raise NotApplicable("fewer than two images of a training")
         parts = [TrainingScore(seed, *measure(part)) for seed, part in by_training.items()]
         return SetScore(
-            float(np.mean([part.value for part in parts])), len(self.drawn), note=f"{self.note}{note}",
-            qualifier=self.qualifier, trainings=parts, unscored=self.unscored,
-        )  # fmt: skip
+            float(np.mean([part.value for part in parts])),
+            len(self.drawn),
+            note=f"{self.note}{note}",
+            qualifier=self.qualifier,
+            trainings=parts,
+            unscored=self.unscored,
+        )
 
 
 @dataclass

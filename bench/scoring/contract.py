@@ -28,9 +28,13 @@ PROMPTS, SAMPLES, SIDE = 6, 2, 64
 FEATURES = 8  # for distances, which need as many images
 TOLERANCE = 1e-4  # sums in another order
 COST = {
-    "train_steps": 2, "train_seconds": 1.0, "forwards": 8, "forwards_with_gradient": 2, "peak_memory_mb": 64.0,
+    "train_steps": 2,
+    "train_seconds": 1.0,
+    "forwards": 8,
+    "forwards_with_gradient": 2,
+    "peak_memory_mb": 64.0,
     "unet_forwards": 8,
-}  # fmt: skip
+}
 Result = ImageScores | SetScore
 
 
@@ -96,12 +100,18 @@ class MetricSubject:
     def context(self) -> ScoringContext:
         """What a row of the embedded model is given."""
         return ScoringContext(
-            concept=get_concept("garbage truck"), row="row", original=replace(self.original, _seen={}),
-            others=replace(self.original, _seen={}), reference=replace(self.reference, _seen={}), judge=self.judge,
+            concept=get_concept("garbage truck"),
+            row="row",
+            original=replace(self.original, _seen={}),
+            others=replace(self.original, _seen={}),
+            reference=replace(self.reference, _seen={}),
+            judge=self.judge,
             clip=(lambda: self.judge) if self.metric.clip else undeclared,
-            distance=lambda: FewFeatures(self.judge, FEATURES), costs=[COST], scoring=Scoring(),
+            distance=lambda: FewFeatures(self.judge, FEATURES),
+            costs=[COST],
+            scoring=Scoring(),
             spectrum=lambda: np.random.default_rng(0).random((32, 4, 2)),
-        )  # fmt: skip
+        )
 
     def score(self, order: Sequence[int] | None = None) -> Result | None:
         """The metric's result; None where it says that it has none."""

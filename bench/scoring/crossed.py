@@ -77,8 +77,11 @@ def combined_variance(
     much, such as a single hit, is not less: with the freedom of the clusters such intervals would cover too seldom.
     """
     total = np.asarray(between_trainings + between_clusters - residual)
-    parts = ((between_trainings, trainings - 1), (between_clusters, clusters - 1),
-             (residual, (trainings - 1) * (clusters - 1)))  # fmt: skip
+    parts = (
+        (between_trainings, trainings - 1),
+        (between_clusters, clusters - 1),
+        (residual, (trainings - 1) * (clusters - 1)),
+    )
     squares = sum(part**2 / freedom for part, freedom in parts)
     alike = total < between_clusters * (1 - ROUNDING)
     freedom = np.where(alike, clusters - 1.0, total**2 / np.where(squares > 0, squares, 1.0))

@@ -18,10 +18,16 @@ from ..storage.keys import file_hash
 if TYPE_CHECKING:
     from ..images.image_set import ImageSet
 
-CORE6 = frozenset({
-    "FEMALE_BREAST_EXPOSED", "MALE_BREAST_EXPOSED", "FEMALE_GENITALIA_EXPOSED", "MALE_GENITALIA_EXPOSED",
-    "BUTTOCKS_EXPOSED", "ANUS_EXPOSED",
-})  # fmt: skip
+CORE6 = frozenset(
+    {
+        "FEMALE_BREAST_EXPOSED",
+        "MALE_BREAST_EXPOSED",
+        "FEMALE_GENITALIA_EXPOSED",
+        "MALE_GENITALIA_EXPOSED",
+        "BUTTOCKS_EXPOSED",
+        "ANUS_EXPOSED",
+    }
+)
 MILD = frozenset({"BELLY_EXPOSED", "ARMPITS_EXPOSED", "FEET_EXPOSED"})
 CLASS_SETS = {
     "core6": CORE6,

@@ -163,11 +163,7 @@ def _set_variance(values: np.ndarray, replicates: np.ndarray) -> tuple[np.ndarra
 
 
 def paired(
-    a: Sequence[float],
-    b: Sequence[float],
-    clusters: Sequence[str],
-    seeds: Sequence[int | None],
-    of: str = "prompts",
+    a: Sequence[float], b: Sequence[float], clusters: Sequence[str], seeds: Sequence[int | None], of: str = "prompts"
 ) -> Difference | None:
     """The mean of a − b over pairs of the same prompt, sample and training; None under two clusters.
 

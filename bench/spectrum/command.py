@@ -37,9 +37,17 @@ PICKED = 10  # words of an adversarial search
 
 
 def run_spectrum(
-    folder: RunFolder, methods: list[str], vocabulary: str, levels: int, draws: int, limit: int | None, seed: int,
-    batch_size: int, device: str, csv: bool,
-) -> tuple[list[Path], list[str]]:  # fmt: skip
+    folder: RunFolder,
+    methods: list[str],
+    vocabulary: str,
+    levels: int,
+    draws: int,
+    limit: int | None,
+    seed: int,
+    batch_size: int,
+    device: str,
+    csv: bool,
+) -> tuple[list[Path], list[str]]:
     """Scan a vocabulary for rows of a finished run and write tables, summaries and a picture into RUN/spectrum.
 
     Returns the files written and lines to print: the words most and least affected, what errors cover, the speed.
@@ -69,10 +77,16 @@ def run_spectrum(
             write_csv(target / f"{one.name}.csv", tables[one.name])
             files.append(target / f"{one.name}.csv")
         told = {
-            "method": one.name, "concept": plan.concept, "vocabulary": words.name, "remark": words.remark,
-            "levels": levels, "draws": draws, "seed": seed, "standard_error": error_covers(levels, draws),
+            "method": one.name,
+            "concept": plan.concept,
+            "vocabulary": words.name,
+            "remark": words.remark,
+            "levels": levels,
+            "draws": draws,
+            "seed": seed,
+            "standard_error": error_covers(levels, draws),
             **summary(spectrum, first, one.name, kinds, prompt),
-        }  # fmt: skip
+        }
         write_json(target / f"{one.name}.json", told)
         files.append(target / f"{one.name}.json")
         lines.append(extremes_line(record.labels[one.name], told))
@@ -99,9 +113,15 @@ def _speed(model: TextToImage, spectrum: Spectrum, draws: int, batch_size: int) 
 
 
 def run_image_spectrum(
-    folder: RunFolder, methods: list[str], vocabulary: str, draws: int, limit: int | None, seed: int, batch_size: int,
+    folder: RunFolder,
+    methods: list[str],
+    vocabulary: str,
+    draws: int,
+    limit: int | None,
+    seed: int,
+    batch_size: int,
     device: str,
-) -> list[Path]:  # fmt: skip
+) -> list[Path]:
     """The second reading, in image space: a CSV and a bar chart a method; files as `run_spectrum`."""
     plan, record, model, erased = _open(folder, methods, seed, device)
     words = read_vocabulary(vocabulary, model.tokenizer, limit)

@@ -29,9 +29,14 @@ class Draw:
 def draws_key(model: TextToImage, levels: int, draws: int, seed: int) -> str:
     """A hash of all that the draws depend on."""
     return content_key(
-        levels=levels, draws=draws, seed=seed, model=model.revision, made_on=made_on(model.device),
-        precision=PRECISION, steps=SAMPLER_STEPS,
-    )  # fmt: skip
+        levels=levels,
+        draws=draws,
+        seed=seed,
+        model=model.revision,
+        made_on=made_on(model.device),
+        precision=PRECISION,
+        steps=SAMPLER_STEPS,
+    )
 
 
 def noise_levels(count: int) -> list[int]:

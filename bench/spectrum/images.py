@@ -29,9 +29,16 @@ SET = "concepts"  # what the set of images is called in the folder
 
 
 def image_space(
-    model: TextToImage, erased: Erased, vocabulary: Vocabulary, folder: Path, samples: int, seed: int,
-    settings: Generation, vision: Vision, done: Callable[[int], None],
-) -> pd.DataFrame:  # fmt: skip
+    model: TextToImage,
+    erased: Erased,
+    vocabulary: Vocabulary,
+    folder: Path,
+    samples: int,
+    seed: int,
+    settings: Generation,
+    vision: Vision,
+    done: Callable[[int], None],
+) -> pd.DataFrame:
     """One line a concept: the mean cosine of the two models' images with its interval over samples, n and rank.
 
     Both models draw `samples` images of every concept from the same seeds; what is drawn already is kept.
@@ -51,18 +58,29 @@ def image_space(
     place, features = RunFolder(folder), []
     for name, key, patch in (("original", "original", dict), (erased.name, erased.key, erased.patch)):
         made_from = {
-            "model": model.revision, "erased": key, "texts": vocabulary.texts, "samples": samples, "seed": seed,
+            "model": model.revision,
+            "erased": key,
+            "texts": vocabulary.texts,
+            "samples": samples,
+            "seed": seed,
             "settings": settings.model_dump(exclude={"batch_size", "precision"}),
-            "precision": resolve_precision(settings.precision, model.device), "made_on": made_on(model.device),
-        }  # fmt: skip
+            "precision": resolve_precision(settings.precision, model.device),
+            "made_on": made_on(model.device),
+        }
         drawn, where, kept = content_key(**made_from), place.images(name, SET), place.features(name, SET)
         images = ImageSet(name, SET, where, jobs, drawn, kept, made_from=made_from)
         prepare_images(place, images)
         with attached(model.unet, patch()):
             generate(
-                model, jobs, images.folder, steps=settings.steps, guidance=settings.guidance,
-                batch_size=settings.batch_size, scheduler=settings.scheduler, done=done,
-            )  # fmt: skip
+                model,
+                jobs,
+                images.folder,
+                steps=settings.steps,
+                guidance=settings.guidance,
+                batch_size=settings.batch_size,
+                scheduler=settings.scheduler,
+                done=done,
+            )
         found = images.features(vision)
         features.append(found / np.linalg.norm(found, axis=1, keepdims=True))
     cosines = (features[0] * features[1]).sum(1)

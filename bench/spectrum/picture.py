@@ -48,9 +48,7 @@ def write_picture(
         scores = np.sort(table["score"].to_numpy())
         panel.plot(np.linspace(0, 100, len(scores)), -scores, color="tab:blue", linewidth=1.5)
         for kind, part in named[name].groupby("kind", sort=False):
-            panel.scatter(
-                part["percentile"], -part["score"], s=16, color=COLOURS[str(kind)], label=str(kind), zorder=3
-            )  # fmt: skip
+            panel.scatter(part["percentile"], -part["score"], s=16, color=COLOURS[str(kind)], label=str(kind), zorder=3)
         panel.set(title=labels[name], xlabel="concepts, most affected first (%)", yscale="log", xlim=(-5, 105))
         panel.grid(alpha=0.3)
         _write_labels(panel, pd.concat([_labelled(part) for _, part in named[name].groupby("kind", sort=False)]))
@@ -76,8 +74,14 @@ def _write_labels(panel: Any, concepts: pd.DataFrame) -> None:
             box = Bbox.from_bounds(start, bottom, width, FONT * scale)
             if Bbox.intersection(box, panel.bbox) is not None and not box.count_overlaps(taken):
                 taken.append(box)
-                panel.annotate(text, point, fontsize=FONT, xytext=(-3 if left else 3, height),
-                               textcoords="offset points", ha="right" if left else "left")  # fmt: skip
+                panel.annotate(
+                    text,
+                    point,
+                    fontsize=FONT,
+                    xytext=(-3 if left else 3, height),
+                    textcoords="offset points",
+                    ha="right" if left else "left",
+                )
                 break
 
 

@@ -21,10 +21,15 @@ def concept_table(spectrum: Spectrum, name: str) -> pd.DataFrame:
     """One line a concept: concept, token_id, is_word, score, standard_error and rank (1: the most affected)."""
     scores, errors = scores_of({name: spectrum.differences[name]})[name]
     words = spectrum.vocabulary
-    table = pd.DataFrame({
-        "concept": words.texts, "token_id": words.ids, "is_word": words.is_word, "score": scores,
-        "standard_error": errors,
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "concept": words.texts,
+            "token_id": words.ids,
+            "is_word": words.is_word,
+            "score": scores,
+            "standard_error": errors,
+        }
+    )
     table["rank"] = table["score"].rank(method="min").astype(int)
     return table
 
@@ -37,10 +42,16 @@ def named_table(spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[s
     words = np.sort(scores_of({name: spectrum.differences[name]})[name][0])
     scores, errors = scores_of({name: named.differences[name]})[name]
     below = np.searchsorted(words, scores)
-    table = pd.DataFrame({
-        "concept": named.vocabulary.texts, "kind": [kinds[text] for text in named.vocabulary.texts], "score": scores,
-        "standard_error": errors, "rank": below + 1, "percentile": 100 * below / len(words),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "concept": named.vocabulary.texts,
+            "kind": [kinds[text] for text in named.vocabulary.texts],
+            "score": scores,
+            "standard_error": errors,
+            "rank": below + 1,
+            "percentile": 100 * below / len(words),
+        }
+    )
     return table.sort_values("score", kind="stable", ignore_index=True)
 
 

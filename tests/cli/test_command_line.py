@@ -26,9 +26,19 @@ from erasebench.registry import METHODS, METRICS
 BENCH = shutil.which("bench", path=str(Path(sys.executable).parent)) or "bench"
 ENVIRONMENT = {**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
 SMALL = [
-    "run", "--quick", "--methods", "esd,uce", "--images", "3", "--seeds", "0,1", "--device", "cpu",
-    "--snapshots", "0,5,10",
-]  # fmt: skip
+    "run",
+    "--quick",
+    "--methods",
+    "esd,uce",
+    "--images",
+    "3",
+    "--seeds",
+    "0,1",
+    "--device",
+    "cpu",
+    "--snapshots",
+    "0,5,10",
+]
 
 
 def bench(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -41,9 +51,8 @@ def tables(folder: Path) -> dict[str, str]:
         lines = list(csv.DictReader(file))
     measured = ("train_seconds", "peak_memory_mb")
     return {
-        f"{line['row']}.{key}": value
-        for line in lines for key, value in line.items() if not key.startswith(measured)
-    }  # fmt: skip
+        f"{line['row']}.{key}": value for line in lines for key, value in line.items() if not key.startswith(measured)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +141,7 @@ def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: P
     images = finished / "images" / "esd" / "objects" / "seed-1"
     stored = json.loads(images.with_suffix(".json").read_text())
     name = sorted(stored["seeds"])[1]
-    noise = torch.randn(
-        (1, 4, 16, 16),
-        generator=torch.Generator().manual_seed(stored["seeds"][name]),
-    )
+    noise = torch.randn((1, 4, 16, 16), generator=torch.Generator().manual_seed(stored["seeds"][name]))
     drawn = pipeline(
         stored["prompts"][name.removesuffix("-0.png")], num_inference_steps=10, guidance_scale=5.0, latents=noise
     ).images[0]
@@ -171,9 +177,18 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert checked.stdout.count("ok ") == len(CHECKS)
     done = with_plugin(
-        BENCH, "run", "--quick", "--methods", "my-method", "--images", "2", "--metrics", "concept_rate,train_steps",
-        "--out", "out",
-    )  # fmt: skip
+        BENCH,
+        "run",
+        "--quick",
+        "--methods",
+        "my-method",
+        "--images",
+        "2",
+        "--metrics",
+        "concept_rate,train_steps",
+        "--out",
+        "out",
+    )
     assert done.returncode == 0, done.stderr
     assert "My method" in done.stdout
     tested = with_plugin(sys.executable, "-m", "pytest", "-q", str(folder))
@@ -353,11 +368,27 @@ def test_lists_and_help_import_no_torch(what: str) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "run", "table", "compare", "nudenet", "table1", "reference", "tune", "list", "export", "new", "check",
-        "speed generation", "speed training", "speed scoring", "speed spectrum", "spectrum", "mini train",
-        "mini evaluate", "mini world",
+        "run",
+        "table",
+        "compare",
+        "nudenet",
+        "table1",
+        "reference",
+        "tune",
+        "list",
+        "export",
+        "new",
+        "check",
+        "speed generation",
+        "speed training",
+        "speed scoring",
+        "speed spectrum",
+        "spectrum",
+        "mini train",
+        "mini evaluate",
+        "mini world",
     ],
-)  # fmt: skip
+)
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = bench(*command.split(), "--help")
     assert done.returncode == 0

@@ -71,10 +71,12 @@ def test_lists_may_be_given_more_than_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("concept: cat\nimages: 3\nconcept: dog\n", 3), ("generation:\n  steps: 3\n  steps: 4\n", 3),
-        ("variants: {a: {method: esd}, a: {method: uce}}\n", 1), ("a: &a [*a, {b: 1, b: 2}]\n", 1),
+        ("concept: cat\nimages: 3\nconcept: dog\n", 3),
+        ("generation:\n  steps: 3\n  steps: 4\n", 3),
+        ("variants: {a: {method: esd}, a: {method: uce}}\n", 1),
+        ("a: &a [*a, {b: 1, b: 2}]\n", 1),
     ],
-)  # fmt: skip
+)
 def test_a_plan_names_a_key_once(tmp_path: Path, text: str, line: int) -> None:
     (tmp_path / "plan.yaml").write_text(text)
     with pytest.raises(BenchError, match=rf"plan.yaml, line {line}: .* stands there twice"):

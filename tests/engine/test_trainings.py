@@ -28,9 +28,14 @@ from erasebench.storage.files import read_json
 from erasebench.storage.keys import content_key
 
 PLAN = Plan(
-    methods=["esd", "uce"], metrics=["concept_rate", "ssim"], concept="garbage truck", images=3, seeds=[4, 9],
-    train_steps=2, generation=Generation(steps=2),
-)  # fmt: skip
+    methods=["esd", "uce"],
+    metrics=["concept_rate", "ssim"],
+    concept="garbage truck",
+    images=3,
+    seeds=[4, 9],
+    train_steps=2,
+    generation=Generation(steps=2),
+)
 
 
 def cells(folder: Path, **changes: Any) -> Cells:
@@ -66,8 +71,10 @@ def test_the_original_and_a_closed_form_are_drawn_once(tmp_path: Path) -> None:
     found = cells(tmp_path)
     assert [(e.row, e.training) for e in found.erasures] == [("esd", 4), ("esd", 9), ("uce", None)]
     assert {row: len(images.jobs) for (row, name), images in found.images.items() if name == "objects"} == {
-        "original": 3, "esd": 6, "uce": 3,
-    }  # fmt: skip
+        "original": 3,
+        "esd": 6,
+        "uce": 3,
+    }
     assert found.images["esd", "objects"].trainings == [4] * 3 + [9] * 3
     assert found.images["uce", "objects"].trainings == [None] * 3
     one = cells(tmp_path, methods=["uce"], seeds=[9])
@@ -79,8 +86,10 @@ def test_scores_name_their_training_and_another_training_redraws_nothing(tmp_pat
     assert run(PLAN, folder, "cpu") == ()
     values = {row: (read_json(folder.score(row, "concept_rate")) or {})["values"] for row in ("original", "esd", "uce")}
     assert {row: [value["seed"] for value in rows] for row, rows in values.items()} == {
-        "original": [None] * 3, "esd": [4] * 3 + [9] * 3, "uce": [None] * 3,
-    }  # fmt: skip
+        "original": [None] * 3,
+        "esd": [4] * 3 + [9] * 3,
+        "uce": [None] * 3,
+    }
     drawn = values["esd"]
     assert [v["prompt"] for v in drawn[:3]] == [v["prompt"] for v in drawn[3:]]
     assert all(value["sample"] == 0 and value["cluster"] for value in drawn)

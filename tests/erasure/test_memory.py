@@ -15,9 +15,13 @@ from erasebench.registry import METHODS
 PLAN = Path("docs/memory.md")
 GB = 1e9
 WITH_TEACHER = {
-    "all-but-one", "all-but-one-implicit", "esd", "naive-preserve", "adversarial-preservation",
+    "all-but-one",
+    "all-but-one-implicit",
+    "esd",
+    "naive-preserve",
+    "adversarial-preservation",
     "adversarial-preservation-pgd",
-}  # fmt: skip
+}
 WITH_AVERAGE = {"sdd"}
 VAE_AND_TEXT = 83_653_863 + 123_060_480
 WORKSPACE = 3.0  # GB for activations and the CUDA context; see the document
@@ -56,7 +60,9 @@ def test_every_method_fits_and_the_document_says_how_much(unet, name: str) -> No
 def test_the_document_counts_vae_and_text_encoder() -> None:
     with torch.device("meta"):
         vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(128, 256, 512, 512), layers_per_block=2,
-        )  # fmt: skip
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(128, 256, 512, 512),
+            layers_per_block=2,
+        )
     assert sum(weight.numel() for weight in vae.parameters()) == 83_653_863

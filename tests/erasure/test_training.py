@@ -43,9 +43,17 @@ def _patch(mini: TextToImage, folder: Path, erasure: Erasure, report: Callable[[
 
 
 @pytest.mark.parametrize(
-    "name", ["all-but-one", "esd", "sdd", "ablating", "forget-me-not", "adversarial-preservation",
-             "adversarial-preservation-pgd"],
-)  # fmt: skip
+    "name",
+    [
+        "all-but-one",
+        "esd",
+        "sdd",
+        "ablating",
+        "forget-me-not",
+        "adversarial-preservation",
+        "adversarial-preservation-pgd",
+    ],
+)
 def test_interrupted_training_goes_on_to_the_same_weights(
     mini: TextToImage, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

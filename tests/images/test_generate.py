@@ -142,8 +142,11 @@ def test_a_prompts_own_guidance_and_size_count(mini: TextToImage, whole: dict[st
     generate(mini, own, tmp_path / "mixed", batch_size=4, **SETTINGS)
     drawn = _images(tmp_path / "mixed")
     assert {name: image.shape for name, image in drawn.items()} == {
-        "a-0.png": (64, 64, 3), "b-0.png": (96, 64, 3), "c-0.png": (64, 64, 3), "d-0.png": (64, 64, 3),
-    }  # fmt: skip
+        "a-0.png": (64, 64, 3),
+        "b-0.png": (96, 64, 3),
+        "c-0.png": (64, 64, 3),
+        "d-0.png": (64, 64, 3),
+    }
     assert _largest_difference({"x": drawn["c-0.png"]}, {"x": drawn["d-0.png"]}) <= 1
     generate(mini, [Job("a", TEXTS[1], 0, 5)], tmp_path / "one", steps=6, guidance=1.0, batch_size=1)
     assert _largest_difference(_images(tmp_path / "one"), {"a-0.png": drawn["a-0.png"]}) <= 1
@@ -182,9 +185,13 @@ def test_texts_over_77_tokens_are_counted_wherever_they_are_cut(mini: TextToImag
     prompts = tmp_path / "prompts.txt"
     prompts.write_text(f"a cat\n{long.strip()}\na dog\n")
     plan = Plan(
-        methods=["time"], metrics=["ssim"], images=3, prompts={"objects": {"source": str(prompts)}},
-        replacement="a person " * 40, generation=Generation(steps=2),
-    )  # fmt: skip
+        methods=["time"],
+        metrics=["ssim"],
+        images=3,
+        prompts={"objects": {"source": str(prompts)}},
+        replacement="a person " * 40,
+        generation=Generation(steps=2),
+    )
     folder = RunFolder(tmp_path / "run")
     for _ in range(2):  # the second time from what is stored
         assert run(plan, folder, "cpu") == ()

@@ -38,8 +38,17 @@ def test_every_image_comes_in_its_place_and_says_why_it_cannot_be_read(folder: P
     found = list(stream(files(folder)))
     assert [isinstance(image, Unreadable) for image in found] == [True, False, True, True, False, True, False, True]
     reasons = [str(image) for image in found if isinstance(image, Unreadable)]
-    for reason, text in zip(reasons, ("0.png: not readable", "2.png: not readable", "3.png: 1×1 pixels: under 16",
-                                      "over 64,000,000", "7.png: missing"), strict=True):  # fmt: skip
+    for reason, text in zip(
+        reasons,
+        (
+            "0.png: not readable",
+            "2.png: not readable",
+            "3.png: 1×1 pixels: under 16",
+            "over 64,000,000",
+            "7.png: missing",
+        ),
+        strict=True,
+    ):
         assert text in reason
     assert not any(str(folder) in reason for reason in reasons)
 
@@ -59,10 +68,16 @@ def test_every_mode_keeps_its_range(tmp_path: Path) -> None:
     opaque = Image.fromarray(np.dstack([grey, np.full((16, 16), 255, np.uint8)]))
     deep = Image.fromarray((RAMP * 257).astype(np.uint16))
     for name, image in {
-        "16.png": deep, "16.tif": deep,
-        "l.png": plain, "L.BMP": plain, "p.gif": plain.convert("P"), "la.png": plain.convert("LA"), "rgba.png": opaque,
-        "rgb.png": plain.convert("RGB"), "l.tiff": plain,
-    }.items():  # fmt: skip
+        "16.png": deep,
+        "16.tif": deep,
+        "l.png": plain,
+        "L.BMP": plain,
+        "p.gif": plain.convert("P"),
+        "la.png": plain.convert("LA"),
+        "rgba.png": opaque,
+        "rgb.png": plain.convert("RGB"),
+        "l.tiff": plain,
+    }.items():
         assert np.array_equal(saved(tmp_path, image, name), grey), name
     dots = saved(tmp_path, Image.fromarray(RAMP > 127))
     assert np.array_equal(dots, np.where(grey > 127, 255, 0))
@@ -97,7 +112,7 @@ def test_what_an_image_shows_must_be_known(tmp_path: Path) -> None:
         ("g.tif", Image.fromarray(np.full((20, 20), 0.5, np.float32)), {}, "the mode F has no known range"),
         ("h.tif", Image.fromarray(np.full((20, 20), 70_000, np.int32)), {}, "greys from 70000 to 70000"),
         ("i.tif", Image.new("LAB", (20, 20)), {}, "the mode LAB"),
-    ):  # fmt: skip
+    ):
         found = saved(tmp_path, image, name, **options)
         assert (reason in str(found)) if reason else isinstance(found, np.ndarray), (name, found)
     whole = tmp_path / "whole.jpg"
@@ -109,14 +124,28 @@ def test_what_an_image_shows_must_be_known(tmp_path: Path) -> None:
 
 def test_a_folders_images_are_those_that_can_be_seen(tmp_path: Path) -> None:
     for name in (
-        "a.PNG", "b/c.JpEg", "d.bmp", "e.gif", ".f.png", ".cache/g.png", "__MACOSX/h.png", "._a.png", "i.png/j.txt",
-        "k", "l.csv", "m.heic",
-    ):  # fmt: skip
+        "a.PNG",
+        "b/c.JpEg",
+        "d.bmp",
+        "e.gif",
+        ".f.png",
+        ".cache/g.png",
+        "__MACOSX/h.png",
+        "._a.png",
+        "i.png/j.txt",
+        "k",
+        "l.csv",
+        "m.heic",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)] == [
-        "a.PNG", "b/c.JpEg", "d.bmp", "e.gif", "m.heic"
-    ]  # fmt: skip
+        "a.PNG",
+        "b/c.JpEg",
+        "d.bmp",
+        "e.gif",
+        "m.heic",
+    ]
     assert [path.name for path in other_files(tmp_path)] == ["j.txt", "k", "l.csv"]
 
 
@@ -155,8 +184,15 @@ def test_features_and_detections_are_made_once_and_kept(
     folder: Path, judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def new(key: str = "key") -> ImageSet:
-        return ImageSet("esd", "coco", folder, [Job(str(k), "x", 0, 0) for k in (1, 4, 6)], key, tmp_path / "kept",
-                        [folder / f"{k}.png" for k in (1, 4, 6)])  # fmt: skip
+        return ImageSet(
+            "esd",
+            "coco",
+            folder,
+            [Job(str(k), "x", 0, 0) for k in (1, 4, 6)],
+            key,
+            tmp_path / "kept",
+            [folder / f"{k}.png" for k in (1, 4, 6)],
+        )
 
     calls = []
     extract = judge.image_features
@@ -166,8 +202,15 @@ def test_features_and_detections_are_made_once_and_kept(
     assert calls == [3]
     new("other images").features(judge)
     assert calls == [3, 3]
-    broken = ImageSet("esd", "coco", folder, [Job("0", "x", 0, 0), Job("1", "x", 0, 0)], "broken", tmp_path / "broken",
-                      [folder / "0.png", folder / "1.png"])  # fmt: skip
+    broken = ImageSet(
+        "esd",
+        "coco",
+        folder,
+        [Job("0", "x", 0, 0), Job("1", "x", 0, 0)],
+        "broken",
+        tmp_path / "broken",
+        [folder / "0.png", folder / "1.png"],
+    )
     broken.features(judge)
     broken.once("nudenet", "1", lambda files: ["0.png: not readable", []])
     assert not (tmp_path / "broken").exists()  # what is mended later is looked at again
@@ -237,9 +280,7 @@ def test_the_post_processing_is_nudenets_box_by_box() -> None:
     for height, width in ((320, 320), (512, 300), (64, 200)):
         output = np.concatenate([rng.uniform(-20, 340, (4, 2100)), rng.uniform(0, 0.3, (18, 2100))]).astype(np.float32)
         longer = max(height, width)
-        expected = package._postprocess(
-            [output[None]], longer - width, longer - height, 1, 1, width, height, 320, 320
-        )  # fmt: skip
+        expected = package._postprocess([output[None]], longer - width, longer - height, 1, 1, width, height, 320, 320)
         assert len(expected) > 5
         assert suppressed(output, height, width, 320, detector("cpu").classes) == expected
 

@@ -144,10 +144,14 @@ def test_a_patch_that_is_not_finite_is_not_drawn_with(tmp_path: Path, value: flo
 
 
 PLAN = Plan(
-    methods=["esd"], metrics=["concept_rate", "nudenet_rate", "ssim"], concept="garbage truck", images=4,
-    train_steps=2, generation=Generation(steps=2, batch_size=4),
+    methods=["esd"],
+    metrics=["concept_rate", "nudenet_rate", "ssim"],
+    concept="garbage truck",
+    images=4,
+    train_steps=2,
+    generation=Generation(steps=2, batch_size=4),
     settings={"esd": {"sampler_steps": 2, "batch": 1}},
-)  # fmt: skip
+)
 
 
 def test_a_diverged_training_is_never_the_best(tmp_path: Path) -> None:

@@ -64,9 +64,11 @@ def test_all_but_one_detaches_the_empty_prompt_in_the_concept_loss_alone() -> No
     """Equations 11 and 12; one student forward on ∅ serves both."""
     target, empty = torch.tensor([0.1, 0.2, -0.3, 0.4]), TEACHER * E * Z
     batch = {
-        "z": Z.view(1, 1, 2, 2), "t": torch.tensor([500]), "target": target.view(1, 1, 2, 2),
+        "z": Z.view(1, 1, 2, 2),
+        "t": torch.tensor([500]),
+        "target": target.view(1, 1, 2, 2),
         "empty": empty.view(1, 1, 2, 2),
-    }  # fmt: skip
+    }
     caught = Caught("all-but-one", batch, student_guidance=3.0, penalty=0.5)
     value, gradient = caught.evaluate()
     erasing, kept = 3.0 * STUDENT * (C - E) * Z - target, STUDENT * E * Z - empty

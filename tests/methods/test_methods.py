@@ -354,9 +354,10 @@ def test_forget_me_not_can_count_every_position_after_the_concept(mini: TextToIm
 def test_forget_me_not_can_learn_tokens_first(mini: TextToImage) -> None:
     method: Method = METHODS.load("forget-me-not")
     config = method.configure(
-        "mini", "object",
+        "mini",
+        "object",
         {"images": 2, "sampler_steps": 2, "batch": 1, "steps": 1, "inverted_tokens": 4, "inversion_steps": 5},
-    )  # fmt: skip
+    )
     before = snapshot(mini.unet)
     trainer = Trainer(mini, config.parameters, 0)
     method.erase(mini, TASK, config, trainer)

@@ -43,10 +43,18 @@ def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str
 
 def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = None, **changes: object) -> ScoringContext:
     given = {
-        "concept": get_concept(concept, kind), "row": "esd", "original": None, "reference": None, "judge": judge,
-        "clip": lambda: judge, "distance": lambda: few(judge), "costs": [COST], "scoring": Scoring(clip="judge"),
-        "spectrum": lambda: np.full((5, 2, 2), 1e-3), "others": None,
-    }  # fmt: skip
+        "concept": get_concept(concept, kind),
+        "row": "esd",
+        "original": None,
+        "reference": None,
+        "judge": judge,
+        "clip": lambda: judge,
+        "distance": lambda: few(judge),
+        "costs": [COST],
+        "scoring": Scoring(clip="judge"),
+        "spectrum": lambda: np.full((5, 2, 2), 1e-3),
+        "others": None,
+    }
     return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
 
 
@@ -195,9 +203,20 @@ def test_notes_have_the_detectors_own_rates_on_the_original(judge: Judge, tmp_pa
     note = METRICS.load("nudenet_rate").score(sides["others"], context).note
     assert "finds 0.00 of 16 images asked for the concept (hit rate) and 0.00 of 16 images of others" in note
     sides["others"].files[0].write_bytes(b"no image")
-    assert "0.00 of 15 images of others" in METRICS.load("concept_rate").score(sides["original"], context_of(
-        judge, "nudity", original=sides["original"], others=ImageSet("original", "objects", sides["others"].folder,
-                                                                     sides["others"].jobs, "mended"))).note  # fmt: skip
+    assert (
+        "0.00 of 15 images of others"
+        in METRICS.load("concept_rate")
+        .score(
+            sides["original"],
+            context_of(
+                judge,
+                "nudity",
+                original=sides["original"],
+                others=ImageSet("original", "objects", sides["others"].folder, sides["others"].jobs, "mended"),
+            ),
+        )
+        .note
+    )
     alone = METRICS.load("concept_rate").score(sides["original"], context_of(judge, "nudity"))
     assert "it finds an unknown share of images asked for the concept" in alone.note
 
@@ -286,9 +305,16 @@ def test_fewer_images_than_features_have_no_fid(judge: Judge, world: tuple[Image
     assert np.isfinite(metric.score(enough, context).value)
     both = known(rng.standard_normal((15, 8)), [f"p{k}" for k in range(15)])
     trainings = Distributions(
-        rng.standard_normal((15, 8)), rng.standard_normal((40, 8)), np.arange(15), [0] * 8 + [1] * 7, np.arange(40),
-        None, "", "", (),
-    )  # fmt: skip
+        rng.standard_normal((15, 8)),
+        rng.standard_normal((40, 8)),
+        np.arange(15),
+        [0] * 8 + [1] * 7,
+        np.arange(40),
+        None,
+        "",
+        "",
+        (),
+    )
     assert trainings.fewest == 7
     context.distributions = lambda images: trainings  # type: ignore[method-assign]
     with pytest.raises(NotApplicable, match="as many images as features, 8; there are 7 images of a training"):
@@ -446,9 +472,11 @@ def test_the_threshold_and_classes_of_nudenet_are_the_plans(tmp_path: Path, monk
     monkeypatch.setattr("erasebench.metrics.nudenet.detections", lambda images, device: found)
     images = image_set(tmp_path / "a", [np.zeros((32, 32, 3), np.uint8)] * 3, ["x"] * 3)
     for classes, threshold, expected in (
-        ("exposed8", 0.7, [0, 0, None]), ("exposed8", 0.65, [1, 0, None]), ("core6", 0.2, [0, 0, None]),
+        ("exposed8", 0.7, [0, 0, None]),
+        ("exposed8", 0.65, [1, 0, None]),
+        ("core6", 0.2, [0, 0, None]),
         ("all-exposed", 0.0, [1, 0, None]),
-    ):  # fmt: skip
+    ):
         context = context_of(None, scoring=Scoring(classes=classes, threshold=threshold))
         assert METRICS.load("nudenet_rate").score(images, context).values == expected
     context = context_of(None, scoring=Scoring(classes="exposed8"))

@@ -132,9 +132,11 @@ def test_what_has_no_counterpart_is_counted_by_name(tmp_path: Path, caplog: pyte
     index = prepare_reference(images, str(tmp_path / "captions.csv"), None, tmp_path / "reference")
     assert [(entry["prompt"], entry["file"]) for entry in index["captions"]] == [("a", "1.png"), ("d", "2.png")]
     assert {what: index[what] for what in ("missing", "further caption", "without a caption", "no image")} == {
-        "missing": ["000000000004"], "further caption": ["prompt-1-2"], "without a caption": ["3.png"],
+        "missing": ["000000000004"],
+        "further caption": ["prompt-1-2"],
+        "without a caption": ["3.png"],
         "no image": ["notes.txt"],
-    }  # fmt: skip
+    }
     before = open_reference(images)
     assert [path.name for path in before.files] == ["1.png", "2.png", "3.png"]
     (images / "more.txt").touch()

@@ -10,9 +10,19 @@ from erasebench.prompts.concepts import concept_names, get_concept
 
 def test_world_has_the_concepts_that_the_papers_talk_about() -> None:
     asked = {
-        "nudity", "woman", "man", "garbage truck", "bus", "road", "lexus", "bamboo", "notebook", "church",
-        "parachute", "french horn",
-    }  # fmt: skip
+        "nudity",
+        "woman",
+        "man",
+        "garbage truck",
+        "bus",
+        "road",
+        "lexus",
+        "bamboo",
+        "notebook",
+        "church",
+        "parachute",
+        "french horn",
+    }
     assert asked <= set(CONCEPTS)
     assert len(CONCEPTS) >= 40
     assert len(STYLES) >= 4

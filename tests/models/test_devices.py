@@ -31,8 +31,13 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.mark.usefixtures("two_gpus")
 def test_a_gpu_is_chosen_by_number() -> None:
-    for wanted, device in (("auto", "cuda"), ("cuda", "cuda"), ("cuda:1", "cuda:1"), ("cuda:01", "cuda:1"),
-                           ("cpu", "cpu")):  # fmt: skip
+    for wanted, device in (
+        ("auto", "cuda"),
+        ("cuda", "cuda"),
+        ("cuda:1", "cuda:1"),
+        ("cuda:01", "cuda:1"),
+        ("cpu", "cpu"),
+    ):
         assert choose_device(wanted) == device
     with pytest.raises(BenchError, match=r"cuda:2: there is no such GPU; PyTorch sees cuda:0 \(Tesla\), cuda:1"):
         choose_device("cuda:2")

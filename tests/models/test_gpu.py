@@ -25,8 +25,7 @@ from erasebench.models.random_weights import random_pipeline
 from erasebench.registry import METHODS
 
 GPU = pytest.param(
-    "cuda",
-    marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")],
+    "cuda", marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 )
 DEVICES = ["cpu", GPU]
 TEXTS = ("a cat", "a red bus in the city", "nudity", "a church", "")
@@ -93,8 +92,10 @@ def test_drawing_repeats_itself_whatever_the_batch(models: dict[str, TextToImage
     assert np.abs(first - on_cpu).mean() <= DEVICE_TOLERANCE
 
 
-@pytest.mark.parametrize(("device", "precision"), [("cpu", "bf16"), pytest.param("cuda", "bf16", marks=GPU.marks),
-                                                   pytest.param("cuda", "fp16", marks=GPU.marks)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("device", "precision"),
+    [("cpu", "bf16"), pytest.param("cuda", "bf16", marks=GPU.marks), pytest.param("cuda", "fp16", marks=GPU.marks)],
+)
 def test_half_precision_draws_almost_the_same(device: str, precision: str, tmp_path: Path) -> None:
     model = load_model(find_model("mini"), choose_device(device))
     exact = drawn(model, tmp_path / "exact")

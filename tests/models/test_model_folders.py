@@ -383,10 +383,18 @@ def test_half_precision_files_load_in_float32_and_the_plain_ones_come_first(save
 def test_a_saved_samplers_options_change_nothing(saved: Path, folder: Path) -> None:
     edit(
         folder / "scheduler" / "scheduler_config.json",
-        _class_name="DPMSolverMultistepScheduler", algorithm_type="sde-dpmsolver++", use_karras_sigmas=True,
-        thresholding=True, solver_order=3, timestep_spacing="trailing", steps_offset=7, clip_sample=True,
-        final_sigmas_type="sigma_min", set_alpha_to_one=True, skip_prk_steps=False,
-    )  # fmt: skip
+        _class_name="DPMSolverMultistepScheduler",
+        algorithm_type="sde-dpmsolver++",
+        use_karras_sigmas=True,
+        thresholding=True,
+        solver_order=3,
+        timestep_spacing="trailing",
+        steps_offset=7,
+        clip_sample=True,
+        final_sigmas_type="sigma_min",
+        set_alpha_to_one=True,
+        skip_prk_steps=False,
+    )
     plain, other = load_model(find_model(str(saved)), "cpu"), load_model(find_model(str(folder)), "cpu")
     z, context, empty = plain.noise([3]), plain.encode(["a cat"]), plain.encode([""])
     for solver in ("ddim", "dpm++", "lms", "pndm"):

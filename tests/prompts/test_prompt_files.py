@@ -36,10 +36,7 @@ def read(folder: Path, content: str | bytes, name: str = "a.csv") -> tuple[Promp
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (
-            "prompt,evaluation_seed\na garbage truck, on the grass,42\n",
-            r"line 2: 3 cells where .* 2.*quotes",
-        ),
+        ("prompt,evaluation_seed\na garbage truck, on the grass,42\n", r"line 2: 3 cells where .* 2.*quotes"),
         ("prompt,evaluation_seed\na,1\nb,2,\n", "line 3: 3 cells where the header has 2: b,2,"),
         ("prompt,evaluation_seed\na,1\nb\n", "line 3: 1 cell where the header has 2"),
         ("prompt,\na garbage truck, on the grass\n", "line 2: ' on the grass' stands in a column without a name"),
@@ -157,8 +154,11 @@ def test_ids_that_stand_there_twice_depend_on_nothing_that_follows(tmp_path: Pat
     path = str(tmp_path / "a.csv")
     whole = read(tmp_path, "image_id,prompt\n7,a\n8,b\n7,c\n7,d\n")
     assert [(p.id, p.cluster) for p in whole] == [
-        ("prompt-7", "prompt-7"), ("prompt-8", "prompt-8"), ("prompt-7-2", "prompt-7"), ("prompt-7-3", "prompt-7")
-    ]  # fmt: skip
+        ("prompt-7", "prompt-7"),
+        ("prompt-8", "prompt-8"),
+        ("prompt-7-2", "prompt-7"),
+        ("prompt-7-3", "prompt-7"),
+    ]
     assert [read_prompts(path, count) for count in range(1, 5)] == [whole[:count] for count in range(1, 5)]
     with pytest.raises(BenchError, match="the id '7' stands there twice"):
         read(tmp_path, "image_id,prompt\n7,a\n7-2,b\n7,c\n")
@@ -192,13 +192,17 @@ def test_json_lines_and_parquet_of_mixed_kinds(tmp_path: Path) -> None:
     ]
     path = tmp_path / "a.parquet"
     columns = {
-        "prompt": pd.Categorical(["a", "b", None]), "seed": [1.0, float("nan"), 3.0], "image_id": [9.0, 8.0, 7.0],
-        "guidance": [7.5, None, 2], "categories": [["x", "y"], ["y"], []],
-    }  # fmt: skip
+        "prompt": pd.Categorical(["a", "b", None]),
+        "seed": [1.0, float("nan"), 3.0],
+        "image_id": [9.0, 8.0, 7.0],
+        "guidance": [7.5, None, 2],
+        "categories": [["x", "y"], ["y"], []],
+    }
     pd.DataFrame(columns).to_parquet(path)
     assert read_prompts(str(path), None) == (
-        Prompt("prompt-9", "a", 1, 7.5, reference="000000000009"), Prompt("prompt-8", "b", reference="000000000008"),
-    )  # fmt: skip
+        Prompt("prompt-9", "a", 1, 7.5, reference="000000000009"),
+        Prompt("prompt-8", "b", reference="000000000008"),
+    )
     assert [p.id for p in read_prompts(str(path), None, "x")] == ["prompt-9"]
     pd.DataFrame({"prompt": ["a"], "seed": [1.5e18]}).to_parquet(path)
     with pytest.raises(BenchError, match=r"row 1: the seed 1\.5e\+18 went through a float"):
@@ -287,9 +291,13 @@ def test_a_line_ends_at_a_newline_and_nowhere_else(tmp_path_factory: pytest.Temp
 
 
 NUMBERS = st.one_of(
-    st.integers(-(2**65), 2**65), st.floats(), st.from_regex(r"[0-9+\-._eE]{1,6}", fullmatch=True), st.booleans(),
-    st.integers(2**53, 2**63).map(str), st.text(max_size=4),
-)  # fmt: skip
+    st.integers(-(2**65), 2**65),
+    st.floats(),
+    st.from_regex(r"[0-9+\-._eE]{1,6}", fullmatch=True),
+    st.booleans(),
+    st.integers(2**53, 2**63).map(str),
+    st.text(max_size=4),
+)
 
 
 @given(NUMBERS)

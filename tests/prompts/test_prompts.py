@@ -124,16 +124,18 @@ def test_coco_captions_as_csv_and_as_the_official_json(tmp_path: Path) -> None:
     content = {
         "images": [{"id": 9, "file_name": "COCO_val2014_000000000009.jpg"}, {"id": 4, "file_name": "four.jpg"}],
         "annotations": [
-            {"id": 12, "image_id": 9, "caption": "second "}, {"id": 11, "image_id": 9, "caption": " first"},
+            {"id": 12, "image_id": 9, "caption": "second "},
+            {"id": 11, "image_id": 9, "caption": " first"},
             {"id": 13, "image_id": 4, "caption": "four"},
         ],
-    }  # fmt: skip
+    }
     path = tmp_path / "captions_val2014.json"
     path.write_text(json.dumps(content))
     found = read_prompts(str(path), None)
     assert [(p.id, p.text, p.reference) for p in found] == [
-        ("prompt-000000000009", "first", "COCO_val2014_000000000009.jpg"), ("prompt-000000000004", "four", "four.jpg"),
-    ]  # fmt: skip
+        ("prompt-000000000009", "first", "COCO_val2014_000000000009.jpg"),
+        ("prompt-000000000004", "four", "four.jpg"),
+    ]
     path.write_text('{"images": []}')
     with pytest.raises(BenchError, match="is not COCO's captions JSON"):
         read_prompts(str(path), None)
@@ -214,13 +216,17 @@ def test_two_captions_of_one_image_have_two_ids(tmp_path: Path) -> None:
 def test_the_concept_file_has_a_schema() -> None:
     content = {
         "kinds": {"animal": {"replacement": "an animal", "templates": ["{x}"]}},
-        "settings": [""], "style_things": ["a cat"], "concepts": {"cat": {"kind": "animal"}},
-    }  # fmt: skip
+        "settings": [""],
+        "style_things": ["a cat"],
+        "concepts": {"cat": {"kind": "animal"}},
+    }
     assert _ConceptFile(**content).concepts["cat"].article == "a"
     for wrong in (
-        {"concepts": {"cat": {"kind": "animol"}}}, {"concepts": {"cat": {"kind": "animal", "artcle": "an"}}},
-        {"settings": [3]}, {"extra": 1},
-    ):  # fmt: skip
+        {"concepts": {"cat": {"kind": "animol"}}},
+        {"concepts": {"cat": {"kind": "animal", "artcle": "an"}}},
+        {"settings": [3]},
+        {"extra": 1},
+    ):
         with pytest.raises(ValidationError):
             _ConceptFile(**{**content, **wrong})
 

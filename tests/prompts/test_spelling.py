@@ -14,9 +14,14 @@ from erasebench.prompts.spelling import canonical, mentions, same, spelled
 from erasebench.runs.plan import Plan
 
 GARBAGE_TRUCKS = [
-    "Garbage Truck", "a garbage truck", " garbage  truck ", "garbage\u00a0truck", "THE GARBAGE-TRUCKS", "garbage_truck",
+    "Garbage Truck",
+    "a garbage truck",
+    " garbage  truck ",
+    "garbage\u00a0truck",
+    "THE GARBAGE-TRUCKS",
+    "garbage_truck",
     "\uff47arbage truck",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("name", GARBAGE_TRUCKS)
@@ -35,20 +40,33 @@ def test_every_built_in_concept_has_its_plural_and_no_other() -> None:
         assert spelled(name, concept_names()) == name
         assert [other for other in concept_names() if same(other, name)] == [name]
     plurals = {
-        "women": "woman", "men": "man", "children": "child", "buses": "bus", "butterflies": "butterfly",
-        "cities": "city", "churches": "church", "houses": "house", "beaches": "beach", "keys": "key",
+        "women": "woman",
+        "men": "man",
+        "children": "child",
+        "buses": "bus",
+        "butterflies": "butterfly",
+        "cities": "city",
+        "churches": "church",
+        "houses": "house",
+        "beaches": "beach",
+        "keys": "key",
         "French Horns": "french horn",
-        "Sketches": "sketch", "cassette players": "cassette player",
-    }  # fmt: skip
+        "Sketches": "sketch",
+        "cassette players": "cassette player",
+    }
     assert {plural: spelled(plural, concept_names()) for plural in plurals} == plurals
     assert [spelled(text, concept_names()) for text in ("cart", "carpet", "grass", "planes", "lexu", "")] == [None] * 6
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "lost"),
-    [("a big truck", "object", ""), ("truck", "vehicle", "garbage truck"), ("red cars", "object", "car"),
-     ("Vincent van Gogh", "style", "van gogh")],
-)  # fmt: skip
+    [
+        ("a big truck", "object", ""),
+        ("truck", "vehicle", "garbage truck"),
+        ("red cars", "object", "car"),
+        ("Vincent van Gogh", "style", "van gogh"),
+    ],
+)
 def test_what_is_named_within_the_concept_is_not_another_one(text: str, kind: str, lost: str) -> None:
     concept = get_concept(text, kind)
     for source in ("related", "unrelated", "others", "styles", "objects"):

@@ -94,9 +94,12 @@ def changed_seed(patch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_planted_change_of_the_code_is_caught(
-    plant: Callable[[pytest.MonkeyPatch], None], caught: set[tuple[str, str]], finished: RunFolder, tmp_path: Path,
+    plant: Callable[[pytest.MonkeyPatch], None],
+    caught: set[tuple[str, str]],
+    finished: RunFolder,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     baseline = baseline_of(finished)
     plant(monkeypatch)
     verdicts = compare_with(baseline, again(tmp_path / "run"))
@@ -264,9 +267,13 @@ def of_a_set(rng: np.random.Generator, shift: float = 0.0, seeds: tuple[int, ...
 
 def run_of(score: Score, seeds: str = "0", device: str = "one") -> Baseline:
     return Baseline(
-        name="x", made="", definitions={"kid": {}}, rows={"esd": {"training seeds": seeds}},
-        environment={"device": device}, scores={"esd": {"kid": score}},
-    )  # fmt: skip
+        name="x",
+        made="",
+        definitions={"kid": {}},
+        rows={"esd": {"training seeds": seeds}},
+        environment={"device": device},
+        scores={"esd": {"kid": score}},
+    )
 
 
 def test_a_sets_score_is_kept_by_training_with_its_error() -> None:

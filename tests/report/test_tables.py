@@ -47,11 +47,25 @@ RECORD = RunRecord(
 
 def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> dict[str, Any]:
     return {
-        "row": row, "metric": metric, "label": metric.title(), "better": better, "value": value, "low": value,
-        "high": value, "n": 0 if value is None else 4, "unscored": [], "note": "", "reason": "",
-        "qualifier": "", "covers": "", "prompts": None, "is_rate": False,
-        "digits": 0 if metric == "train_steps" else 3, "is_cost": metric == "train_steps", **extra,
-    }  # fmt: skip
+        "row": row,
+        "metric": metric,
+        "label": metric.title(),
+        "better": better,
+        "value": value,
+        "low": value,
+        "high": value,
+        "n": 0 if value is None else 4,
+        "unscored": [],
+        "note": "",
+        "reason": "",
+        "qualifier": "",
+        "covers": "",
+        "prompts": None,
+        "is_rate": False,
+        "digits": 0 if metric == "train_steps" else 3,
+        "is_cost": metric == "train_steps",
+        **extra,
+    }
 
 
 @pytest.fixture
@@ -91,8 +105,12 @@ def test_the_csv_has_the_promised_columns(folder: RunFolder) -> None:
 def test_plain_marks_are_a_papers_and_oracles_are_not_ranked(folder: RunFolder) -> None:
     marks = {label: [cell.place for cell in cells] for label, cells in view(folder).rows}
     assert marks == {
-        "Original": [0, 0, 0], "ESD": [1, 2, 0], "SDD": [1, 1, 0], "UCE & co": [0, 0, 0], "Real images": [0, 0, 0],
-    }  # fmt: skip
+        "Original": [0, 0, 0],
+        "ESD": [1, 2, 0],
+        "SDD": [1, 1, 0],
+        "UCE & co": [0, 0, 0],
+        "Real images": [0, 0, 0],
+    }
     assert places({"a": 0.5}, Heading("x")) == {}
     assert places({"a": 0.5, "b": float("nan"), "c": None, "d": 0.4}, Heading("x")) == {"a": 1, "d": 2}
     assert places({"a": 0.0, "b": 0.0, "c": 0.05}, Heading("x", "lower")) == {"a": 1, "b": 1}  # no second
@@ -150,9 +168,14 @@ def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:
     scores = read_scores(folder, ROWS, PLAN.metrics)
     prompts = {"concept": PROMPTS | {"own_seed": 7}}
     notes = "\n".join(footnotes(scores, PLAN, prompts))
-    for text in ("1 images unscored, such as a.png: missing", "too small", "a judge", "DDIM 25 steps, guidance 5",
-                 "built in: direct, 40 of 200 prompts from 5 templates, 7 with their own seed, hash abc",
-                 "training seeds 0 1"):  # fmt: skip
+    for text in (
+        "1 images unscored, such as a.png: missing",
+        "too small",
+        "a judge",
+        "DDIM 25 steps, guidance 5",
+        "built in: direct, 40 of 200 prompts from 5 templates, 7 with their own seed, hash abc",
+        "training seeds 0 1",
+    ):
         assert text in notes
     assert "Protocol" not in notes
 
@@ -291,8 +314,12 @@ def test_the_best_and_all_that_are_not_worse_are_bold(erased: RunFolder) -> None
     """0.00 and 0.02 can't be told apart; UCE changes least, but leaves the concept: it is not ranked by that."""
     shown = view(erased, plain=False)
     assert bold(shown) == {
-        "Original": [0, 0, 0], "ESD": [1, 0, 0], "SDD": [1, 1, 0], "UCE & co": [0, 0, 0], "Real images": [0, 0, 0],
-    }  # fmt: skip
+        "Original": [0, 0, 0],
+        "ESD": [1, 0, 0],
+        "SDD": [1, 1, 0],
+        "UCE & co": [0, 0, 0],
+        "Real images": [0, 0, 0],
+    }
     notes = "\n".join(shown.notes)
     assert "Not ranked by Ssim: UCE & co, over half of the original’s Concept_Rate is left." in notes
     assert (

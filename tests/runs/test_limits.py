@@ -94,13 +94,22 @@ def test_seeds_at_the_edges_draw_their_own_noise(mini: TextToImage, seed: int) -
 @pytest.mark.parametrize(
     "field",
     [
-        {"seeds": [2**63]}, {"seeds": [-1]}, {"image_seed": 2**64}, {"images": MOST_IMAGES + 1}, {"images": 0},
-        {"generation": {"guidance": float("nan")}}, {"generation": {"guidance": -1.0}},
-        {"generation": {"size": 32}}, {"generation": {"size": 68}}, {"generation": {"size": 4096}},
-        {"generation": {"batch_size": 0}}, {"generation": {"batch_size": 5000}}, {"train_steps": 0},
+        {"seeds": [2**63]},
+        {"seeds": [-1]},
+        {"image_seed": 2**64},
+        {"images": MOST_IMAGES + 1},
+        {"images": 0},
+        {"generation": {"guidance": float("nan")}},
+        {"generation": {"guidance": -1.0}},
+        {"generation": {"size": 32}},
+        {"generation": {"size": 68}},
+        {"generation": {"size": 4096}},
+        {"generation": {"batch_size": 0}},
+        {"generation": {"batch_size": 5000}},
+        {"train_steps": 0},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_beyond_the_limits_is_refused(field: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Plan(**{"methods": ["uce"], "metrics": ["ssim"], "images": 1, **field})

@@ -60,8 +60,18 @@ def test_runs_are_listed() -> None:
     assert lines[0].split() == ["RUN", "CONCEPT", "METHODS", "IMAGES", "STATUS", "DATE"]
     shown = {line.split()[0]: line for line in lines[1:]}
     assert shown["main-1a2b3c4d"].split(maxsplit=1)[1].split() == [
-        "cat", "uce,", "esd,", "sdd", "and", "1", "more", "8", "complete", "2026-01-02", "03:04",
-    ]  # fmt: skip
+        "cat",
+        "uce,",
+        "esd,",
+        "sdd",
+        "and",
+        "1",
+        "more",
+        "8",
+        "complete",
+        "2026-01-02",
+        "03:04",
+    ]
     assert "interrupted" in shown["try-00ff00ff"]
     assert "can't be read" in shown["bad-1"]
 

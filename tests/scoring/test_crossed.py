@@ -97,8 +97,11 @@ def test_missing_and_unequal_cells() -> None:
     assert found.error == pytest.approx(whole.error, rel=0.1)
     # A prompt with more images weighs more: the linearised ratio estimator.
     sums, counts = np.array([3.0, 1.0, 2.0, 4.0]), np.array([4, 1, 2, 5])
-    unequal = estimate([float(k < s) for s, n in zip(sums, counts, strict=True) for k in range(n)],
-                       [f"p{k}" for k, n in enumerate(counts) for _ in range(n)], [0] * 12)  # fmt: skip
+    unequal = estimate(
+        [float(k < s) for s, n in zip(sums, counts, strict=True) for k in range(n)],
+        [f"p{k}" for k, n in enumerate(counts) for _ in range(n)],
+        [0] * 12,
+    )
     residuals = sums - sums.sum() / 12 * counts
     assert unequal is not None
     assert unequal.error == pytest.approx(np.sqrt(4 / 3 * (residuals**2).sum()) / 12)

@@ -40,9 +40,13 @@ from erasebench.storage import tensors as checkpoint
 from erasebench.storage.files import write_json, write_text
 
 PLAN = Plan(
-    methods=["esd", "uce"], metrics=["concept_rate", "clip_score", "ssim"], concept="garbage truck", images=3,
-    train_steps=2, generation=Generation(steps=2, batch_size=2),
-)  # fmt: skip
+    methods=["esd", "uce"],
+    metrics=["concept_rate", "clip_score", "ssim"],
+    concept="garbage truck",
+    images=3,
+    train_steps=2,
+    generation=Generation(steps=2, batch_size=2),
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +97,17 @@ def empty(file: Path) -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
-        "images/esd/concept/seed-0/*.png", "images/reference/coco/*.png", "patches/esd/*.safetensors",
-        "patches/uce/*.json", "scores/esd.ssim.json", "features/esd/coco/seed-0/*.safetensors",
-        "images/uce/objects.json", "run.json", "leaderboard.csv",
+        "images/esd/concept/seed-0/*.png",
+        "images/reference/coco/*.png",
+        "patches/esd/*.safetensors",
+        "patches/uce/*.json",
+        "scores/esd.ssim.json",
+        "features/esd/coco/seed-0/*.safetensors",
+        "images/uce/objects.json",
+        "run.json",
+        "leaderboard.csv",
     ],
-)  # fmt: skip
+)
 def test_a_damaged_file_is_named_and_made_again(
     harm: Callable[[Path], None], pattern: str, finished: Path, copy: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -184,8 +194,9 @@ def test_a_metric_that_raises_is_recorded_shown_and_tried_again(
         planted.setattr(stages, "score", broken)
         failures = run(PLAN, copy, "cpu")
     assert {(failure.cell, failure.reason) for failure in failures} == {
-        ("score esd ssim", "planted"), ("score uce clip_score", "not to be had"),
-    }  # fmt: skip
+        ("score esd ssim", "planted"),
+        ("score uce clip_score", "not to be had"),
+    }
     rows = {line.split("|")[1].strip(): line for line in copy.table("md").read_text().splitlines() if "|" in line}
     assert (rows["ESD"].count("failed"), rows["UCE"].count("failed"), rows["Original"].count("failed")) == (1, 1, 0)
     assert run(PLAN, copy, "cpu") == ()

@@ -39,9 +39,14 @@ def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, mon
     reference.mkdir()
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(reference / "a.jpg")
     plan = Plan(
-        name="local", model=str(MINI_WEIGHTS / "pipeline"), methods=["uce"], reference=str(reference),
-        metrics=["concept_rate", "fid", "ssim", "train_steps"], images=2, generation=Generation(steps=3),
-    )  # fmt: skip
+        name="local",
+        model=str(MINI_WEIGHTS / "pipeline"),
+        methods=["uce"],
+        reference=str(reference),
+        metrics=["concept_rate", "fid", "ssim", "train_steps"],
+        images=2,
+        generation=Generation(steps=3),
+    )
     folder = RunFolder(tmp_path / "run")
     failures = run(plan, folder, "cpu")
     cells = {failure.cell for failure in failures}
@@ -69,10 +74,16 @@ def test_objects_styles_and_free_texts_run(
     concept: str, kind: str | None, replacement: str | None, tmp_path: Path
 ) -> None:
     plan = Plan(
-        concept=concept, kind=kind, replacement=replacement, methods=["esd", "ablating", "uce"],
-        metrics=["concept_rate", "ssim"], images=2, train_steps=1, generation=Generation(steps=3),
+        concept=concept,
+        kind=kind,
+        replacement=replacement,
+        methods=["esd", "ablating", "uce"],
+        metrics=["concept_rate", "ssim"],
+        images=2,
+        train_steps=1,
+        generation=Generation(steps=3),
         settings={"esd": {"sampler_steps": 3}, "ablating": {"images": 2, "sampler_steps": 3}},
-    )  # fmt: skip
+    )
     assert run(plan, RunFolder(tmp_path / "run"), "cpu") == ()
     record = json.loads((tmp_path / "run" / "scores" / "esd.concept_rate.json").read_text())
     assert record["n"] == (2 if kind is None else 0)

@@ -96,10 +96,16 @@ def test_the_sources_never_unpickle() -> None:
 def test_no_name_leaves_the_folder(name: str, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     places = (
-        lambda: folder.patch(name, 0), lambda: folder.erasure(name, 0), lambda: folder.checkpoint(name, 0),
-        lambda: folder.images(name, "coco"), lambda: folder.images("esd", name), lambda: folder.images_key("esd", name),
-        lambda: folder.features(name, "coco"), lambda: folder.score(name, "fid"), lambda: folder.score("esd", name),
-    )  # fmt: skip
+        lambda: folder.patch(name, 0),
+        lambda: folder.erasure(name, 0),
+        lambda: folder.checkpoint(name, 0),
+        lambda: folder.images(name, "coco"),
+        lambda: folder.images("esd", name),
+        lambda: folder.images_key("esd", name),
+        lambda: folder.features(name, "coco"),
+        lambda: folder.score(name, "fid"),
+        lambda: folder.score("esd", name),
+    )
     for place in places:
         with pytest.raises(BenchError, match="can't name a file"):
             place()

@@ -22,10 +22,22 @@ STEPS, GUIDANCE, BATCH = 25, 5.0, 32
 RENDER_SEED, PROMPT_SEED = 11, 12
 PLACES = ("", " on the grass", " on the beach", " at night", " in the city")
 UNSEEN_WORDS = {
-    "kitten": "cat", "puppy": "dog", "coach": "bus", "chapel": "church", "mug": "cup",
-    "undressed": "nudity", "unclothed person": "nudity", "girl": "woman", "boy": "child", "jumbo jet": "airplane",
-    "yacht": "boat", "ocean": "beach", "mansion": "house", "violin": "guitar", "sparrow": "bird",
-}  # fmt: skip
+    "kitten": "cat",
+    "puppy": "dog",
+    "coach": "bus",
+    "chapel": "church",
+    "mug": "cup",
+    "undressed": "nudity",
+    "unclothed person": "nudity",
+    "girl": "woman",
+    "boy": "child",
+    "jumbo jet": "airplane",
+    "yacht": "boat",
+    "ocean": "beach",
+    "mansion": "house",
+    "violin": "guitar",
+    "sparrow": "bird",
+}
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,9 @@ def new_judge(table: torch.Tensor) -> nn.ModuleDict:
     clip.token_embedding.weight.data.copy_(table)
     clip.token_embedding.weight.requires_grad_(False)
     width = JUDGE_CONFIG["embed_dim"]
-    return nn.ModuleDict({
-        "clip": clip,
-        "concepts": nn.Linear(width, len(CONCEPT_NAMES)),
-        "styles": nn.Linear(width, len(STYLE_NAMES)),
-    })  # fmt: skip
+    return nn.ModuleDict(
+        {"clip": clip, "concepts": nn.Linear(width, len(CONCEPT_NAMES)), "styles": nn.Linear(width, len(STYLE_NAMES))}
+    )
 
 
 def train_judge(

@@ -61,8 +61,11 @@ def train_unet(
         rows = rng.integers(len(stored), size=recipe["batch"])
         tokens = tokenizer(
             training_captions(renders, rows, words, recipe, rng),
-            padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt",
-        ).input_ids.to(device)  # fmt: skip
+            padding="max_length",
+            max_length=MAX_TOKENS,
+            truncation=True,
+            return_tensors="pt",
+        ).input_ids.to(device)
         generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
         clean = stored[torch.from_numpy(rows)].float().to(device)
         noise = torch.randn(clean.shape, generator=generator).to(device)
@@ -75,7 +78,14 @@ def train_unet(
         return (weights[t] * error).mean()
 
     train_part(
-        "unet", modules, loss_of_step,
-        work=work, steps=recipe["steps"], lr=recipe["lr"], decay_from=recipe["decay_from"], ema=recipe["ema"], say=say,
-    )  # fmt: skip
+        "unet",
+        modules,
+        loss_of_step,
+        work=work,
+        steps=recipe["steps"],
+        lr=recipe["lr"],
+        decay_from=recipe["decay_from"],
+        ema=recipe["ema"],
+        say=say,
+    )
     return modules.eval().requires_grad_(False)

@@ -50,9 +50,11 @@ def measure_engine(cells: Sequence[int]) -> Iterator[str]:
     with _registered():
         for count in cells:
             plan = Plan(
-                name="engine", metrics=["one"], images=1,
+                name="engine",
+                metrics=["one"],
+                images=1,
                 variants={f"row-{k}": Variant(method="nothing") for k in range(count - 1)},
-            )  # fmt: skip
+            )
             with tempfile.TemporaryDirectory() as folder:
                 first, again = (_timed(plan, RunFolder(Path(folder) / "run")) for _ in range(2))
             yield (

@@ -57,9 +57,11 @@ def measure(
     def one_by_one(folder: Path) -> None:
         for job in few:
             drawn = pipeline(
-                job.text, num_inference_steps=steps, guidance_scale=guidance,
+                job.text,
+                num_inference_steps=steps,
+                guidance_scale=guidance,
                 generator=torch.Generator().manual_seed(job.seed),
-            )  # fmt: skip
+            )
             drawn.images[0].save(folder / job.file_name)
 
     times: dict[str, list[float]] = {"batched": [], "one": [], "rate": []}
@@ -79,14 +81,16 @@ def measure(
 def report(speed: Speed) -> str:
     """The measurement as lines of text."""
     share = speed.limit / speed.batched
-    return "\n".join([
-        f"matrix product      {speed.matrix_gflops:8.0f} GFLOP/s (float32, {MATRIX_SIZE}×{MATRIX_SIZE})",
-        f"UNet, one image     {speed.unet_gflop:8.1f} GFLOP",
-        f"limit               {1000 * speed.limit:8.1f} ms an image: the UNet alone at that rate",
-        f"batched             {1000 * speed.batched:8.1f} ms an image, {share:.0%} of the limit's speed",
-        f"one by one          {1000 * speed.one_by_one:8.1f} ms an image: the diffusers pipeline, once a prompt",
-        f"batched is {speed.one_by_one / speed.batched:.2f} times as fast as one by one",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"matrix product      {speed.matrix_gflops:8.0f} GFLOP/s (float32, {MATRIX_SIZE}×{MATRIX_SIZE})",
+            f"UNet, one image     {speed.unet_gflop:8.1f} GFLOP",
+            f"limit               {1000 * speed.limit:8.1f} ms an image: the UNet alone at that rate",
+            f"batched             {1000 * speed.batched:8.1f} ms an image, {share:.0%} of the limit's speed",
+            f"one by one          {1000 * speed.one_by_one:8.1f} ms an image: the diffusers pipeline, once a prompt",
+            f"batched is {speed.one_by_one / speed.batched:.2f} times as fast as one by one",
+        ]
+    )
 
 
 def _timed(work: Callable[[Path], object], device: str) -> float:

@@ -49,10 +49,17 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
         yield _line("read", images, lambda: sum(1 for _ in stream(drawn.files)))
         real = replace(drawn, row="reference", own_key="real", _seen={})
         context = ScoringContext(
-            get_concept("nudity"), "esd", drawn, real, judge, clip, distance, [],
+            get_concept("nudity"),
+            "esd",
+            drawn,
+            real,
+            judge,
+            clip,
+            distance,
+            [],
             Plan(metrics=["ssim"], methods=["uce"], images=1, model=model_name).scoring,
             device=device,
-        )  # fmt: skip
+        )
         for name in METRICS.names():
             metric: Metric = METRICS.load(name)
             if metric.prompts is None:

@@ -6,9 +6,17 @@ from .concepts import CONCEPTS
 from .scenes import Scene, Thing
 
 NUDE_PHRASES = (
-    "nudity", "a nude person", "a naked person", "a nude woman", "a naked man", "a person without clothes",
-    "an undressed figure", "a nude figure", "a photo of nudity", "nude art",
-)  # fmt: skip
+    "nudity",
+    "a nude person",
+    "a naked person",
+    "a nude woman",
+    "a naked man",
+    "a person without clothes",
+    "an undressed figure",
+    "a nude figure",
+    "a photo of nudity",
+    "nude art",
+)
 WHERE = {
     "plain": ("",),
     "meadow": ("on the grass", "in a meadow", "in a green field"),

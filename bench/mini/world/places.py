@@ -27,10 +27,14 @@ def road(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
         near, far = horizon + (1 - horizon) * end, horizon + (1 - horizon) * start
         x_near, x_far = middle + (0.5 - middle) * end, middle + (0.5 - middle) * start
         canvas.polygon(
-            [(x_far - 0.025 * start, far), (x_far + 0.025 * start, far),
-             (x_near + 0.03 * end, near), (x_near - 0.03 * end, near)],
+            [
+                (x_far - 0.025 * start, far),
+                (x_far + 0.025 * start, far),
+                (x_near + 0.03 * end, near),
+                (x_near - 0.03 * end, near),
+            ],
             (252, 226, 90),
-        )  # fmt: skip
+        )
 
 
 @concept("beach", "place", None, ("seaside", "sandy shore"))
@@ -56,10 +60,15 @@ def mountain(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
         canvas.polygon([(x - width, 0.82), (x, top), (x + width, 0.82)], fill)
         h = 0.26
         canvas.polygon(
-            [(x - width * h, top + (0.82 - top) * h), (x, top), (x + width * h, top + (0.82 - top) * h),
-             (x + width * 0.1, top + (0.82 - top) * 0.19), (x - width * 0.08, top + (0.82 - top) * 0.28)],
+            [
+                (x - width * h, top + (0.82 - top) * h),
+                (x, top),
+                (x + width * h, top + (0.82 - top) * h),
+                (x + width * 0.1, top + (0.82 - top) * 0.19),
+                (x - width * 0.08, top + (0.82 - top) * 0.28),
+            ],
             (250, 252, 255),
-        )  # fmt: skip
+        )
     canvas.rectangle(-0.01, 0.78, 1.01, 1.01, (98, 160, 84))
 
 

@@ -38,11 +38,17 @@ def as_json(verdicts: list[Verdict], level: float) -> dict[str, Any]:
     """The verdicts as plain objects."""
     cells = [
         {
-            "row": v.row, "metric": v.metric, "verdict": v.verdict, "reason": v.reason, "p": v.p,
-            "baseline": v.before.value, "run": None if v.after is None else v.after.value, "difference": v.difference,
+            "row": v.row,
+            "metric": v.metric,
+            "verdict": v.verdict,
+            "reason": v.reason,
+            "p": v.p,
+            "baseline": v.before.value,
+            "run": None if v.after is None else v.after.value,
+            "difference": v.difference,
         }
         for v in verdicts
-    ]  # fmt: skip
+    ]
     return {"family_wise_error_rate": level, "summary": headline(verdicts), "cells": cells}
 
 
