@@ -180,7 +180,7 @@ def test_fresh_trainings_need_seeds_on_both_sides() -> None:
 OTHER_MACHINES: dict[str, dict[str, Any]] = {
     "another processor": {"device": "another"},
     "other packages": {"package torch": "0.0.1", "package numpy": "0.0.1", "python": "3.99"},
-    "two threads": {"threads": 2},
+    "other threads": {"threads": 64},
 }
 
 
