@@ -6,7 +6,12 @@ import datetime
 import json
 import logging
 import os
+import platform
+import re
+import time
+import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHECKSUM = "checksum"
+FOREIGN_SECONDS = 86_400.0  # after which a temporary file of another host was left
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a cell begins with that a spreadsheet would compute
 
 
@@ -37,16 +43,28 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where this process writes a file before it gets its name."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Where a file is written before it gets its name: unlike that of any other write, process or host."""
+    return path.with_name(f".{path.name}.{_host()}.{os.getpid()}.{uuid.uuid4().hex[:12]}.tmp")
+
+
+def _host() -> str:
+    """This host's name without dots."""
+    return re.sub(r"[^A-Za-z0-9-]", "-", platform.node()) or "host"
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of processes that were killed."""
+    """Delete the temporary files of this host's processes that were killed, and another host's after a day."""
     for path in folder.rglob(".*.tmp"):
-        pid = path.name.split(".")[-2]
-        if pid.isdigit() and not _lives(int(pid)):
-            path.unlink(missing_ok=True)
+        *_, host, pid, _, _ = ["", "", "", *path.name.split(".")]
+        with suppress(FileNotFoundError):
+            if _was_left(path, host, pid):
+                path.unlink()
+
+
+def _was_left(path: Path, host: str, pid: str) -> bool:
+    if host == _host() and pid.isdigit():
+        return not _lives(int(pid))
+    return time.time() - path.stat().st_mtime > FOREIGN_SECONDS
 
 
 def _lives(pid: int) -> bool:

@@ -1,0 +1,178 @@
+"""The store: finished results, each put once under the key of what it was made from, shared by runs and processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from .files import damaged, now, read_json, write_json
+from .keys import file_hash
+
+ENTRY, LOCK = "entry.json", ".lock"
+PREFIX = 3  # hex digits of a key that name its folder: 4,096 of them, so that a million entries are 250 in each
+TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+class Busy(Exception):
+    """Another process makes this entry."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished result: a folder of files that never change, and facts about them."""
+
+    folder: Path
+    facts: Mapping[str, Any]
+    names: tuple[str, ...]
+
+    def file(self, name: str) -> Path:
+        """One of its files."""
+        return self.folder / name
+
+
+class Store:
+    """Entries by kind and key below `root`; the folder may be shared by processes and, where renaming is atomic, hosts.
+
+    An entry is made in a folder of its own, which an interruption leaves as it is, and gets its place by one rename:
+    it is there as a whole or not at all, and of two that are made at once the first stays.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[tuple[str, str], Entry] = {}
+
+    def find(self, kind: str, key: str) -> Entry | None:
+        """The entry, or None. A file that is not as it was put is said and taken away; the others wait to be used.
+
+        Sizes and times of change are compared with those of the entry, and contents where one of these differs.
+        """
+        if (kind, key) in self._known:
+            return self._known[kind, key]
+        folder = self._place(kind, key)
+        stored = read_json(folder / ENTRY)
+        if stored is None:
+            if folder.exists():
+                self._take_back(kind, key, ())
+            return None
+        broken = [name for name, seen in stored["files"].items() if not _is_as(folder / name, seen)]
+        if broken:
+            for name in broken:
+                damaged(folder / name)
+            self._take_back(kind, key, [name for name in stored["files"] if name not in broken])
+            return None
+        found = Entry(folder, stored["facts"], tuple(stored["files"]))
+        self._known[kind, key] = found
+        return found
+
+    def partial(self, kind: str, key: str) -> Path:
+        """Where an entry is made; what an interrupted process left there is still there."""
+        return self.root / "partial" / f"{kind}-{key}"
+
+    @contextmanager
+    def making(self, kind: str, key: str) -> Iterator[Path]:
+        """The folder to make an entry in, held against other processes; `put` inside the block.
+
+        Raises:
+            Busy: another process holds it.
+        """
+        folder = self.partial(kind, key)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise Busy(f"{kind} {key}") from None
+        except OSError as error:  # a file system without locks: the first `put` wins all the same
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP):
+                raise
+        try:
+            yield folder
+        finally:
+            lock.release()
+
+    def put(self, kind: str, key: str, facts: Mapping[str, Any]) -> Entry:
+        """Make what lies in the partial folder the entry, read-only; the entry that is there, if one is."""
+        folder, place = self.partial(kind, key), self._place(kind, key)
+        with suppress(FileNotFoundError):  # somebody else's rename took it along
+            _seal(folder, {"kind": kind, "key": key, "facts": dict(facts)})
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.rename(place)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in TAKEN:
+                raise
+            shutil.rmtree(folder, ignore_errors=True)
+        self._known.pop((kind, key), None)
+        found = self.find(kind, key)
+        if found is None:
+            raise OSError(errno.EIO, f"{place} did not keep what was written")
+        return found
+
+    def drop(self, kind: str, key: str) -> None:
+        """Remove an entry; files that a run's folder shows stay there."""
+        self._known.pop((kind, key), None)
+        place, away = self._place(kind, key), self.partial("dropped", f"{key}.{os.getpid()}")
+        away.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            place.rename(away)
+        shutil.rmtree(away, ignore_errors=True)
+
+    def entries(self) -> Iterator[tuple[str, str, Path]]:
+        """Kind, key and folder of every entry."""
+        for kind in sorted(self.root.iterdir()) if self.root.is_dir() else ():
+            if kind.is_dir() and kind.name not in ("partial", "runs"):
+                for prefix in sorted(kind.iterdir()):
+                    yield from ((kind.name, folder.name, folder) for folder in sorted(prefix.iterdir()))
+
+    def _place(self, kind: str, key: str) -> Path:
+        return self.root / kind / key[:PREFIX] / key
+
+    def _take_back(self, kind: str, key: str, whole: list[str] | tuple[()]) -> None:
+        """Make an entry a partial one of its whole files."""
+        place, partial = self._place(kind, key), self.partial(kind, key)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            place.rename(partial)
+        except OSError:  # somebody makes it already
+            self.drop(kind, key)
+            return
+        for file in partial.iterdir():
+            if file.name not in whole:
+                file.unlink()
+
+
+def _seal(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Describe a folder's files in ENTRY, the last to be written."""
+    files = {}
+    for file in sorted(folder.iterdir()):
+        if file.name.startswith(".") or file.name == ENTRY:
+            continue
+        file.chmod(0o444)
+        status = file.stat()
+        files[file.name] = {"bytes": status.st_size, "changed": status.st_mtime_ns, "sha256": file_hash(file)}
+    write_json(folder / ENTRY, {**facts, "files": files, "made": now(), "host": platform.node()})
+    with (folder / ENTRY).open("rb") as file:
+        os.fsync(file.fileno())
+    (folder / LOCK).unlink(missing_ok=True)
+
+
+def _is_as(file: Path, seen: Mapping[str, Any]) -> bool:
+    """Whether a file is as it was put; a copy with another time is, if its content is."""
+    try:
+        status = file.stat()
+        if status.st_size != seen["bytes"]:
+            return False
+        return status.st_mtime_ns == seen["changed"] or file_hash(file) == seen["sha256"]
+    except OSError:
+        return False
