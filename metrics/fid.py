@@ -1,5 +1,10 @@
 """Fréchet distance between drawn and real images."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 from erasebench import JACKKNIFE_GROUPS, Distributions, ImageSet, NotApplicable, ScoringContext, SetScore, metric
@@ -7,20 +12,52 @@ from erasebench import JACKKNIFE_GROUPS, Distributions, ImageSet, NotApplicable,
 ENOUGH = 2048
 
 
-def root(covariance: np.ndarray) -> np.ndarray:
-    """The symmetric square root of a positive semi-definite matrix."""
-    values, vectors = np.linalg.eigh(covariance)
-    return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+@dataclass(frozen=True)
+class Gaussian:
+    """A fit to features: the mean (width,), the covariance's trace, and its symmetric square root (width, width)."""
+
+    mean: np.ndarray
+    trace: float
+    root: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> Gaussian:
+        """The fit to features of shape (images, width)."""
+        covariance = np.cov(features, rowvar=False)
+        values, vectors = np.linalg.eigh(covariance)
+        root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+        return cls(features.mean(0), float(np.trace(covariance)), root)
 
 
-def frechet_distance(
-    mean: np.ndarray, covariance: np.ndarray, real_mean: np.ndarray, real_covariance: np.ndarray, real_root: np.ndarray
-) -> float:
-    """‖μ − μ_r‖² + Tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½) (arXiv 1706.08500, equation 6), given Σ_r^½."""
-    values = np.linalg.eigvalsh(real_root @ covariance @ real_root)
-    cross = np.sqrt(np.clip(values, 0, None)).sum()
-    value = ((mean - real_mean) ** 2).sum() + np.trace(covariance) + np.trace(real_covariance) - 2 * cross
-    return max(0.0, float(value))  # rounding may leave a little less than 0
+def frechet_distances(drawn: np.ndarray, groups: np.ndarray | None, real: Gaussian) -> Iterator[float]:
+    """‖μ − μ_r‖² + Tr(Σ + Σ_r − 2 (Σ_r^½ Σ Σ_r^½)^½) (arXiv 1706.08500, equation 6), then without each group.
+
+    Σ_r^½ Σ Σ_r^½ is the covariance of the features times Σ_r^½: they are multiplied once, and what is left without a
+    group is the sum of all outer products less the group's.
+
+    Args:
+        drawn: features, float64 of shape (images, width).
+        groups: each image's group, from 0 to JACKKNIFE_GROUPS − 1; None: nothing is left out.
+        real: of the real images.
+    """
+    mean = drawn.mean(0)
+    centred = drawn - mean
+    turned = centred @ real.root
+    outer, square = turned.T @ turned, (centred**2).sum()
+
+    def distance(out: np.ndarray) -> float:
+        n = len(drawn) - len(out)
+        shift, inside = -centred[out].sum(0) / n, turned[out]  # of the mean, as what is left out goes
+        shifted = shift @ real.root
+        covariance = (outer - inside.T @ inside - n * np.outer(shifted, shifted)) / (n - 1)
+        trace = (square - (centred[out] ** 2).sum() - n * shift @ shift) / (n - 1)
+        cross = np.sqrt(np.clip(np.linalg.eigvalsh(covariance), 0, None)).sum()
+        value = ((mean + shift - real.mean) ** 2).sum() + trace + real.trace - 2 * cross
+        return max(0.0, float(value))  # rounding may leave a little less than 0
+
+    yield distance(np.array([], int))
+    for group in () if groups is None else range(JACKKNIFE_GROUPS):
+        yield distance(np.flatnonzero(groups == group))
 
 
 @metric(label="FID", better="lower", prompts="coco", digits=2, version=4)
@@ -39,16 +76,10 @@ def fid(images: ImageSet, context: ScoringContext) -> SetScore:
         raise NotApplicable(
             f"FID needs as many images as features, {features:,}; there are {fewest:,} {whose}: see KID"
         )
-    real_mean, real_covariance = sides.real.mean(0), np.cov(sides.real, rowvar=False)
-    real = real_mean, real_covariance, root(real_covariance)
-
-    def distance(drawn: np.ndarray) -> float:
-        return frechet_distance(drawn.mean(0), np.cov(drawn, rowvar=False), *real)
+    real = sides.of_real("a Gaussian", lambda: Gaussian.of(sides.real))
 
     def measure(part: Distributions) -> tuple[float, list[float]]:
-        groups = part.groups
-        numbers = () if groups is None else range(JACKKNIFE_GROUPS)
-        left_out = [distance(part.drawn[groups != group]) for group in numbers]
-        return distance(part.drawn), left_out
+        whole, *without = frechet_distances(part.drawn, part.groups, real)
+        return whole, without
 
     return sides.score(measure, f"; biased, under {ENOUGH} images: prefer KID" if fewest < ENOUGH else "")

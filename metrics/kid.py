@@ -4,22 +4,33 @@ import numpy as np
 
 from erasebench import JACKKNIFE_GROUPS, Distributions, ImageSet, NotApplicable, ScoringContext, SetScore, metric
 
-ROWS = 1024  # of the kernel matrix that are in memory at once
+BLOCK = 1024  # rows and columns of the kernel matrix that are in memory at once
+
+
+def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(x·y/d + 1)³ of all pairs, (n, m), for features of shape (n, d) and (m, d)."""
+    product = x @ y.T / x.shape[1] + 1
+    return product * product * product
 
 
 def kernel_sums(x: np.ndarray, y: np.ndarray, x_groups: np.ndarray, y_groups: np.ndarray) -> np.ndarray:
-    """Sums of the kernel (x·y/d + 1)³ by group, of shape (x groups, y groups).
+    """Sums of the kernel by group, of shape (x groups, y groups); of a set with itself, half the blocks are computed.
 
     Args:
-        x, y: features of shape (n, d) and (m, d).
-        x_groups, y_groups: each row's group, from 0.
+        x: features of shape (n, d).
+        y: features of shape (m, d).
+        x_groups: each row's group, from 0.
+        y_groups: the same of y.
     """
-    sums = np.zeros((x_groups.max() + 1, y_groups.max() + 1))
-    member = np.eye(y_groups.max() + 1)[y_groups]
-    for start in range(0, len(x), ROWS):
-        rows = slice(start, start + ROWS)
-        kernel = (x[rows] @ y.T / x.shape[1] + 1) ** 3
-        np.add.at(sums, x_groups[rows], kernel @ member)
+    in_x, in_y = (np.eye(groups.max() + 1)[groups] for groups in (x_groups, y_groups))
+    sums = np.zeros((in_x.shape[1], in_y.shape[1]))
+    same = x is y and x_groups is y_groups
+    for i in range(0, len(x), BLOCK):
+        rows = slice(i, i + BLOCK)
+        for j in range(i if same else 0, len(y), BLOCK):
+            columns = slice(j, j + BLOCK)
+            block = in_x[rows].T @ kernel(x[rows], y[columns]) @ in_y[columns]
+            sums += block + block.T if same and i != j else block
     return sums
 
 
@@ -33,11 +44,10 @@ def squared_mmd(
 def dependent_sums(x: np.ndarray, subjects: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Kernel sums and numbers of pairs of one subject, an image with itself among them, by group: (groups,) each."""
     sums, counts = np.zeros(groups.max() + 1), np.zeros(groups.max() + 1)
-    for subject in np.unique(subjects):
-        same = np.flatnonzero(subjects == subject)
-        group = groups[same[0]]
-        sums[group] += ((x[same] @ x[same].T / x.shape[1] + 1) ** 3).sum()
-        counts[group] += len(same) ** 2
+    order = np.argsort(subjects, kind="stable")
+    for same in np.split(order, np.flatnonzero(np.diff(subjects[order])) + 1):
+        sums[groups[same[0]]] += kernel(x[same], x[same]).sum()
+        counts[groups[same[0]]] += len(same) ** 2
     return sums, counts
 
 
@@ -51,8 +61,12 @@ def kid(images: ImageSet, context: ScoringContext) -> SetScore:
     """
     sides = context.distributions(images)
     y, one = sides.real, np.zeros(len(sides.real), int)
-    real_own, real_own_pairs = dependent_sums(y, sides.subjects, one)
-    real_sum, real_pairs = kernel_sums(y, y, one, one).sum() - real_own.sum(), len(y) ** 2 - real_own_pairs.sum()
+
+    def of_real() -> tuple[float, float]:
+        own, own_pairs = dependent_sums(y, sides.subjects, one)
+        return kernel_sums(y, y, one, one).sum() - own.sum(), len(y) ** 2 - own_pairs.sum()
+
+    real_sum, real_pairs = sides.of_real("kernel sum and pairs", of_real)
 
     def measure(part: Distributions) -> tuple[float, list[float]]:
         x, groups = part.drawn, np.zeros(len(part.drawn), int) if part.groups is None else part.groups

@@ -144,6 +144,12 @@ class ImageSet:
         features: np.ndarray = self._seen[key]
         return features
 
+    def known_through(self, vision: Vision) -> dict[str, Any]:
+        """What was computed from these features, by name, to be read and added to; it is kept in memory only."""
+        key = content_key(images=self.key, encoder=vision.name, revision=vision.revision, what="computed")
+        found: dict[str, Any] = self._seen.setdefault(key, {})
+        return found
+
     def once(self, name: str, version: str, compute: Callable[[Sequence[Path]], list[Any]]) -> list[Any]:
         """A list of one JSON value an image, such as detections, computed from files once for a version.
 

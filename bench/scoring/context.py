@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ..runs.plan import Scoring
 
 JACKKNIFE_GROUPS = 20  # of clusters of prompts, for the jackknife
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,28 @@ class Distributions:
     note: str
     qualifier: str
     unscored: Sequence[str]
+    known_of_real: dict[str, Any] = field(default_factory=dict)  # shared by all rows with the same real images
+
+    def of_real(self, what: str, compute: Callable[[], T]) -> T:
+        """What depends on the real images alone, computed once for all rows.
+
+        Args:
+            what: a name that says what it is.
+            compute: from `real` and `subjects` and nothing else.
+        """
+        if what not in self.known_of_real:
+            self.known_of_real[what] = compute()
+        found: T = self.known_of_real[what]
+        return found
 
     @property
     def by_training(self) -> dict[int | None, Distributions]:
         """Each training's images alone, with the same real ones."""
+        seeds = list(dict.fromkeys(self.trainings))
+        if len(seeds) == 1:
+            return {seeds[0]: self}
         found = {}
-        for seed in dict.fromkeys(self.trainings):
+        for seed in seeds:
             own = np.array([training == seed for training in self.trainings])
             groups = None if self.groups is None else self.groups[own]
             found[seed] = replace(
@@ -54,7 +72,7 @@ class Distributions:
     @property
     def fewest(self) -> int:
         """Of the real images and each training's, the number of whichever are fewest."""
-        return min(len(self.real), *(len(part.drawn) for part in self.by_training.values()))
+        return min(len(self.real), *Counter(self.trainings).values())
 
     def score(self, measure: Callable[[Distributions], tuple[float, Sequence[float]]], note: str = "") -> SetScore:
         """The mean over trainings of a distance, the real images being given.
@@ -66,10 +84,9 @@ class Distributions:
         Raises:
             NotApplicable: a training has fewer than two images.
         """
-        by_training = self.by_training
-        if min(len(part.drawn) for part in by_training.values()) < 2:
+        if min(Counter(self.trainings).values()) < 2:
             raise NotApplicable("fewer than two images of a training")
-        parts = [TrainingScore(seed, *measure(part)) for seed, part in by_training.items()]
+        parts = [TrainingScore(seed, *measure(part)) for seed, part in self.by_training.items()]
         return SetScore(
             float(np.mean([part.value for part in parts])),
             len(self.drawn),
@@ -147,7 +164,8 @@ class ScoringContext:
         note = f"{vision.name} features, {len(x)} drawn and {len(y)} real images"
         trainings = [seed for seed, known in zip(images.trainings, scored, strict=True) if known]
         kept = None if groups is None else groups[scored]
-        return Distributions(x, y, prompts, trainings, subjects, kept, note, vision.qualifier, unscored)
+        known = self.reference.known_through(vision)
+        return Distributions(x, y, prompts, trainings, subjects, kept, note, vision.qualifier, unscored, known)
 
 
 def jackknife_groups(clusters: Sequence[str]) -> np.ndarray | None:

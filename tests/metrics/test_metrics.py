@@ -18,8 +18,7 @@ from erasebench.errors import NotApplicable
 from erasebench.images.files import read_image, write_png
 from erasebench.images.jobs import Job
 from erasebench.metrics.concept_rate import youden
-from erasebench.metrics.fid import frechet_distance as mine
-from erasebench.metrics.fid import root
+from erasebench.metrics.fid import Gaussian, frechet_distances
 from erasebench.metrics.kid import kernel_sums
 from erasebench.mini.world import CONCEPTS, Scene, Thing, caption, render, scenes
 from erasebench.models.cost import Cost
@@ -341,7 +340,45 @@ def test_the_frechet_distance_is_clean_fids_with_few_and_many_images(n: int) -> 
     rng = np.random.default_rng(n)
     x, y = rng.standard_normal((n, 50)), 1.3 * rng.standard_normal((n + 9, 50)) + 0.2
     moments = [x.mean(0), np.cov(x, rowvar=False), y.mean(0), np.cov(y, rowvar=False)]
-    assert mine(*moments, root(moments[3])) == pytest.approx(frechet_distance(*moments), rel=1e-5)
+    assert next(frechet_distances(x, None, Gaussian.of(y))) == pytest.approx(frechet_distance(*moments), rel=1e-5)
+
+
+def test_frechet_distances_without_a_group_are_those_of_the_rest() -> None:
+    """As by each rest's own covariance and scipy's root of a matrix; one group is empty, the mean far from 0."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((n, 24)) @ rng.standard_normal((24, 24)) + 30 for n in (300, 400))
+    groups = rng.integers(0, JACKKNIFE_GROUPS - 1, len(x))
+    found = list(frechet_distances(x, groups, Gaussian.of(y)))
+    rests = [x, *(x[groups != group] for group in range(JACKKNIFE_GROUPS))]
+    assert len(found) == len(rests)
+    for distance, rest in zip(found, rests, strict=True):
+        a, b = np.cov(rest, rowvar=False), np.cov(y, rowvar=False)
+        shift = ((rest.mean(0) - y.mean(0)) ** 2).sum()
+        assert distance == pytest.approx(shift + np.trace(a + b - 2 * np.real(sqrtm(a @ b))), rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "dear"), [("fid", "fid.Gaussian.of"), ("kid", "kid.kernel_sums")])
+def test_what_real_images_alone_decide_is_computed_once_for_all_rows(
+    name: str, dear: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, calls = np.random.default_rng(0), []
+    y, names = rng.standard_normal((30, 8)), [f"r{k}" for k in range(30)]
+    rows = [known(rng.standard_normal((50, 8)), [f"p{k}" for k in range(50)]) for _ in range(3)]
+
+    def values(references: list[ImageSet]) -> list[float]:
+        contexts = [context_of(None, reference=reference, distance=_Features) for reference in references]
+        return [METRICS.load(name).score(row, context).value for row, context in zip(rows, contexts, strict=True)]
+
+    apart = values([known(y, names, "reference") for _ in rows])
+    compute = Gaussian.of if name == "fid" else kernel_sums
+
+    def counted(x: np.ndarray, *rest: np.ndarray) -> object:
+        calls.append(len(x))
+        return compute(x, *rest)
+
+    monkeypatch.setattr(f"erasebench.metrics.{dear}", counted)
+    assert values([known(y, names, "reference")] * 3) == apart
+    assert calls.count(len(y)) == 1
 
 
 def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
@@ -359,13 +396,14 @@ def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet,
 
 
 def test_the_kernel_sums_are_those_of_the_whole_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("erasebench.metrics.kid.ROWS", 7)
+    monkeypatch.setattr("erasebench.metrics.kid.BLOCK", 7)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((30, 8)), rng.standard_normal((20, 8))
     x_groups, y_groups = rng.integers(0, 4, 30), rng.integers(0, 3, 20)
     kernel = (x @ y.T / 8 + 1) ** 3
     expected = [[kernel[np.ix_(x_groups == g, y_groups == h)].sum() for h in range(3)] for g in range(4)]
     assert np.allclose(kernel_sums(x, y, x_groups, y_groups), expected)
+    assert np.allclose(kernel_sums(x, x, x_groups, x_groups), kernel_sums(x, x.copy(), x_groups, x_groups.copy()))
 
 
 def test_kid_replicates_leave_one_group_of_prompts_out(judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:

@@ -12,7 +12,7 @@ from test_metrics import context_of, image_set
 
 from erasebench.errors import BenchError, NotApplicable, NotScored
 from erasebench.images.reference import extract_all, open_reference, prepare_reference
-from erasebench.metrics.fid import frechet_distance, root
+from erasebench.metrics.fid import Gaussian, frechet_distances
 from erasebench.mini.world import render, scenes
 from erasebench.prompts.concepts import get_concept
 from erasebench.prompts.sets import prompt_set
@@ -182,8 +182,7 @@ def test_fid_and_kid_on_folders_are_clean_fids(tmp_path: Path, judge: Judge, mon
     with pytest.raises(NotApplicable, match="as many images as features, 2,048; there are 30"):
         METRICS.load("fid").score(sets[1], context)
     drawn, real = (images.features(CleanFidInception("cpu")).astype(float) for images in (sets[1], sets[0]))
-    covariance = np.cov(real, rowvar=False)
-    distance = frechet_distance(drawn.mean(0), np.cov(drawn, rowvar=False), real.mean(0), covariance, root(covariance))
+    distance = next(frechet_distances(drawn, None, Gaussian.of(real)))
     assert distance == pytest.approx(theirs.compute_fid(*folders, **options), rel=1e-3)
     # One subset of all images is a permutation of them; its own hundred random ones of all would be the same.
     score = METRICS.load("kid").score(sets[1], context)
