@@ -18,7 +18,7 @@ from ..registry import METHODS
 from ..runs.folder import RunFolder
 from ..runs.plan import Generation, Plan, Variant
 from ..runs.rows import SNAPSHOT
-from ..storage.files import read_json
+from ..runs.scores import read_score
 
 CONCEPT = "garbage truck"
 LEARNING_RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -72,18 +72,18 @@ def grid_results(plan: Plan, folder: RunFolder) -> pd.DataFrame:
         key = next(key for key in variant.settings if key != "steps")
         places = [(step, f"{row}{SNAPSHOT}{step}") for step in STEPS] if key == "lr" else [(0, row)]
         for steps, scored in places:
-            rate, ssim = (read_json(folder.score(scored, name)) or {} for name in ("concept_rate", "ssim"))
+            rate, ssim = (read_score(folder.score(scored, name)) for name in ("concept_rate", "ssim"))
             line = {"method": variant.method, "setting": key, "value": variant.settings[key], "steps": steps}
-            if rate.get("value") is not None and ssim.get("value") is not None:
+            if rate and ssim and rate.value is not None and ssim.value is not None:
                 line |= {
-                    "concept_rate": rate["value"],
-                    "concept_rate_low": rate["low"],
-                    "concept_rate_high": rate["high"],
-                    "ssim": ssim["value"],
-                    "ssim_low": ssim["low"],
-                    "ssim_high": ssim["high"],
-                    "n": ssim["n"],
-                    "criterion": round(criterion(rate["value"], ssim["value"]), 6),
+                    "concept_rate": rate.value,
+                    "concept_rate_low": rate.low,
+                    "concept_rate_high": rate.high,
+                    "ssim": ssim.value,
+                    "ssim_low": ssim.low,
+                    "ssim_high": ssim.high,
+                    "n": ssim.n,
+                    "criterion": round(criterion(rate.value, ssim.value), 6),
                 }
             lines.append(line)
     table = pd.DataFrame(lines)

@@ -69,7 +69,8 @@ def model_card(folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed:
     scores = read_scores(folder, [ORIGINAL, row], plan.metrics)
     lines = []
     for name, head in headings(scores, plan.metrics).items():
-        values = [head.shown(scores.get((model, name), {}).get("value")) for model in (ORIGINAL, row)]
+        found = [scores.get((model, name)) for model in (ORIGINAL, row)]
+        values = [head.shown(score.value if score else None) for score in found]
         lines.append(f"| {head.label} {ARROWS[head.better]} | {' | '.join(values)} |")
     label = record.labels.get(row, row)
     front = yaml.safe_dump({"library_name": "diffusers", "pipeline_tag": "text-to-image", "tags": ["concept-erasure"]})

@@ -141,8 +141,8 @@ def score_all(setup: Setup, cells: Cells, model: LoadedModel, journal: Journal) 
             images = cells.images.get((row, metric.prompts or ""))
             try:
                 record = score(setup.folder, name, metric, contexts.of(row, metric), images, journal.again)
-                if record["failure"]:
-                    journal.failed("score", row, name, BenchError(record["failure"]))
+                if record.failure:
+                    journal.failed("score", row, name, BenchError(record.failure))
             except Exception as error:  # noqa: BLE001  (recorded; the other scores go on)
                 journal.failed("score", row, name, error)
             bar.advance(1)

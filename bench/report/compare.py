@@ -12,7 +12,7 @@ from ..errors import BenchError
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import REFERENCE
-from ..runs.scores import read_scores
+from ..runs.scores import ScoreRecord, read_scores
 from ..scoring.statistics import holm
 from .headings import Heading, headings
 from .stored_scores import difference
@@ -66,9 +66,11 @@ def compare(folder: RunFolder, plan: Plan, pairs: Sequence[tuple[str, str]]) -> 
     for a, b in pairs:
         for name, heading in heads.items():
             mine, theirs = scores.get((a, name)), scores.get((b, name))
-            if heading.is_cost or mine is None or theirs is None or None in (mine["value"], theirs["value"]):
+            if heading.is_cost or mine is None or theirs is None:
                 continue
-            lines.append({"a": a, "b": b, "metric": name, "label": heading.label, **_line(mine, theirs)})
+            if mine.value is not None and theirs.value is not None:
+                found = _line(mine, theirs, mine.value, theirs.value)
+                lines.append({"a": a, "b": b, "metric": name, "label": heading.label, **found})
     if not lines:
         raise BenchError(f"compare: {' and '.join(map(repr, rows))} have no score in common.")
     tested = [line for line in lines if line["p"] is not None]
@@ -77,14 +79,13 @@ def compare(folder: RunFolder, plan: Plan, pairs: Sequence[tuple[str, str]]) -> 
     return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def _line(mine: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+def _line(mine: ScoreRecord, theirs: ScoreRecord, a: float, b: float) -> dict[str, Any]:
     """Both values and their difference, tested where it can be."""
-    line: dict[str, Any] = {"a_value": mine["value"], "b_value": theirs["value"], "p_holm": None, "better": ""}
+    line: dict[str, Any] = {"a_value": a, "b_value": b, "p_holm": None, "better": ""}
     found = difference(mine, theirs)
     if found is None:
-        apart = mine["value"] - theirs["value"]
         nothing = {"low": None, "high": None, "p": None}
-        return line | nothing | {"difference": apart, "n": min(mine["n"], theirs["n"]), "test": UNTESTED}
+        return line | nothing | {"difference": a - b, "n": min(mine.n, theirs.n), "test": UNTESTED}
     return line | {
         "difference": found.value,
         "low": found.low,

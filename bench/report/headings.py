@@ -13,7 +13,7 @@ from ..registry import METRICS
 from ..runs.plan import Plan
 from ..runs.protocols import deviations, get_protocol
 from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
-from ..runs.scores import Scores
+from ..runs.scores import ScoreRecord, Scores
 from .marks import TELLS_FROM, not_erased, preserves, tells_nothing
 from .sheet import NONE
 
@@ -66,9 +66,10 @@ def headings(scores: Scores, metrics: Sequence[str]) -> dict[str, Heading]:
         if not records:
             found[name] = _defined(name)
             continue
-        qualifier = next((record["qualifier"] for record in records if record["qualifier"]), "")
-        label = f"{records[0]['label']} ({qualifier})" if qualifier else records[0]["label"]
-        found[name] = Heading(label, records[0]["better"], records[0]["digits"], records[0]["is_cost"])
+        qualifier = next((record.qualifier for record in records if record.qualifier), "")
+        one = records[0]
+        label = f"{one.label} ({qualifier})" if qualifier else one.label
+        found[name] = Heading(label, one.better, one.digits, one.is_cost)
     return found
 
 
@@ -100,7 +101,7 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
             f"Protocol {plan.protocol} ({get_protocol(plan.protocol).source})"
             + (f", except {'; '.join(differs)}." if differs else ", as it stands.")
         )
-    for role, used in prompts.items():
+    for role, used in sorted(prompts.items()):
         own = [
             f"{used[f'own_{what}']} with their own {what}"
             for what in ("seed", "guidance", "size")
@@ -120,24 +121,25 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
 
 def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
     records = {row: record for (row, metric), record in scores.items() if metric == name}
-    counts = sorted({record["n"] for row, record in records.items() if record["n"] and row != REFERENCE})
+    counts = sorted({record.n for row, record in records.items() if record.n and row != REFERENCE})
     shown = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
     parts = [shown, *_intervals(records)]
-    if (real := records.get(REFERENCE, {})).get("n"):
-        parts[0] += f", {real['n']} real images"
-    if unscored := [text for record in records.values() for text in record["unscored"]]:
+    real = records.get(REFERENCE)
+    if real is not None and real.n:
+        parts[0] += f", {real.n} real images"
+    if unscored := [text for record in records.values() for text in record.unscored]:
         parts.append(f"{len(unscored)} images unscored, such as {unscored[0]}")
-    parts += dict.fromkeys(r["note"] for row, r in records.items() if r["note"] and row != REFERENCE)
-    if reasons := sorted({r["reason"] for row, r in records.items() if r["reason"] and row not in UNRANKED_ROWS}):
+    parts += dict.fromkeys(r.note for row, r in records.items() if r.note and row != REFERENCE)
+    if reasons := sorted({r.reason for row, r in records.items() if r.reason and row not in UNRANKED_ROWS}):
         parts.append(f"empty: {'; '.join(reasons)}")
     return f"{heading.label}: {'; '.join(parts)}."
 
 
-def _intervals(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _intervals(records: Mapping[str, ScoreRecord]) -> list[str]:
     """In words what a column's 95 % intervals are over, with the rows where they differ."""
     found: dict[str, list[str]] = {}
     for row in sorted(records, key=lambda row: row in UNRANKED_ROWS):  # the methods first
-        if covers := records[row].get("covers"):
+        if covers := records[row].covers:
             found.setdefault(covers, []).append(row)
     lines = []
     for covers, rows in found.items():
@@ -150,7 +152,7 @@ def remarks(scores: Scores, plan: Plan, labels: Mapping[str, str]) -> list[str]:
     """What keeps columns or rows from being ranked."""
     heads = headings(scores, plan.metrics)
     lines = [
-        f"{heads[name].label}: only {heads[name].shown(scores[ORIGINAL, name]['value'])} of the original itself, under "
+        f"{heads[name].label}: only {heads[name].shown(scores[ORIGINAL, name].value)} of the original itself, under "
         f"{TELLS_FROM:g}: this column tells nothing of erasure and is not ranked."
         for name in plan.metrics
         if tells_nothing(scores, name)

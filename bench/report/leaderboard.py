@@ -12,7 +12,7 @@ from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.record import RunRecord
 from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
-from ..runs.scores import Scores, read_scores
+from ..runs.scores import ScoreRecord, Scores, read_scores
 from ..storage.files import write_csv, write_text
 from .formats import html, latex, markdown
 from .headings import QUICK, Heading, first_line, footnotes, headings, places, remarks
@@ -46,11 +46,22 @@ def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:
             "quick": plan.quick,
         }
         for name in plan.metrics:
-            score = scores.get((row, name), {})
-            line |= {name: score.get("value"), f"{name}_low": score.get("low"), f"{name}_high": score.get("high")}
-            line |= {f"{name}_n": score.get("n", 0), f"{name}_training_sd": training_deviation(score)}
+            line |= _numbers(name, scores.get((row, name)))
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _numbers(name: str, score: ScoreRecord | None) -> dict[str, Any]:
+    """A cell's five columns."""
+    if score is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None, f"{name}_n": 0, f"{name}_training_sd": None}
+    return {
+        name: score.value,
+        f"{name}_low": score.low,
+        f"{name}_high": score.high,
+        f"{name}_n": score.n,
+        f"{name}_training_sd": training_deviation(score),
+    }
 
 
 def _trainings(record: RunRecord, row: str) -> str:
@@ -59,7 +70,7 @@ def _trainings(record: RunRecord, row: str) -> str:
     return "" if seeds is None else " ".join(map(str, seeds)) or "closed form"
 
 
-def training_deviation(record: Mapping[str, Any]) -> float | None:
+def training_deviation(record: ScoreRecord) -> float | None:
     """The standard deviation of the trainings' own values; None under two trainings."""
     values = list(training_values(record).values())
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -84,7 +95,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord, pl
         cells = [
             Cell("failed", hint=first_line(failure.reason))
             if (failure := record.failure_of(row, name))
-            else Cell(head.shown(line[name]), marks.get(name, {}).get(row, 0), _hint(scores.get((row, name), {}), head))
+            else Cell(head.shown(line[name]), marks.get(name, {}).get(row, 0), _hint(scores.get((row, name)), head))
             for name, head in heads.items()
         ]
         lines[row] = (str(line["label"]), cells)
@@ -113,18 +124,17 @@ def _marks(scores: Scores, heads: Mapping[str, Heading], rows: list[str], plain:
     """By metric and row: 1 for bold, 2 for underlined."""
     if plain:
         return {
-            name: places({row: scores[row, name]["value"] for row in rows if (row, name) in scores}, head)
+            name: places({row: scores[row, name].value for row in rows if (row, name) in scores}, head)
             for name, head in heads.items()
         }
     return {name: dict.fromkeys(best, 1) for name, best in marked(scores, list(heads), rows).items()}
 
 
-def _hint(record: Mapping[str, Any], heading: Heading) -> str:
-    covers = str(record.get("covers", ""))
-    return interval_hint(heading, record.get("low"), record.get("high"), record.get("n"), covers)
+def _hint(record: ScoreRecord | None, heading: Heading) -> str:
+    return "" if record is None else interval_hint(heading, record.low, record.high, record.n, record.covers)
 
 
-def interval_hint(heading: Heading, low: float | None, high: float | None, n: int | None, covers: str) -> str:
+def interval_hint(heading: Heading, low: float | None, high: float | None, n: int, covers: str) -> str:
     """A value's interval, what it is over and n as a cell's hint; without an interval, why."""
     shown = heading.shown(low), heading.shown(high)
     if NONE in shown:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ..runs.rows import ORIGINAL
-from ..runs.scores import Scores
+from ..runs.scores import ScoreRecord, Scores
 from ..scoring.statistics import holm
 from .stored_scores import difference
 
@@ -15,7 +14,7 @@ TELLS_FROM = 0.5  # what the original must draw of the concept before a column t
 LEFT = 0.5  # a row that leaves more than this share of the original's rate did not erase
 
 
-def best_rows(column: Mapping[str, Mapping[str, Any]], better: str) -> list[str]:
+def best_rows(column: Mapping[str, ScoreRecord], better: str) -> list[str]:
     """The row with the best value, and those that a paired test does not find worse, by Holm's procedure.
 
     Args:
@@ -25,15 +24,14 @@ def best_rows(column: Mapping[str, Mapping[str, Any]], better: str) -> list[str]
     Rows without an interval, or that can't be tested against the best, are left out; none where no row can be tested,
     such as for a single row.
     """
-    known = {row: record for row, record in column.items() if record.get("low") is not None}
+    values = {row: record.value for row, record in column.items() if record.low is not None}
+    known = {row: value for row, value in values.items() if value is not None}
     if len(known) < 2:
         return []
     sign = 1 if better == "lower" else -1
-    best = min(known, key=lambda row: sign * known[row]["value"])
+    best = min(known, key=lambda row: sign * known[row])
     tested = {
-        row: found.p
-        for row, record in known.items()
-        if row != best and (found := difference(record, known[best])) is not None
+        row: found.p for row in known if row != best and (found := difference(column[row], column[best])) is not None
     }
     if not tested:  # being lowest or highest by itself shows nothing
         return []
@@ -43,10 +41,10 @@ def best_rows(column: Mapping[str, Mapping[str, Any]], better: str) -> list[str]
 
 def tells_nothing(scores: Scores, metric: str) -> bool:
     """Whether a column on the concept's prompts tells nothing: the original itself seldom draws the concept."""
-    original = scores.get((ORIGINAL, metric), {})
-    if original.get("prompts") != "concept" or original.get("better") != "lower" or original.get("value") is None:
+    original = scores.get((ORIGINAL, metric))
+    if original is None or original.prompts != "concept" or original.better != "lower" or original.value is None:
         return False
-    return bool(original["value"] < TELLS_FROM)
+    return original.value < TELLS_FROM
 
 
 def not_erased(scores: Scores, metrics: Iterable[str], rows: Iterable[str]) -> tuple[str, list[str]]:
@@ -55,17 +53,18 @@ def not_erased(scores: Scores, metrics: Iterable[str], rows: Iterable[str]) -> t
     "" and none where there is no such rate.
     """
     for name in metrics:
-        original = scores.get((ORIGINAL, name), {})
-        known = original.get("is_rate") and original.get("prompts") == "concept" and original.get("value") is not None
-        if known and not tells_nothing(scores, name):
-            rates = {row: scores[row, name]["value"] for row in rows if (row, name) in scores}
-            return name, [row for row, rate in rates.items() if rate is not None and rate > LEFT * original["value"]]
+        original = scores.get((ORIGINAL, name))
+        if original is None or not original.is_rate or original.prompts != "concept" or original.value is None:
+            continue
+        if not tells_nothing(scores, name):
+            rates = {row: scores[row, name].value for row in rows if (row, name) in scores}
+            return name, [row for row, rate in rates.items() if rate is not None and rate > LEFT * original.value]
     return "", []
 
 
-def preserves(record: Mapping[str, Any]) -> bool:
+def preserves(record: ScoreRecord) -> bool:
     """Whether a score is of what should stay, not of the concept or of costs."""
-    return not record.get("is_cost") and record.get("prompts") != "concept"
+    return not record.is_cost and record.prompts != "concept"
 
 
 def marked(scores: Scores, metrics: Sequence[str], rows: Sequence[str]) -> dict[str, list[str]]:
@@ -77,10 +76,10 @@ def marked(scores: Scores, metrics: Sequence[str], rows: Sequence[str]) -> dict[
     found = {}
     for name in metrics:
         column = {row: scores[row, name] for row in rows if (row, name) in scores}
-        one = next(iter(column.values()), {})
-        if one.get("is_cost") or tells_nothing(scores, name):
+        one = next(iter(column.values()), None)
+        if one is None or one.is_cost or tells_nothing(scores, name):
             continue
         if preserves(one):
             column = {row: record for row, record in column.items() if row not in left}
-        found[name] = best_rows(column, str(one.get("better", "")))
+        found[name] = best_rows(column, one.better)
     return found

@@ -9,8 +9,8 @@ import pandas as pd
 
 from ..errors import BenchError
 from ..runs.folder import RunFolder
+from ..runs.scores import ImageValue, read_score
 from ..scoring.nudenet import CLASS_SETS, SWEEP, found_score
-from ..storage.files import read_json
 from .stored_scores import estimate_values
 
 METRIC = "nudenet_rate"
@@ -18,7 +18,13 @@ METRIC = "nudenet_rate"
 
 def has_detections(folder: RunFolder, row: str) -> bool:
     """Whether a row's NudeNet rate was scored, if only to find every image unreadable."""
-    return bool((read_json(folder.score(row, METRIC)) or {}).get("values"))
+    return bool(_detected(folder, row))
+
+
+def _detected(folder: RunFolder, row: str) -> tuple[ImageValue, ...]:
+    """Every image's detections, in the values' details; none where the rate has not been scored."""
+    record = read_score(folder.score(row, METRIC))
+    return record.values if record else ()
 
 
 def nudenet_sweep(
@@ -35,12 +41,11 @@ def nudenet_sweep(
     """
     lines = []
     for row, label in labels.items():
-        record = read_json(folder.score(row, METRIC)) or {}
-        values = record.get("values", ())
+        values = _detected(folder, row)
         if not values:
             continue
         for name in classes:
-            scores = [found_score(value["detail"], name) for value in values]
+            scores = [found_score(value.detail, name) for value in values]
             known = [score for score in scores if score is not None]
             for threshold in thresholds:
                 found = [None if score is None else float(score > 0 and score >= threshold) for score in scores]

@@ -56,18 +56,18 @@ def compared(
         metric = column.measured_by(plan.family)
         pairs: list[tuple[float, float]] = []
         for row in rows:
-            record, printed = scores.get((row, metric), {}), published.rows[row][key]
-            value: float | None = record.get("value")
+            record, printed = scores.get((row, metric)), published.rows[row][key]
+            value = record.value if record else None
             line = {
                 "row": row,
                 "label": labels[row],
                 "column": key,
                 "metric": metric,
                 "measured": value,
-                "low": record.get("low"),
-                "high": record.get("high"),
-                "n": record.get("n", 0),
-                "interval": record.get("covers", ""),
+                "low": record.low if record else None,
+                "high": record.high if record else None,
+                "n": record.n if record else 0,
+                "interval": record.covers if record else "",
                 "published": printed,
             }
             if value is not None and printed is not None:

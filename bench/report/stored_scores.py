@@ -5,25 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..runs.scores import ImageValue, ScoreRecord
 from ..scoring.statistics import Difference, Estimate, estimate, paired, paired_set_scores
 
-Record = Mapping[str, Any]
 
-
-def estimate_values(rows: Sequence[Record], values: Sequence[float | None], rate: bool) -> Estimate | None:
+def estimate_values(rows: Sequence[ImageValue], values: Sequence[float | None], rate: bool) -> Estimate | None:
     """The mean of an image's values with its interval; None where no image has one.
 
     Args:
-        rows: each image's prompt, cluster and training seed, as scores are stored.
+        rows: each image's prompt, cluster and training seed; values that they hold are not read.
         values: one an image.
         rate: whether they are 1 or 0.
     """
-    return estimate(values, [str(row["cluster"]) for row in rows], [row["seed"] for row in rows], rate, _units(rows))
+    return estimate(values, [row.cluster for row in rows], [row.seed for row in rows], rate, _units(rows))
 
 
-def _units(rows: Sequence[Record]) -> str:
+def _units(rows: Sequence[ImageValue]) -> str:
     """What the clusters are, in words."""
-    alone = all(row["cluster"] == row["prompt"] for row in rows)
+    alone = all(row.cluster == row.prompt for row in rows)
     return "prompts" if alone else "groups of prompts that share a template"
 
 
@@ -41,14 +40,14 @@ def estimate_fields(found: Estimate) -> dict[str, Any]:
     }
 
 
-def difference(mine: Record, theirs: Record) -> Difference | None:
+def difference(mine: ScoreRecord, theirs: ScoreRecord) -> Difference | None:
     """How two rows' scores of one metric differ, in pairs; None where nothing can be paired.
 
     Images are paired by prompt, sample and training seed; a row that was not trained, such as the original, is paired
     with every training of the other. FID and KID are paired by training seed and group of prompts.
     """
-    if "values" in mine and "values" in theirs:
-        return _of_images(mine["values"], theirs["values"])
+    if mine.values and theirs.values:
+        return _of_images(mine.values, theirs.values)
     first, second = _trainings(mine), _trainings(theirs)
     if not first or not second:
         return None
@@ -57,16 +56,16 @@ def difference(mine: Record, theirs: Record) -> Difference | None:
     elif None in second and None not in first:
         second = dict.fromkeys(first, second[None])
     (my_values, my_replicates), (their_values, their_replicates) = _apart(first), _apart(second)
-    return paired_set_scores(my_values, their_values, my_replicates, their_replicates, min(mine["n"], theirs["n"]))
+    return paired_set_scores(my_values, their_values, my_replicates, their_replicates, min(mine.n, theirs.n))
 
 
-def paired_rows(first: Sequence[Record], second: Sequence[Record]) -> list[tuple[Record, Record]]:
+def paired_rows(first: Sequence[ImageValue], second: Sequence[ImageValue]) -> list[tuple[ImageValue, ImageValue]]:
     """Stored values of the same prompt, sample and training seed.
 
     A side that no seed changes (the original, a closed form) is paired with every training of the other.
     """
-    sides = [{(v["prompt"], v["sample"], v["seed"]): v for v in side} for side in (first, second)]
-    seeds = [list(dict.fromkeys(v["seed"] for v in side)) for side in (first, second)]
+    sides = [{(v.prompt, v.sample, v.seed): v for v in side} for side in (first, second)]
+    seeds = [list(dict.fromkeys(v.seed for v in side)) for side in (first, second)]
     if seeds[0] == [None]:
         return [(sides[0][p, k, None], value) for (p, k, _), value in sides[1].items() if (p, k, None) in sides[0]]
     if seeds[1] == [None]:
@@ -74,14 +73,15 @@ def paired_rows(first: Sequence[Record], second: Sequence[Record]) -> list[tuple
     return [(value, sides[1][key]) for key, value in sides[0].items() if key in sides[1]]
 
 
-def _of_images(mine: Sequence[Record], theirs: Sequence[Record]) -> Difference | None:
-    pairs = [(a, b) for a, b in paired_rows(mine, theirs) if None not in (a["value"], b["value"])]
+def _of_images(mine: Sequence[ImageValue], theirs: Sequence[ImageValue]) -> Difference | None:
+    sides = [(a, a.value, b, b.value) for a, b in paired_rows(mine, theirs)]
+    pairs = [(a, x, b, y) for a, x, b, y in sides if x is not None and y is not None]
     if not pairs:
         return None
-    first = [a for a, _ in pairs]
-    seeds = [a["seed"] if b["seed"] is None else b["seed"] for a, b in pairs]
-    clusters = [str(row["cluster"]) for row in first]
-    return paired([a["value"] for a, _ in pairs], [b["value"] for _, b in pairs], clusters, seeds, _units(first))
+    first = [a for a, _, _, _ in pairs]
+    seeds = [a.seed if b.seed is None else b.seed for a, _, b, _ in pairs]
+    clusters = [value.cluster for value in first]
+    return paired([x for _, x, _, _ in pairs], [y for _, _, _, y in pairs], clusters, seeds, _units(first))
 
 
 def _apart(
@@ -92,16 +92,16 @@ def _apart(
     return values, {seed: replicates for seed, (_, replicates) in trainings.items()}
 
 
-def _trainings(record: Record) -> dict[int | None, tuple[float, Sequence[float]]]:
+def _trainings(record: ScoreRecord) -> dict[int | None, tuple[float, Sequence[float]]]:
     """A set score's value and replicates by training seed."""
-    return {part["seed"]: (part["value"], part["replicates"]) for part in record.get("trainings", ())}
+    return {part.seed: (part.value, part.replicates) for part in record.trainings}
 
 
-def training_values(record: Record) -> dict[int, float]:
+def training_values(record: ScoreRecord) -> dict[int, float]:
     """A score's value for each training; empty for a row that was not trained."""
     by_seed: dict[int, list[float]] = {}
-    for row in record.get("values", ()):
-        if row["value"] is not None and row["seed"] is not None:
-            by_seed.setdefault(row["seed"], []).append(row["value"])
+    for row in record.values:
+        if row.value is not None and row.seed is not None:
+            by_seed.setdefault(row.seed, []).append(row.value)
     means = {seed: sum(values) / len(values) for seed, values in by_seed.items()}
     return means or {seed: value for seed, (value, _) in _trainings(record).items() if seed is not None}

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ..runs.folder import RunFolder
+from ..runs.scores import read_score
 from ..scoring.metric import Metric
-from ..storage.files import read_json, write_atomically, write_csv
+from ..storage.files import write_atomically, write_csv
 
 SIDE_BY_SIDE = (4.6, 3.4)  # inches of one panel
 
@@ -27,9 +28,9 @@ def write_timeline(
     lines = []
     for snapshot, (row, step) in timeline.items():
         for name in metrics:
-            record = read_json(folder.score(snapshot, name)) or {}
+            record = read_score(folder.score(snapshot, name))
             line = {"row": row, "label": labels[row], "step": step, "metric": name}
-            lines.append(line | {key: record.get(key) for key in ("value", "low", "high", "n", "covers")})
+            lines.append(line | {key: getattr(record, key, None) for key in ("value", "low", "high", "n", "covers")})
     table = pd.DataFrame(lines)
     write_csv(folder.root / "timeline.csv", table)
     _draw(folder, table.dropna(subset=["value"]), metrics)

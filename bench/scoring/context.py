@@ -11,7 +11,8 @@ import numpy as np
 
 from ..errors import BenchError, NotApplicable, NotScored
 from ..images.image_set import ImageSet, Vision
-from .scores import SetScore, TrainingScore
+from ..runs.scores import TrainingScore
+from .scores import SetScore
 
 if TYPE_CHECKING:
     from erasebench.prompts.concepts import Concept
@@ -86,7 +87,8 @@ class Distributions:
         """
         if min(Counter(self.trainings).values()) < 2:
             raise NotApplicable("fewer than two images of a training")
-        parts = [TrainingScore(seed, *measure(part)) for seed, part in self.by_training.items()]
+        measured = {seed: measure(part) for seed, part in self.by_training.items()}
+        parts = [TrainingScore(seed=s, value=value, replicates=tuple(r)) for s, (value, r) in measured.items()]
         return SetScore(
             float(np.mean([part.value for part in parts])),
             len(self.drawn),

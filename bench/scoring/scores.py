@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..runs.scores import TrainingScore
+
 
 @dataclass(frozen=True)
 class ImageScores:
@@ -19,19 +21,6 @@ class ImageScores:
     note: str = ""
     qualifier: str = ""
     details: Sequence[Any] | None = None
-
-
-@dataclass(frozen=True)
-class TrainingScore:
-    """A set's score for the images of one training; `seed` is None for a model that was not trained.
-
-    `replicates` are its values without one of the prompts' groups each (a jackknife), the same groups for every row
-    and training, so that rows can be compared in pairs; empty where there are too few prompts.
-    """
-
-    seed: int | None
-    value: float
-    replicates: Sequence[float] = ()
 
 
 @dataclass(frozen=True)

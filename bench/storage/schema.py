@@ -37,8 +37,18 @@ def validated(kind: type[Kind], stored: dict[str, Any], version: int, where: str
             f"{where} has the schema version {found}, not {version}: another version of erasebench wrote it. "
             f"{otherwise}"
         )
+    return parsed(kind, stored, where)
+
+
+def parsed(kind: type[Kind], stored: dict[str, Any], where: str, otherwise: str = "") -> Kind:
+    """The object that a file holds, of a form without versions; arguments as for `validated`.
+
+    Raises:
+        BenchError: the content has another form.
+    """
     try:
         return kind(**stored)
     except ValidationError as error:
         first = error.errors()[0]
-        raise BenchError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+        told = f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}. {otherwise}"
+        raise BenchError(told.rstrip()) from None

@@ -22,9 +22,9 @@ from erasebench.report.stored_scores import paired_rows
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan, Scoring
 from erasebench.runs.record import RunRecord, read_record
+from erasebench.runs.scores import ImageValue, ScoreRecord, read_score
 from erasebench.scoring.clip_files import clip_revision
 from erasebench.scoring.judge import Judge
-from erasebench.storage.files import read_json
 from erasebench.storage.keys import content_key
 
 PLAN = Plan(
@@ -81,42 +81,50 @@ def test_the_original_and_a_closed_form_are_drawn_once(tmp_path: Path) -> None:
     assert one.erasures[0].key("a model", "cpu") == found.erasures[-1].key("a model", "cpu")
 
 
+def stored(folder: RunFolder, row: str, metric: str) -> ScoreRecord:
+    found = read_score(folder.score(row, metric))
+    assert found is not None
+    return found
+
+
 def test_scores_name_their_training_and_another_training_redraws_nothing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert run(PLAN, folder, "cpu") == ()
-    values = {row: (read_json(folder.score(row, "concept_rate")) or {})["values"] for row in ("original", "esd", "uce")}
-    assert {row: [value["seed"] for value in rows] for row, rows in values.items()} == {
+    values = {row: stored(folder, row, "concept_rate").values for row in ("original", "esd", "uce")}
+    assert {row: [value.seed for value in rows] for row, rows in values.items()} == {
         "original": [None] * 3,
         "esd": [4] * 3 + [9] * 3,
         "uce": [None] * 3,
     }
     drawn = values["esd"]
-    assert [v["prompt"] for v in drawn[:3]] == [v["prompt"] for v in drawn[3:]]
-    assert all(value["sample"] == 0 and value["cluster"] for value in drawn)
+    assert [v.prompt for v in drawn[:3]] == [v.prompt for v in drawn[3:]]
+    assert all(value.sample == 0 and value.cluster for value in drawn)
     record = read_record(folder)
     assert record is not None
     assert record.trainings == {"esd": (4, 9), "uce": ()}
 
-    similarity = (read_json(folder.score("esd", "ssim")) or {})["values"]
+    similarity = stored(folder, "esd", "ssim").values
     assert len(similarity) == 6
     for value in similarity:  # each training's image beside the one original
-        name = f"{value['prompt']}-{value['sample']}.png"
-        mine = read_image(folder.images("esd", "objects", value["seed"]) / name)
+        name = f"{value.prompt}-{value.sample}.png"
+        mine = read_image(folder.images("esd", "objects", value.seed) / name)
         original = read_image(folder.images("original", "objects") / name)
         assert isinstance(mine, np.ndarray)
         expected = structural_similarity(mine, original, win_size=25, channel_axis=-1, data_range=255)
-        assert value["value"] == pytest.approx(expected)
+        assert value.value == pytest.approx(expected)
 
 
-def rows(seeds: Sequence[int | None], scale: float) -> list[dict[str, Any]]:
-    return [{"prompt": p, "sample": 0, "seed": s, "value": scale * (s or 1)} for s in seeds for p in ("a", "b")]
+def rows(seeds: Sequence[int | None], scale: float) -> list[ImageValue]:
+    return [
+        ImageValue(prompt=p, cluster=p, sample=0, seed=s, value=scale * (s or 1)) for s in seeds for p in ("a", "b")
+    ]
 
 
 def test_rows_are_paired_by_training_and_what_has_none_with_every_training() -> None:
     trained, once = rows([4, 9], 1.0), rows([None], 2.0)
-    assert [(a["seed"], b["seed"]) for a, b in paired_rows(trained, rows([9, 4], 3.0))] == [(4, 4)] * 2 + [(9, 9)] * 2
-    assert [(a["value"], b["value"]) for a, b in paired_rows(trained, once)] == [(4, 2)] * 2 + [(9, 2)] * 2
-    assert [(a["value"], b["value"]) for a, b in paired_rows(once, trained)] == [(2, 4)] * 2 + [(2, 9)] * 2
+    assert [(a.seed, b.seed) for a, b in paired_rows(trained, rows([9, 4], 3.0))] == [(4, 4)] * 2 + [(9, 9)] * 2
+    assert [(a.value, b.value) for a, b in paired_rows(trained, once)] == [(4, 2)] * 2 + [(9, 2)] * 2
+    assert [(a.value, b.value) for a, b in paired_rows(once, trained)] == [(2, 4)] * 2 + [(2, 9)] * 2
     assert len(paired_rows(once, once)) == 2
     assert paired_rows(trained, rows([5], 1.0)) == []
 

@@ -13,7 +13,7 @@ from skimage.metrics import structural_similarity
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from erasebench import Distributions, ImageScores, ImageSet, Metric, ScoringContext, SetScore
-from erasebench.engine.score import _aggregate, _set_fields
+from erasebench.engine.score import image_fields, set_fields
 from erasebench.errors import NotApplicable
 from erasebench.images.files import read_image, write_png
 from erasebench.images.jobs import Job
@@ -257,14 +257,14 @@ def test_nudenet_sees_a_face_stores_it_and_counts_what_it_cannot_read(tmp_path: 
     result = metric.score(images, context_of(None))
     assert result.values == [0.0, None]
     assert any(found["class"].startswith("FACE") for found in result.details[0]["detections"])
-    record = _aggregate(result, images, metric)
+    record = image_fields(result, images, metric)
     assert (record["value"], record["n"], len(record["unscored"])) == (0.0, 1, 1)
     assert record["unscored"][0].startswith("p001-0.png: not readable")
 
 
 def test_a_rate_over_no_image_is_null() -> None:
     images = ImageSet("esd", "concept", Path(), [Job("p", "x", 0, 0)], "key")
-    record = _aggregate(ImageScores([None]), images, METRICS.load("concept_rate"))
+    record = image_fields(ImageScores([None]), images, METRICS.load("concept_rate"))
     assert record["failure"] == record["reason"] == "no image could be scored: p-0.png"
     assert "value" not in record
 
@@ -285,7 +285,7 @@ def test_fid_is_clean_fids(judge: Judge, world: tuple[ImageSet, ImageSet]) -> No
     cross = np.trace(np.real(sqrtm(moments[1] @ moments[3])))
     by_hand = ((moments[0] - moments[2]) ** 2).sum() + np.trace(moments[1] + moments[3]) - 2 * cross
     assert score.value == pytest.approx(by_hand, rel=1e-3)
-    fields = _set_fields(score)
+    fields = set_fields(score)
     assert fields["low"] < score.value < fields["high"]
     assert "under 2048 images: prefer KID" in score.note
     assert METRICS.load("fid").score(real, context_of(judge, reference=real)).value == pytest.approx(0, abs=1e-4)
@@ -391,7 +391,7 @@ def test_kid_is_torchmetrics_and_clean_fids(judge: Judge, world: tuple[ImageSet,
     assert score.value == pytest.approx(float(theirs.compute()[0]), rel=1e-5, abs=1e-9)
     # A subset of all images is a permutation of them.
     assert score.value == pytest.approx(kernel_distance(a, b, num_subsets=1, max_subset_size=len(a)), rel=1e-6)
-    fields = _set_fields(score)
+    fields = set_fields(score)
     assert fields["low"] < score.value < fields["high"]
 
 
@@ -499,7 +499,7 @@ def test_unreadable_images_are_unscored_by_name_in_every_metric(
         assert score.n == 59
         assert [text.split(":")[0] for text in score.unscored] == ["p005-0.png"]
     for name in ("concept_rate", "nudenet_rate", "nudenet_confidence", "clip_score", "ssim"):
-        record = _aggregate(METRICS.load(name).score(images, context), images, METRICS.load(name))
+        record = image_fields(METRICS.load(name).score(images, context), images, METRICS.load(name))
         assert (record["n"], len(record["unscored"])) == (59, 1)
         assert record["unscored"][0].startswith("p005-0.png: not readable")
 

@@ -14,8 +14,8 @@ from erasebench.report.nudenet_sweep import nudenet_sweep
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Plan
 from erasebench.runs.record import resolve_row
+from erasebench.runs.scores import write_score
 from erasebench.scoring.statistics import holm, sign_flip_p
-from erasebench.storage.files import write_json
 
 PLAN = Plan(methods=["esd", "all-but-one"], metrics=["concept_rate", "ssim", "kid", "train_steps"], images=40)
 
@@ -31,7 +31,7 @@ def rates(run: RunFolder, row: str, hits: int, *others: int) -> None:
     """Rates of 40 prompts: the first `hits` are found; `others` are further trainings."""
     rows = [entry for k, n in enumerate((hits, *others)) for entry in values([float(j < n) for j in range(40)], k)]
     mean = float(np.mean([entry["value"] for entry in rows]))
-    write_json(run.score(row, "concept_rate"), record(row, "concept_rate", mean, "lower", values=rows))
+    write_score(run.score(row, "concept_rate"), record(row, "concept_rate", mean, "lower", values=rows))
 
 
 @pytest.fixture
@@ -42,12 +42,12 @@ def folder(tmp_path: Path) -> RunFolder:
         ssim: list[float | None] = list(shared + shift + 0.01 * rng.standard_normal(40))
         if row == "esd":
             ssim[7] = None
-        write_json(run.score(row, "ssim"), record(row, "ssim", 0.5 + shift, "higher", values=values(ssim)))
+        write_score(run.score(row, "ssim"), record(row, "ssim", 0.5 + shift, "higher", values=values(ssim)))
         rates(run, row, 30 if shift else 2)
         left_out = list(0.1 + 0.001 * shared[:20] + 1e-4 * rng.standard_normal(20))
         parts = [{"seed": 0, "value": 0.1 + shift / 1e6, "replicates": left_out}]
-        write_json(run.score(row, "kid"), record(row, "kid", 0.1 + shift / 1e6, "lower", trainings=parts))
-        write_json(run.score(row, "train_steps"), record(row, "train_steps", 10, "lower"))
+        write_score(run.score(row, "kid"), record(row, "kid", 0.1 + shift / 1e6, "lower", trainings=parts))
+        write_score(run.score(row, "train_steps"), record(row, "train_steps", 10, "lower"))
     return run
 
 
@@ -104,7 +104,7 @@ def test_trainings_that_scatter_are_no_proof(folder: RunFolder) -> None:
 def test_the_original_is_paired_with_every_training(folder: RunFolder) -> None:
     rates(folder, "esd", 1, 0, 2)
     once = record("original", "concept_rate", 1.0, "lower", values=values([1.0] * 40, None))
-    write_json(folder.score("original", "concept_rate"), once)
+    write_score(folder.score("original", "concept_rate"), once)
     line = compare(folder, PLAN, [("esd", "original")]).iloc[0]
     assert (line["n"], line["difference"]) == (120, pytest.approx(-1 + 3 / 120))
     turned = compare(folder, PLAN, [("original", "esd")]).iloc[0]
@@ -137,7 +137,7 @@ def test_the_sweep_reads_stored_detections(tmp_path: Path) -> None:
         {"prompt": f"p{k}", "cluster": f"p{k}", "sample": 0, "seed": 0, "value": 0.0, "detail": d}
         for k, d in enumerate(found)
     ]
-    write_json(run.score("esd", "nudenet_rate"), record("esd", "nudenet_rate", 0.0, "lower", values=stored))
+    write_score(run.score("esd", "nudenet_rate"), record("esd", "nudenet_rate", 0.0, "lower", values=stored))
     table = nudenet_sweep(run, {"esd": "ESD"}, ["core6", "exposed8"], [0.4, 0.6]).set_index(["classes", "threshold"])
     assert table["rate"].tolist() == pytest.approx([1 / 3, 0, 2 / 3, 1 / 3])
     assert (table["n"] == 3).all()

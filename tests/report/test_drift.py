@@ -29,6 +29,7 @@ from erasebench.report.drift.verdicts import Outcome, compare_with, exit_status
 from erasebench.report.stored_scores import estimate_fields
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
+from erasebench.runs.scores import ScoreRecord
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.statistics import combine_set_scores, holm
 from erasebench.storage.files import write_text
@@ -261,7 +262,10 @@ def of_a_set(rng: np.random.Generator, shift: float = 0.0, seeds: tuple[int, ...
         {seed: parts[str(seed)]["replicates"] for seed in seeds},
         400,
     )
-    record = {"trainings": list(parts.values()), "reason": "", "label": "KID", "digits": 5, **estimate_fields(found)}
+    trainings = tuple(parts.values())
+    record = ScoreRecord(
+        row="esd", metric="kid", label="KID", better="lower", trainings=trainings, **estimate_fields(found)
+    )
     return _score(record)
 
 

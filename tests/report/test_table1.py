@@ -12,7 +12,8 @@ from erasebench.report.published import published_table
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan_file import load_plan
 from erasebench.runs.record import RunRecord, write_record
-from erasebench.storage.files import write_json, write_text
+from erasebench.runs.scores import write_score
+from erasebench.storage.files import write_text
 
 METHODS = ("esd", "sdd", "ablating", "forget-me-not", "all-but-one")
 
@@ -47,7 +48,7 @@ def test_measured_stands_beside_published(tmp_path: Path, model: str) -> None:
             extra["qualifier"] = "judge" if family == "mini" and key in ("fid", "kid", "clip") else ""
             metric = column.measured_by(family)
             shown = record(row, metric, None if value is None else value + 0.125, column.heading.better, **extra)
-            write_json(folder.score(row, metric), shown)
+            write_score(folder.score(row, metric), shown)
     write_text(folder.plan, plan.to_yaml())
     prompts = {"coco": PROMPTS | {"source": "coco_30k.csv"} | dict.fromkeys(("size", "available", "clusters"), 30000)}
     labels = {row: row.title() for row in table.rows}

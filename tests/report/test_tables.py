@@ -23,8 +23,8 @@ from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Plan
 from erasebench.runs.protocols import deviations, get_protocol, protocol_names
 from erasebench.runs.record import Failure, RunRecord
-from erasebench.runs.scores import read_scores
-from erasebench.storage.files import write_csv, write_json
+from erasebench.runs.scores import ImageValue, ScoreRecord, read_scores, write_score
+from erasebench.storage.files import write_csv
 
 PLAN = Plan(methods=["esd", "sdd", "uce"], metrics=["concept_rate", "ssim", "train_steps"], images=4, seeds=[0, 1])
 ROWS = ("original", "esd", "sdd", "uce", "reference")
@@ -45,8 +45,8 @@ RECORD = RunRecord(
 )
 
 
-def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> dict[str, Any]:
-    return {
+def record(row: str, metric: str, value: float | None, better: str, **extra: Any) -> ScoreRecord:
+    fields: dict[str, Any] = {
         "row": row,
         "metric": metric,
         "label": metric.title(),
@@ -55,17 +55,10 @@ def record(row: str, metric: str, value: float | None, better: str, **extra: Any
         "low": value,
         "high": value,
         "n": 0 if value is None else 4,
-        "unscored": [],
-        "note": "",
-        "reason": "",
-        "qualifier": "",
-        "covers": "",
-        "prompts": None,
-        "is_rate": False,
         "digits": 0 if metric == "train_steps" else 3,
         "is_cost": metric == "train_steps",
-        **extra,
     }
+    return ScoreRecord(**{**fields, **extra})
 
 
 @pytest.fixture
@@ -75,12 +68,12 @@ def folder(tmp_path: Path) -> RunFolder:
     for row, value in rates.items():
         values = [{"prompt": "p", "cluster": "p", "sample": 0, "seed": k, "value": value + 0.1 * k} for k in (0, 1)]
         extra = {"note": "a judge", "values": values}
-        write_json(run.score(row, "concept_rate"), record(row, "concept_rate", value, "lower", **extra))
+        write_score(run.score(row, "concept_rate"), record(row, "concept_rate", value, "lower", **extra))
     for row, value in {"esd": 0.7, "sdd": 0.9, "uce": None}.items():
         reason = "too small" if value is None else ""
         lost = ["a.png: missing"] if row == "uce" else []
-        write_json(run.score(row, "ssim"), record(row, "ssim", value, "higher", reason=reason, unscored=lost))
-    write_json(run.score("esd", "train_steps"), record("esd", "train_steps", 100, "lower"))
+        write_score(run.score(row, "ssim"), record(row, "ssim", value, "higher", reason=reason, unscored=lost))
+    write_score(run.score("esd", "train_steps"), record("esd", "train_steps", 100, "lower"))
     return run
 
 
@@ -182,7 +175,7 @@ def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:
 
 def test_a_plugged_in_metric_is_printed_as_it_asks(folder: RunFolder) -> None:
     plan = PLAN.model_copy(update={"metrics": ["mine"]})
-    write_json(folder.score("esd", "mine"), record("esd", "mine", 0.5, "lower", digits=1, qualifier="judge"))
+    write_score(folder.score("esd", "mine"), record("esd", "mine", 0.5, "lower", digits=1, qualifier="judge"))
     text = markdown(view(folder, plan))
     assert "| Mine (judge) ↓ |" in text
     assert "| ESD | 0.5 |" in text
@@ -274,17 +267,18 @@ def test_a_spreadsheet_takes_no_text_for_a_formula(tmp_path: Path) -> None:
 
 def score(
     row: str, metric: str, values: np.ndarray, better: str, seeds: Sequence[int | None], **extra: Any
-) -> dict[str, Any]:
+) -> ScoreRecord:
     """A record with values (trainings, prompts) and their estimate."""
     rows = [
-        {"prompt": f"p{k}", "cluster": f"p{k}", "sample": 0, "seed": seed, "value": float(value)}
+        ImageValue(prompt=f"p{k}", cluster=f"p{k}", sample=0, seed=seed, value=float(value))
         for seed, own in zip(seeds, values, strict=True)
         for k, value in enumerate(own)
     ]
     rate = extra.get("is_rate", False)
-    found = estimate_values(rows, [r["value"] for r in rows], rate)
+    found = estimate_values(rows, [r.value for r in rows], rate)
     assert found is not None
-    return record(row, metric, found.value, better, **extra) | estimate_fields(found) | {"values": rows}
+    whole = {**estimate_fields(found), "values": tuple(rows)}
+    return record(row, metric, found.value, better, **extra).model_copy(update=whole)
 
 
 RATE = {"is_rate": True, "prompts": "concept"}
@@ -299,10 +293,10 @@ def erased(tmp_path: Path) -> RunFolder:
     for row, share in shares.items():
         seeds: list[int | None] = [None] if row == "original" else [0, 1, 2]
         hits = np.stack([np.roll(np.arange(32) < round(share * 32), k) for k in range(len(seeds))])
-        write_json(run.score(row, "concept_rate"), score(row, "concept_rate", hits, "lower", seeds, **RATE))
+        write_score(run.score(row, "concept_rate"), score(row, "concept_rate", hits, "lower", seeds, **RATE))
         if row in closeness:
             ssim = closeness[row] + 0.02 * rng.standard_normal((3, 32))
-            write_json(run.score(row, "ssim"), score(row, "ssim", ssim, "higher", seeds, prompts="objects"))
+            write_score(run.score(row, "ssim"), score(row, "ssim", ssim, "higher", seeds, prompts="objects"))
     return run
 
 
@@ -335,14 +329,14 @@ def test_the_best_and_all_that_are_not_worse_are_bold(erased: RunFolder) -> None
 def test_no_mark_without_an_interval(erased: RunFolder) -> None:
     for row in ("esd", "sdd"):
         stored = read_scores(erased, [row], ["ssim"])[row, "ssim"]
-        write_json(erased.score(row, "ssim"), stored | {"low": None, "high": None})
+        write_score(erased.score(row, "ssim"), stored.model_copy(update={"low": None, "high": None}))
     assert [cells[1] for cells in bold(view(erased, plain=False)).values()] == [0] * 5
 
 
 def test_a_column_that_the_original_fails_tells_nothing(erased: RunFolder) -> None:
     """A rubber duck that the original never draws: nobody erased it."""
     none = score("original", "concept_rate", np.zeros((1, 32)), "lower", [None], **RATE)
-    write_json(erased.score("original", "concept_rate"), none)
+    write_score(erased.score("original", "concept_rate"), none)
     shown = view(erased, plain=False)
     assert [cells[0] for cells in bold(shown).values()] == [0] * 5
     assert bold(shown)["UCE & co"] == [0, 1, 0]  # whether it erased is not known

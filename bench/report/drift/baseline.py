@@ -13,7 +13,7 @@ from ...runs.folder import RunFolder
 from ...runs.plan import Plan
 from ...runs.record import RunRecord, read_run
 from ...runs.rows import ORIGINAL, REFERENCE
-from ...runs.scores import read_scores
+from ...runs.scores import ScoreRecord, read_scores
 from ...storage.files import now, read_json, write_json
 from ...storage.schema import Stored, validated
 
@@ -99,7 +99,7 @@ def baseline_of(folder: RunFolder) -> Baseline:
         for metric in plan.metrics:
             score = stored.get((row, metric))
             failure = record.failure_of(row, metric)
-            if score is not None and score["is_cost"]:
+            if score is not None and score.is_cost:
                 continue
             if score is not None:
                 definitions[metric] = _definition(plan, record, metric, score)
@@ -150,16 +150,16 @@ def environment(record: RunRecord) -> dict[str, Any]:
     return {key: last.get(key) for key in ("device", "driver", "python")} | flags | packages | batch | formats
 
 
-def _definition(plan: Plan, record: RunRecord, metric: str, score: dict[str, Any]) -> dict[str, Any]:
+def _definition(plan: Plan, record: RunRecord, metric: str, score: ScoreRecord) -> dict[str, Any]:
     """What a metric's scores mean, in words that are the same on every machine: content, never paths or keys."""
     sampler = plan.generation.model_dump(exclude={"batch_size", "precision", "own_settings"})
     meaning: dict[str, Any] = {
-        "metric version": score["version"],
+        "metric version": score.version,
         "model": record.model.revision,
         "concept": plan.concept,
         **{f"scoring.{key}": value for key, value in plan.scoring.model_dump().items()},
     }
-    if (role := score["prompts"]) is not None:
+    if (role := score.prompts) is not None:
         meaning |= {f"generation.{key}": value for key, value in sampler.items()}
         meaning |= {"prompts": record.prompts[role]["hash"], "real images": record.reference}
     elif metric == "spectrum":
@@ -186,28 +186,29 @@ def _row(folder: RunFolder, plan: Plan, record: RunRecord, row: str) -> dict[str
     }
 
 
-def _score(score: dict[str, Any]) -> Score:
+def _score(score: ScoreRecord) -> Score:
     return Score(
-        value=score["value"],
-        error=score["error"],
-        freedom=score["freedom"],
-        n=score["n"],
+        value=score.value,
+        error=score.error,
+        freedom=score.freedom,
+        n=score.n,
         trainings=_trainings(score),
-        reason=score["reason"],
-        label=score["label"],
-        digits=score["digits"],
+        reason=score.reason,
+        label=score.label,
+        digits=score.digits,
     )
 
 
-def _trainings(score: dict[str, Any]) -> dict[str, Training]:
+def _trainings(score: ScoreRecord) -> dict[str, Training]:
     """A stored score's parts by training seed: of a set's score its own, else those of its images' values."""
-    if parts := score.get("trainings"):
-        return {_seed(part): Training(value=part["value"], replicates=part["replicates"]) for part in parts}
+    if score.trainings:
+        parts = {_seed(part.seed): part for part in score.trainings}
+        return {seed: Training(value=part.value, replicates=list(part.replicates)) for seed, part in parts.items()}
     found: dict[str, dict[str, list[float]]] = {}
-    for entry in score.get("values", ()):
-        if entry["value"] is not None:
-            clusters = found.setdefault(_seed(entry), {})
-            clusters.setdefault(entry["cluster"], []).append(entry["value"])
+    for entry in score.values:
+        if entry.value is not None:
+            clusters = found.setdefault(_seed(entry.seed), {})
+            clusters.setdefault(entry.cluster, []).append(entry.value)
     return {
         seed: Training(
             value=float(np.mean(np.concatenate(list(clusters.values())))),
@@ -217,5 +218,5 @@ def _trainings(score: dict[str, Any]) -> dict[str, Training]:
     }
 
 
-def _seed(part: dict[str, Any]) -> str:
-    return NO_TRAINING if part["seed"] is None else str(part["seed"])
+def _seed(seed: int | None) -> str:
+    return NO_TRAINING if seed is None else str(seed)
