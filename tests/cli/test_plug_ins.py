@@ -16,6 +16,7 @@ from erasebench.registry import Registry
 from erasebench.report.headings import headings
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Plan, Scoring
+from erasebench.runs.scores import ScoreRecord
 from erasebench.scoring.context import ScoringContext
 
 
@@ -43,7 +44,7 @@ def test_a_plug_in_that_cannot_be_loaded_says_where(
         registry.load("found")
 
 
-def scored(tmp_path: Path, result: Any, prompts: str | None = "coco") -> dict[str, Any]:
+def scored(tmp_path: Path, result: Any, prompts: str | None = "coco") -> ScoreRecord:
     metric = Metric("Mine", "higher", prompts, lambda images, context: result)
     jobs = [Job(f"p{k}", "a cat", 0, k) for k in range(3)]
     images = None if prompts is None else ImageSet("esd", "coco", tmp_path, jobs, "key")
@@ -71,9 +72,9 @@ def test_a_metric_that_returns_something_else_is_told_what_to_return(
 
 def test_a_value_that_is_not_finite_costs_its_image_alone(tmp_path: Path) -> None:
     record = scored(tmp_path, ImageScores([0.25, math.nan, 0.75]))
-    assert (record["value"], record["n"]) == (0.5, 2)
-    assert record["unscored"] == ["p1-0.png: its value is nan"]
-    assert scored(tmp_path / "set", SetScore(math.inf, 3))["failure"] == "the score is inf"
+    assert (record.value, record.n) == (0.5, 2)
+    assert record.unscored == ("p1-0.png: its value is nan",)
+    assert scored(tmp_path / "set", SetScore(math.inf, 3)).failure == "the score is inf"
 
 
 def test_a_column_whose_cells_all_failed_keeps_its_heading() -> None:
