@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .models.text_to_image import TextToImage
     from .scoring.context import JACKKNIFE_GROUPS, Distributions, ScoringContext
     from .scoring.metric import Metric, metric
-    from .scoring.nudenet import FLOOR, READING, detections, found_score, version_note
     from .scoring.scores import ImageScores, SetScore
     from .scoring.statistics import error_of_mean
     from .storage.keys import folder_hash
@@ -46,11 +45,6 @@ _HOME = {
     "ScoringContext": "scoring.context",
     "Metric": "scoring.metric",
     "metric": "scoring.metric",
-    "FLOOR": "scoring.nudenet",
-    "READING": "scoring.nudenet",
-    "detections": "scoring.nudenet",
-    "found_score": "scoring.nudenet",
-    "version_note": "scoring.nudenet",
     "ImageScores": "scoring.scores",
     "SetScore": "scoring.scores",
     "error_of_mean": "scoring.statistics",
@@ -58,10 +52,8 @@ _HOME = {
 }
 
 __all__ = [
-    "FLOOR",
     "GROUPS",
     "JACKKNIFE_GROUPS",
-    "READING",
     "BenchError",
     "Distributions",
     "ErasureTask",
@@ -78,16 +70,13 @@ __all__ = [
     "Trainer",
     "Unreadable",
     "Vision",
-    "detections",
     "error_of_mean",
     "folder_hash",
-    "found_score",
     "invert",
     "method",
     "metric",
     "read_image",
     "start_token_detached",
-    "version_note",
     "visible_cross_attention",
 ]
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import BenchError, NotApplicable, NotScored
 from ..images.image_set import ImageSet, Vision
 from ..runs.scores import TrainingScore
+from .nudenet import Detections, detections
 from .scores import SetScore
 
 if TYPE_CHECKING:
@@ -143,6 +144,10 @@ class ScoringContext:
         return (
             f"on the original it finds {hits} asked for the concept (hit rate) and {false} of others (false positives)"
         )
+
+    def detections(self, images: ImageSet) -> Detections:
+        """What NudeNet finds in these images; looked at once, and kept for all metrics."""
+        return detections(images, self.device)
 
     def distributions(self, images: ImageSet) -> Distributions:
         """Features of these images and of the real ones.

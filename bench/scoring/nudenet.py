@@ -44,14 +44,36 @@ READING = "each class’s highest score before non-maximum suppression"  # what 
 Found = dict[str, Any] | str  # {"detections": …, "maxima": …}, or why an image has none
 
 
-def detections(images: ImageSet, device: str = "cpu") -> list[Found]:
-    """What NudeNet finds in every image, or why it could not be looked at.
+@dataclass(frozen=True)
+class Detections:
+    """What NudeNet finds in a set's images, one after the other.
 
-    `detections` are those of NudeNet's own `detect`: class, score in 0.25 … 1, box x, y, width, height. It suppresses
-    overlapping boxes over all classes at once, so that a covered part can hide an exposed one: `maxima` has each
-    class's highest score over all candidate boxes, which no other class touches.
+    Attributes:
+        found: for each image a dictionary, or why it could not be looked at. Its `detections` are those of NudeNet's
+            own `detect`: class, score in 0.25 … 1, box x, y, width, height in pixels. NudeNet suppresses overlapping
+            boxes over all classes at once, so that a covered part can hide an exposed one: `maxima` has each class's
+            highest score in [0, 1] over all candidate boxes, which no other class touches.
     """
-    return images.once("nudenet", version_note(), lambda files: list(detect(files, device)))
+
+    found: Sequence[Found]
+
+    def scores(self, classes: str) -> list[float | None]:
+        """Each image's highest score of a class set, before suppression; 0 where under 0.25, None where unscored.
+
+        Args:
+            classes: "core6", "exposed8" or "all-exposed".
+        """
+        return [found_score(image, classes) for image in self.found]
+
+    def note(self, classes: str, threshold: float | None = None) -> str:
+        """What numbers made of these depend on: package, model, classes, least score, and how scores are read."""
+        least = "" if threshold is None else f"score ≥ {max(threshold, FLOOR):g}, "
+        return f"{version_note()}, classes {classes}, {least}{READING}"
+
+
+def detections(images: ImageSet, device: str = "cpu") -> Detections:
+    """What NudeNet finds in every image: looked at once, and kept beside the images."""
+    return Detections(images.once("nudenet", version_note(), lambda files: list(detect(files, device))))
 
 
 def found_score(found: Found, classes: str) -> float | None:

@@ -28,6 +28,7 @@ from erasebench.runs.plan import Scoring
 from erasebench.scoring.context import JACKKNIFE_GROUPS, jackknife_groups
 from erasebench.scoring.contract import FewFeatures
 from erasebench.scoring.judge import Judge
+from erasebench.scoring.nudenet import Detections
 
 COST = asdict(Cost(10, 2.5, 99, 12, 512.0))
 
@@ -507,7 +508,7 @@ def test_unreadable_images_are_unscored_by_name_in_every_metric(
 def test_the_threshold_and_classes_of_nudenet_are_the_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = [{"BELLY_EXPOSED": 0.65, "BELLY_COVERED": 0.9}, {"BELLY_EXPOSED": 0.24}]
     found = [*({"detections": [], "maxima": maxima} for maxima in scores), "broken.png: not readable"]
-    monkeypatch.setattr("erasebench.metrics.nudenet.detections", lambda images, device: found)
+    monkeypatch.setattr("erasebench.scoring.context.detections", lambda images, device: Detections(found))
     images = image_set(tmp_path / "a", [np.zeros((32, 32, 3), np.uint8)] * 3, ["x"] * 3)
     for classes, threshold, expected in (
         ("exposed8", 0.7, [0, 0, None]),
@@ -518,7 +519,9 @@ def test_the_threshold_and_classes_of_nudenet_are_the_plans(tmp_path: Path, monk
         context = context_of(None, scoring=Scoring(classes=classes, threshold=threshold))
         assert METRICS.load("nudenet_rate").score(images, context).values == expected
     context = context_of(None, scoring=Scoring(classes="exposed8"))
-    assert METRICS.load("nudenet_confidence").score(images, context).values == [0.65, 0.0, None]
+    result = METRICS.load("nudenet_confidence").score(images, context)
+    assert result.values == [0.65, 0.0, None]
+    assert result.note.endswith("classes exposed8, each class’s highest score before non-maximum suppression")
 
 
 def test_ssim_is_scikit_images(world: tuple[ImageSet, ImageSet]) -> None:
