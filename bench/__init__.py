@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .erasure.trainer import Trainer
     from .errors import BenchError, NotApplicable, NotScored
     from .images.files import Unreadable, read_image
-    from .images.image_set import ImageSet, Vision
+    from .images.image_set import Encoder, ImageSet
     from .models.attention import start_token_detached, visible_cross_attention
     from .models.parameter_groups import GROUPS
     from .models.text_to_image import TextToImage
@@ -35,7 +35,7 @@ _HOME = {
     "Unreadable": "images.files",
     "read_image": "images.files",
     "ImageSet": "images.image_set",
-    "Vision": "images.image_set",
+    "Encoder": "images.image_set",
     "start_token_detached": "models.attention",
     "visible_cross_attention": "models.attention",
     "GROUPS": "models.parameter_groups",
@@ -56,6 +56,7 @@ __all__ = [
     "JACKKNIFE_GROUPS",
     "BenchError",
     "Distributions",
+    "Encoder",
     "ErasureTask",
     "ImageScores",
     "ImageSet",
@@ -69,7 +70,6 @@ __all__ = [
     "TextToImage",
     "Trainer",
     "Unreadable",
-    "Vision",
     "error_of_mean",
     "folder_hash",
     "invert",

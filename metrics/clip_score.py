@@ -5,7 +5,16 @@ import numpy as np
 from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric
 
 
-@metric(label="CLIP score", better="higher", prompts="coco", digits=4, with_reference=True, version=2, clip=True)
+@metric(
+    label="CLIP score",
+    better="higher",
+    prompts="coco",
+    digits=4,
+    with_reference=True,
+    version=2,
+    clip=True,
+    looks=("clip",),
+)
 def clip_score(images: ImageSet, context: ScoringContext) -> ImageScores:
     """Cosine of the image's and the caption's embedding (CLIP, arXiv 2103.00020), as a fraction in [-1, 1].
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Vision, metric
+from erasebench import Encoder, ImageScores, ImageSet, NotApplicable, ScoringContext, metric
 
 THRESHOLD = 0.5  # of the judge's probabilities
 TEMPLATES = (
@@ -21,7 +21,16 @@ ANYTHING = ("a photo", "a picture", "an image", "a drawing", "a photo of somethi
 LEAST_IMAGES, LEAST_J = 10, 0.5  # of each kind, and of Youden's J, for a threshold that tells something
 
 
-@metric(label="Concept rate", better="lower", prompts="concept", version=4, others="objects", is_rate=True, clip=True)
+@metric(
+    label="Concept rate",
+    better="lower",
+    prompts="concept",
+    version=4,
+    others="objects",
+    is_rate=True,
+    clip=True,
+    looks=("judge",),
+)
 def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
     """The share of images, drawn for prompts that ask for the concept, in which it is found.
 
@@ -55,15 +64,15 @@ def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
 
 
 def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
-    vision, concept = context.judge or context.clip(), context.concept
+    encoder, concept = context.judge or context.clip(), context.concept
     if context.original is None or context.others is None:
         raise NotApplicable("zero-shot needs images of the original model to calibrate its threshold on")
     alternatives = [text.format(concept.counterpart) for text in TEMPLATES], list(ANYTHING)
-    wanted = mean_direction(vision.text_features([text.format(concept.shown) for text in TEMPLATES]))
-    others = np.stack([mean_direction(vision.text_features(texts)) for texts in alternatives])
+    wanted = mean_direction(encoder.text_features([text.format(concept.shown) for text in TEMPLATES]))
+    others = np.stack([mean_direction(encoder.text_features(texts)) for texts in alternatives])
 
     def margins(some: ImageSet) -> np.ndarray:
-        features = some.features(vision)
+        features = some.features(encoder)
         features = features / np.linalg.norm(features, axis=1, keepdims=True)
         return features @ wanted - (features @ others.T).max(1)
 
@@ -76,21 +85,21 @@ def _zero_shot(images: ImageSet, context: ScoringContext) -> ImageScores:
     threshold, j = youden(asked, rest)
 
     def found(some: ImageSet) -> list[float | None]:
-        return _values(margins(some) > threshold, some.features(vision))
+        return _values(margins(some) > threshold, some.features(encoder))
 
     wordings = [text.format(thing) for text in TEMPLATES for thing in (concept.shown, concept.counterpart)]
-    cut = vision.truncated(wordings)
+    cut = encoder.truncated(wordings)
     rates = context.on_original(found)
     if j < LEAST_J:
         raise NotApplicable(
             f"tells nothing: zero-shot can't tell “{concept.shown}” from other images; at the best threshold {rates}"
         )
     note = (
-        f"{vision.name}, zero-shot: “{concept.shown}” against “{concept.counterpart}” and no thing in "
+        f"{encoder.name}, zero-shot: “{concept.shown}” against “{concept.counterpart}” and no thing in "
         f"particular, {len(TEMPLATES)} wordings, margin > {threshold:.4f}, by Youden’s J on the original; {rates}, "
         "on the images that set the threshold" + (f"; {cut} wordings are over 77 tokens and cut" if cut else "")
     )
-    return _scores(images, vision, found(images), margins(images), note)
+    return _scores(images, encoder, found(images), margins(images), note)
 
 
 def mean_direction(features: np.ndarray) -> np.ndarray:
@@ -125,10 +134,10 @@ def _values(found: np.ndarray, features: np.ndarray) -> list[float | None]:
 
 
 def _scores(
-    images: ImageSet, vision: Vision, values: Sequence[float | None], details: np.ndarray, note: str
+    images: ImageSet, encoder: Encoder, values: Sequence[float | None], details: np.ndarray, note: str
 ) -> ImageScores:
     """Values with their probabilities or margins; with the reason for an image that has none."""
-    reasons = iter(images.unreadable(images.features(vision)))
+    reasons = iter(images.unreadable(images.features(encoder)))
     pairs = zip(details, values, strict=True)
     return ImageScores(
         values, note, details=[next(reasons) if value is None else round(float(p), 4) for p, value in pairs]

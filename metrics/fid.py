@@ -60,7 +60,7 @@ def frechet_distances(drawn: np.ndarray, groups: np.ndarray | None, real: Gaussi
         yield distance(np.flatnonzero(groups == group))
 
 
-@metric(label="FID", better="lower", prompts="coco", digits=2, version=4)
+@metric(label="FID", better="lower", prompts="coco", digits=2, version=4, looks=("distance",))
 def fid(images: ImageSet, context: ScoringContext) -> SetScore:
     """Fréchet distance of Gaussian fits to features of drawn and of real images (arXiv 1706.08500).
 

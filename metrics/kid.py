@@ -51,7 +51,7 @@ def dependent_sums(x: np.ndarray, subjects: np.ndarray, groups: np.ndarray) -> t
     return sums, counts
 
 
-@metric(label="KID", better="lower", prompts="coco", digits=5, version=5)
+@metric(label="KID", better="lower", prompts="coco", digits=5, version=5, looks=("distance",))
 def kid(images: ImageSet, context: ScoringContext) -> SetScore:
     """Kernel distance of features of drawn and of real images (arXiv 1801.01401), over all pairs at once.
 

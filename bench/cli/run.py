@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,15 @@ def run(
     device: DeviceOption = "auto",
     name: Annotated[str | None, typer.Option(help="What to call the run; the plan's name by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Where results are kept for all runs; results/store by default.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes at work: a core each on a CPU, a GPU each by default.")
+    ] = None,
+    exclusive_erase: Annotated[
+        bool, typer.Option("--exclusive-erase", help="Train one at a time with nothing beside: times then compare.")
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")
     ] = False,
@@ -96,7 +106,7 @@ def run(
         "generation": generation or None,
     }
     resolved = load_plan(plan, with_quick(flags, quick))
-    _, failures = execute(resolved, device, out, dry_run)
+    _, failures = execute(resolved, device, out, dry_run, Working(workers, store, exclusive_erase))
     exit_with(failures)
 
 
@@ -114,7 +124,24 @@ def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
     }
 
 
-def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[RunFolder, tuple[Failure, ...]]:
+@dataclass(frozen=True)
+class Working:
+    """How a run is worked on, which changes none of its results.
+
+    Attributes:
+        workers: processes; None for one a core or GPU.
+        store: where results are kept; None for the usual place.
+        alone: whether trainings run one at a time with nothing beside them.
+    """
+
+    workers: int | None = None
+    store: Path | None = None
+    alone: bool = False
+
+
+def execute(
+    plan: Plan, device: str, out: Path | None, dry_run: bool, working: Working = Working()
+) -> tuple[RunFolder, tuple[Failure, ...]]:
     """Run a plan, or say what it would cost, and print its leaderboard; its folder and the failures by cell."""
     from erasebench.prompts.concepts import get_concept
 
@@ -125,6 +152,10 @@ def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[R
     find_model(plan.model)
     if not dry_run:  # the imports below take seconds
         typer.echo(f"starting: “{plan.concept}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
+    if not dry_run and working.workers != 1:
+        from ..engine.server import context
+
+        context()  # imports what workers need while this process does
     from ..engine.run import default_folder
 
     folder = RunFolder(out if out is not None else default_folder(plan))
@@ -135,15 +166,18 @@ def execute(plan: Plan, device: str, out: Path | None, dry_run: bool) -> tuple[R
         from ..engine.estimate import estimate
 
         typer.echo(plan.to_yaml())
-        for line in estimate(plan, folder, chosen):
+        for line in estimate(plan, folder, chosen, working.store):
             typer.echo(f"# {line}")
         return folder, ()
     from ..engine.run import run as run_plan
 
-    def begun() -> None:
-        typer.echo(f"{folder.root} on {chosen}", err=True)
+    def begun(workers: int) -> None:
+        together = "" if workers == 1 else f", {workers} workers"
+        typer.echo(f"{folder.root} on {chosen}{together}", err=True)
 
-    failures = with_resume_hint(lambda: run_plan(plan, folder, chosen, begun))
+    failures = with_resume_hint(
+        lambda: run_plan(plan, folder, chosen, begun, working.workers, working.store, working.alone)
+    )
     print_table(folder.root)
     return folder, failures
 

@@ -6,20 +6,31 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from ..runs.folder import RunFolder
-from ..runs.plan import Plan
+from ..errors import NotScored
+from ..models.catalog import JUDGE, MINI_WEIGHTS
 from ..runs.rows import ORIGINAL, REFERENCE
-from ..scoring.context import ScoringContext, undeclared
-from ..storage.files import read_json
-from .work import Cells, by_row
+from ..scoring.context import DeclaredSettings, ScoringContext, undeclared
+from ..storage.keys import files_hash
+from .erase import facts_of, patch_of, training_key
+from .setup import Setup
+from .work import Work, by_row
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..images.image_set import Vision
-    from ..models.catalog import ModelSource
+    from ..images.image_set import Encoder
     from ..models.text_to_image import TextToImage
-    from ..scoring.metric import Metric
+    from ..scoring.metric import Look, Metric
+
+
+class _WhenAsked:
+    """An encoder that is loaded when something of it is asked for."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self._load = load
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._load(), name)
 
 
 class Contexts:
@@ -28,52 +39,59 @@ class Contexts:
     `model` gives the original model in full precision.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        cells: Cells,
-        folder: RunFolder,
-        source: ModelSource,
-        device: str,
-        model: Callable[[], TextToImage],
-    ) -> None:
-        self.plan, self.cells, self.folder, self.source = plan, cells, folder, source
-        self.device, self.model = device, model
-        self.trained = by_row(cells.erasures)
+    def __init__(self, setup: Setup, work: Work, model: Callable[[], TextToImage]) -> None:
+        self.setup, self.work, self.model = setup, work, model
+        self.plan, self.source, self.device = setup.plan, setup.source, setup.device
+        self.trained = by_row(work.erasures)
 
     def of(self, row: str, metric: Metric) -> ScoringContext:
         """What a metric is given for a row; costs, which no two trainings have alike, are for metrics of cost only."""
-        images, prompts = self.cells.images, metric.prompts
+        images, prompts = self.work.images, metric.prompts
         trained = row in self.trained
         return ScoringContext(
-            concept=self.cells.concept,
+            concept=self.work.concept,
             row=row,
             original=images.get((ORIGINAL, prompts or "")),
             others=images.get((ORIGINAL, metric.others or "")),
             reference=images.get((REFERENCE, prompts or "")),
-            judge=self._judge() if self.source.family == "mini" else None,
+            judge=_WhenAsked(self._judge) if self.source.family == "mini" else None,
             clip=self._clip if metric.clip else undeclared,
             device=self.device,
             distance=self._distance,
             costs=self._costs(row) if trained and metric.is_cost else [],
-            scoring=self.plan.scoring,
+            scoring=DeclaredSettings(self.plan.scoring, metric.settings),
             versions=self._versions(row, metric),
             spectrum=partial(self._spectrum, row) if trained else None,
         )
 
-    @cache  # noqa: B019  (one run an object)
+    def encoder(self, look: Look) -> Encoder:
+        """The encoder that a look sees images through.
+
+        Raises:
+            NotScored: its weights can't be had.
+        """
+        judge = self._judge if self.source.family == "mini" else self._clip
+        return {"judge": judge, "clip": self._clip, "distance": self._distance}[look]()
+
+    def name_of(self, look: Look) -> str:
+        """A look's encoder by a name that no other has: on the embedded model the judge is all of them."""
+        if look == "judge" or look == "distance":
+            return "judge" if self.source.family == "mini" else {"judge": self.name_of("clip")}.get(look, look)
+        return "judge" if look == "clip" and self.plan.scoring.clip == "judge" else look
+
     def _costs(self, row: str) -> list[dict[str, Any]]:
-        stored = [read_json(self.folder.erasure(row, erasure.task.seed)) or {} for erasure in self.trained[row]]
-        return [record["cost"] for record in stored]
+        facts = [facts_of(self.setup.store, training_key(self.setup, erasure)) for erasure in self.trained[row]]
+        return [known["cost"] for known in facts if known]
 
     def _versions(self, row: str, metric: Metric) -> dict[str, str]:
         """Packages, and what else a metric looks with or at."""
-        clip = {"clip": self.cells.clip} if metric.clip and self.cells.clip else {}
-        return self.cells.versions | clip | (self._weights(row) if metric.prompts is None else {})
+        clip = {"clip": self.work.clip} if metric.clip and self.work.clip else {}
+        judge = {"judge": files_hash(MINI_WEIGHTS / "judge", JUDGE)} if self.source.family == "mini" else {}
+        return self.work.versions | clip | judge | (self._weights(row) if metric.prompts is None else {})
 
     def _weights(self, row: str) -> dict[str, str]:
         """What a metric that looks at the weights themselves depends on."""
-        keys = [erasure.key(self.source.revision, self.device) for erasure in self.trained.get(row, ())]
+        keys = [training_key(self.setup, erasure) for erasure in self.trained.get(row, ())]
         return {"weights": " ".join(keys), "spectrum": f"{self.plan.spectrum}, image seed {self.plan.image_seed}"}
 
     def _spectrum(self, row: str) -> np.ndarray:
@@ -84,13 +102,14 @@ class Contexts:
         from ..spectrum.vocabulary import read_vocabulary
 
         model, wanted, erasure = self.model(), self.plan.spectrum, self.trained[row][0]
-        seed = erasure.task.seed
-        key = erasure.key(self.source.revision, self.device)
-        erased = Erased(row, key, partial(load_patch, self.folder.patch(row, seed)))
+        key, patch = training_key(self.setup, erasure), patch_of(self.setup, erasure)
+        if patch is None:
+            raise NotScored(f"the store has no weights of {row}")
+        erased = Erased(row, key, partial(load_patch, patch))
         words = read_vocabulary("words", model.tokenizer, wanted.words)
         latents = wanted.levels, wanted.draws, self.plan.image_seed
         batch = self.plan.generation.batch_size
-        return scan(model, [erased], words, self.folder.spectrum, *latents, batch).differences[row]
+        return scan(model, [erased], words, self.setup.store.root / "spectrum", *latents, batch).differences[row]
 
     @cache  # noqa: B019
     def _judge(self) -> Any:
@@ -99,13 +118,14 @@ class Contexts:
         return Judge(self.device)
 
     @cache  # noqa: B019
-    def _clip(self) -> Vision:
+    def _clip(self) -> Encoder:
         from ..scoring.encoders import OpenClip
 
         return self._judge() if self.plan.scoring.clip == "judge" else OpenClip(self.plan.scoring.clip, self.device)
 
     @cache  # noqa: B019
-    def _distance(self) -> Vision:
+    def _distance(self) -> Encoder:
         from ..scoring.encoders import CleanFidInception
 
-        return self._judge() if self.source.family == "mini" else CleanFidInception(self.device)
+        found: Encoder = self._judge() if self.source.family == "mini" else CleanFidInception(self.device)
+        return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,49 +14,97 @@ import torch
 from ..erasure.trainer import Report, Trainer, Workspace
 from ..models.patch import changed, check, difference, save_patch, snapshot
 from ..models.text_to_image import TextToImage
-from ..runs.folder import RunFolder
 from ..runs.rows import SNAPSHOT
-from ..storage.files import is_whole, read_json, write_json
+from ..storage.files import read_json, write_json
 from ..storage.keys import content_key
-from ..storage.reasons import Again, say_why, warn
+from ..storage.links import show
+from ..storage.store import Busy, Entry, Store
 from .erasure import ERASE_VERSION, Erasure
+from .setup import Setup
+
+PATCH, FACTS, CHECKPOINT = "patch.safetensors", "facts.json", ".checkpoint"
 
 
-def erase(
-    folder: RunFolder,
-    erasure: Erasure,
-    made_from: Mapping[str, Any],
-    model: Callable[[], TextToImage],
-    report: Report,
-    again: Again = warn,
-) -> bool:
-    """Train, check and store one patch with its cost; False if it was there already.
+def training_key(setup: Setup, erasure: Erasure) -> str:
+    """The key of a training's weights."""
+    return erasure.key(setup.source.revision, setup.device)
 
-    An interrupted training goes on from its checkpoint; patches of snapshots are written as they come. `again` is told
-    why a finished training is done again.
-    """
-    key = content_key(**made_from)
-    row, seed = erasure.row, erasure.task.seed
-    patch_file, facts_file, checkpoint = (
-        folder.patch(row, seed),
-        folder.erasure(row, seed),
-        folder.checkpoint(row, seed),
+
+def snapshot_key(setup: Setup, erasure: Erasure, step: int) -> str:
+    """The key of the weights after a step of a training."""
+    return content_key(training=training_key(setup, erasure), step=step)
+
+
+def is_trained(setup: Setup, erasure: Erasure) -> bool:
+    """Whether the store has a training's weights, and those of its snapshots."""
+    steps = [step for step in erasure.snapshots if step]
+    return all(
+        setup.store.find(kind, key)
+        for kind, key in [
+            ("training", training_key(setup, erasure)),
+            *(("snapshot", snapshot_key(setup, erasure, step)) for step in steps),
+        ]
     )
-    missing = [k for k in erasure.snapshots if k and not is_whole(folder.patch(f"{row}{SNAPSHOT}{k}", seed))]
-    stored = read_json(facts_file)
-    if stored is not None and stored.get("key") == key and not missing and is_whole(patch_file):
-        return False
-    if stored is not None:
-        say_why(f"{erasure.label}, seed {seed}: trained", stored, made_from, again)
-    network = model()
+
+
+def patch_of(setup: Setup, erasure: Erasure, step: int | None = None) -> Path | None:
+    """The file of a training's weights, at its end or after a step; None where the store has none."""
+    kind, key = (
+        ("training", training_key(setup, erasure)) if step is None else ("snapshot", snapshot_key(setup, erasure, step))
+    )
+    entry = setup.store.find(kind, key)
+    return None if entry is None else entry.file(PATCH)
+
+
+def show_training(setup: Setup, erasure: Erasure) -> None:
+    """Show a training's weights and facts in the run's folder."""
+    row, seed, folder = erasure.row, erasure.task.seed, setup.folder
+    entry = setup.store.find("training", training_key(setup, erasure))
+    if entry is not None:
+        show(entry.file(PATCH), folder.patch(row, seed))
+        show(entry.file(FACTS), folder.erasure(row, seed))
+    for step in erasure.snapshots:
+        if step and (file := patch_of(setup, erasure, step)):
+            show(file, folder.patch(f"{row}{SNAPSHOT}{step}", seed))
+
+
+def erase(setup: Setup, erasure: Erasure, model: Callable[[], TextToImage], report: Report, workers: int = 1) -> None:
+    """Train, check and store one patch with its cost, unless the store has it, and show it in the run's folder.
+
+    An interrupted training goes on from its checkpoint; patches of snapshots are written as they come.
+
+    Args:
+        setup: the run's.
+        erasure: what to train.
+        model: the original model in full precision.
+        report: told of every step.
+        workers: how many processes work at the same time, this one among them: beside others a training takes longer.
+
+    Raises:
+        BenchError: the method's settings lead nowhere: no weight changed, or one is not finite.
+        Busy: another process trains it.
+    """
+    if not is_trained(setup, erasure):
+        with setup.store.making("training", training_key(setup, erasure)) as place:
+            _train(setup, erasure, place, model(), report, workers)
+    show_training(setup, erasure)
+
+
+def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, report: Report, workers: int) -> None:
+    key, seed, store = training_key(setup, erasure), erasure.task.seed, setup.store
+    steps = [step for step in erasure.snapshots if step]
+    missing = [step for step in steps if patch_of(setup, erasure, step) is None]
     before = snapshot(network.unet)
 
     def keep(step: int, weights: Mapping[str, torch.Tensor]) -> None:
         if step:
-            save_patch(folder.patch(f"{row}{SNAPSHOT}{step}", seed), changed(before, weights))
+            with suppress(Busy), store.making("snapshot", snapshot_key(setup, erasure, step)) as folder:
+                save_patch(folder / PATCH, changed(before, weights))
+                store.put("snapshot", snapshot_key(setup, erasure, step), {"training": key, "step": step})
 
     version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
-    workspace = Workspace(checkpoint, folder.cache, key, version, resume_before=min(missing, default=math.inf))
+    tensors = store.root / "tensors"
+    workspace = Workspace(place / CHECKPOINT, tensors, key, version, resume_before=min(missing, default=math.inf))
     trainer = Trainer(
         network,
         erasure.config.parameters,
@@ -72,21 +122,25 @@ def erase(
         cost = trainer.cost()
         patch = difference(before, network.unet)
         check(patch, set(trainer.parameters), erasure.label)
-        save_patch(patch_file, patch)
+        save_patch(place / PATCH, patch)
     finally:
         network.unet.load_state_dict(before)
-    write_json(
-        facts_file,
-        {
-            "key": key,
-            "made_from": made_from,
-            "method": erasure.name,
-            "config": erasure.config.model_dump(),
-            "task": vars(erasure.task),
-            "cost": asdict(cost),
-            "history": trainer.history,
-            "truncated": sorted(network.cut),
-        },
-    )
-    checkpoint.unlink(missing_ok=True)
-    return True
+    facts = {
+        "key": key,
+        "made_from": erasure.made_from(setup.source.revision, setup.device),
+        "method": erasure.name,
+        "config": erasure.config.model_dump(),
+        "task": vars(erasure.task),
+        "cost": {**asdict(cost), "workers": workers},
+        "history": trainer.history,
+        "truncated": sorted(network.cut),
+    }
+    write_json(place / FACTS, facts)
+    (place / CHECKPOINT).unlink(missing_ok=True)
+    store.put("training", key, {})
+
+
+def facts_of(store: Store, key: str) -> dict[str, Any]:
+    """What is known of a training: its cost among it; {} where the store has none."""
+    entry: Entry | None = store.find("training", key)
+    return {} if entry is None else read_json(entry.file(FACTS)) or {}

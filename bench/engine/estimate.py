@@ -13,8 +13,6 @@ import torch
 
 from ..errors import ModelUnavailable
 from ..images.files import write_png
-from ..images.notes import is_drawn
-from ..images.set_folder import holds
 from ..models.catalog import ModelSource, find_model
 from ..models.cost import Cost
 from ..models.devices import resolve_precision
@@ -24,11 +22,13 @@ from ..models.text_to_image import TextToImage
 from ..models.timing import synchronize
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
+from ..runs.rows import REFERENCE
 from ..scoring.nudenet import detect
-from ..storage.files import stored_key
 from .count_forwards import count_forwards
+from .erase import is_trained
 from .erasure import Erasure
-from .work import Cells, unfold
+from .setup import set_up
+from .work import Work, unfold
 
 SECONDS = 10.0  # of measurement, in all
 TRAINING_BATCH = 4
@@ -36,23 +36,22 @@ SCORED = 8  # images, for the measurement
 COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
 
 
-def estimate(plan: Plan, folder: RunFolder, device: str) -> list[str]:
+def estimate(plan: Plan, folder: RunFolder, device: str, store: Path | None = None) -> list[str]:
     """Lines: cells, images, UNet forwards, disk and time; erasures and images that are there already are left out."""
     source, unreachable = _find(plan.model)
-    cells = unfold(plan, source, folder, device)
-    erasures = [
-        e for e in cells.erasures if stored_key(folder.erasure(e.row, e.task.seed)) != e.key(source.revision, device)
-    ]
-    images = _missing(cells, folder)
+    setup = set_up(plan, source, folder, device, store)
+    work = unfold(setup)
+    erasures = [erasure for erasure in work.erasures if not is_trained(setup, erasure)]
+    images = _missing(work)
     training = _training(erasures)
     size = plan.generation.size or source.image_size
     per_image = plan.generation.steps * (1 if plan.generation.guidance == 1 else 2)
-    scores = len(cells.rows) * len(cells.metrics)
+    scores = len(work.rows) * len(work.metrics)
     lines = [
         f"{folder.root}",
-        *cells.remarks,
-        f"cells: {len(erasures)} erasures, {len(cells.images)} image sets, {scores} scores in all",
-        f"images to draw: {images:,}; there already: {_drawn(cells) - images:,}",
+        *work.remarks,
+        f"cells: {len(erasures)} erasures, {len(work.images)} image sets, {scores} scores in all",
+        f"images to draw: {images:,}; there already: {_drawn(work) - images:,}",
         f"UNet forwards: {images * per_image:,} to draw, {training.forwards:,} without and "
         f"{training.forwards_with_gradient:,} with gradient to erase",
     ]
@@ -165,19 +164,14 @@ def _patch_bytes(model: TextToImage, group: str) -> int:
     return sum(weight.numel() * 4 for weight in select(model.unet, group).values())
 
 
-def _drawn(cells: Cells) -> int:
-    return sum(len(images.jobs) for images in cells.drawn)
+def _drawn(work: Work) -> int:
+    return sum(len(images.jobs) for images in work.drawn.values() if images.row != REFERENCE)
 
 
-def _missing(cells: Cells, folder: RunFolder) -> int:
-    """Images that are not there yet, or belong to other weights or settings."""
-    return sum(
-        1
-        for images in cells.drawn
-        for whole in [holds(folder, images)]
-        for file in images.files
-        if not whole or not is_drawn(file)
-    )
+def _missing(work: Work) -> int:
+    """Images that the store lacks."""
+    drawn = [(images, shard) for images in work.drawn.values() if images.row != REFERENCE for shard in images.drawn]
+    return sum(len(shard.places) for images, shard in drawn if images.entry(images.key_of(shard)) is None)
 
 
 def _minutes(seconds: float) -> str:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import errno
 import time
-import traceback
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import BenchError
+from ..errors import ModelUnavailable
 from ..report.leaderboard import FORMATS
 from ..runs.lock import make_room
+from ..runs.progress import RunProgress
 from ..runs.record import Failure, ModelRecord, RunRecord, Session, write_record
-from ..runs.rows import REFERENCE, SNAPSHOT
+from ..runs.rows import REFERENCE
 from ..storage.files import now
 from ..storage.keys import file_hash
 from ..storage.reasons import warn
+from .prepare import cut_prompts, cut_texts, noted_sets, weights_of
+from .tasks import Kind, Task
 from .work import by_row
 
 if TYPE_CHECKING:
-    from ..runs.progress import StageBar
+    from .pool import Event
     from .setup import Setup
-    from .work import Cells
+    from .work import Work
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+STAGES: dict[Kind, Literal["erase", "generate", "score"]] = {
+    "erase": "erase",
+    "draw": "generate",
+    "look": "score",
+    "score": "score",
+}
 
 
 class DiskFailed(Exception):
@@ -34,16 +44,17 @@ class Journal:
 
     Attributes:
         record: what run.json holds.
-        failures: the cells that failed in this session.
+        failures: what failed in this session.
+        bars: how far the work is.
     """
 
-    def __init__(self, setup: Setup, cells: Cells, before: RunRecord | None) -> None:
-        self._folder = setup.folder
+    def __init__(self, setup: Setup, work: Work, before: RunRecord | None) -> None:
+        self._setup, self._folder = setup, setup.folder
+        self._counted: Counter[Task] = Counter()
+        self.bars = RunProgress({})
         self._began = time.monotonic()
-        self._lost: set[str] = set()  # rows without weights or images
-        self._bars: list[StageBar] = []
         self.failures: list[Failure] = []
-        self.record = _new_record(setup, cells, before)
+        self.record = _new_record(setup, work, before)
         write_record(self._folder, self.record)
 
     def update(self, **changes: Any) -> None:
@@ -56,38 +67,78 @@ class Journal:
         warn(text)
         self.update(remade=(*self.record.remade, text))
 
-    def failed(self, stage: str, row: str, item: str, error: Exception) -> None:
-        """Record a cell's failure; the other cells go on.
+    def failed(self, event: Event, lost: list[Task]) -> None:
+        """Record a task that is given up, and the scores that are lost with it; the other tasks go on.
 
         Raises:
             DiskFailed: nothing more can be written.
         """
-        disk = isinstance(error, OSError) and error.errno in NO_SPACE
-        reason = f"{error}" if not disk else f"{error}. Make room, then run the same command again."
-        trace = "" if isinstance(error, BenchError) else traceback.format_exc()
-        self.failures.append(
-            Failure(stage="disk" if disk else stage, row=row, item=item, reason=reason or repr(error), traceback=trace)  # type: ignore[arg-type]
+        task, disk = event.task, event.number in NO_SPACE
+        reason = f"{event.text}. Make room, then run the same command again." if disk else event.text
+        scores = [one for one in (task, *lost) if one.kind == "score"]
+        for score in scores:
+            self._folder.score(score.row, score.item).unlink(missing_ok=True)  # of earlier weights or images
+        self._add(
+            Failure(
+                stage="disk" if disk else STAGES[task.kind],
+                row=task.row,
+                item=task.item if task.kind == "score" else _item(task),
+                reason=reason,
+                traceback=event.trace,
+                lost=tuple(f"{score.row} {score.item}" for score in scores),
+            )
         )
-        if stage in ("erase", "generate"):
-            self._lost.add(row.partition(SNAPSHOT)[0])
         if disk:
             make_room(self._folder)
-            raise DiskFailed from error
+            raise DiskFailed
 
-    def is_healthy(self, row: str) -> bool:
-        """Whether a row, or the training of a snapshot's row, has weights and images."""
-        return row.partition(SNAPSHOT)[0] not in self._lost
+    def told(self, event: Event) -> None:
+        """Count what is done; a score that its metric could not give is a failure.
 
-    def bar(self, stage: str, total: int, unit: str) -> StageBar:
-        """A stage's progress bar."""
-        from ..runs.progress import StageBar
+        Raises:
+            ModelUnavailable: no task can go on.
+        """
+        task = event.task
+        if event.kind == "fatal":
+            raise ModelUnavailable(event.text)
+        if event.kind == "progress":
+            self._counted[task] += event.amount
+            self.bars.advance(task.kind, event.amount, event.text)
+            return
+        self.bars.advance(task.kind, task.size - self._counted.pop(task, 0), task.text)
+        if task.kind == "score" and event.text:
+            self.without_value(task, event.text)
 
-        self._bars.append(StageBar(stage, total, unit))
-        return self._bars[-1]
+    def conclude(self, work: Work) -> None:
+        """Record what the weights and images turned out to be."""
+        drawn = cut_prompts(work)
+        self.update(
+            failures=tuple(self.failures),
+            weights=weights_of(self._setup, work),
+            truncated=cut_texts(self._setup, work),
+            prompts={name: used | {"truncated": drawn[name]} for name, used in self.record.prompts.items()},
+            drawn=noted_sets(work),
+        )
 
+    @property
     def progress(self) -> str:
-        """How far each stage is."""
-        return ", ".join(f"{bar.stage} {bar.count}/{bar.total} {bar.unit}" for bar in self._bars)
+        """How far each kind of work is."""
+        return self.bars.text
+
+    def without_value(self, task: Task, reason: str) -> None:
+        """Record a score that its metric could not give."""
+        self._add(
+            Failure(stage="score", row=task.row, item=task.item, reason=reason, lost=(f"{task.row} {task.item}",))
+        )
+
+    def _add(self, failure: Failure) -> None:
+        """One line for pieces of one set that failed alike."""
+        for k, known in enumerate(self.failures):
+            if known.model_copy(update={"lost": failure.lost}) == failure:
+                lost = tuple(dict.fromkeys([*known.lost, *failure.lost]))
+                self.failures[k] = known.model_copy(update={"lost": lost})
+                return
+        self.failures.append(failure)
 
     def finish(self, status: str) -> None:
         """Write how the session ended; a disk that takes nothing must not hide why."""
@@ -102,29 +153,34 @@ class Journal:
                 raise
 
 
-def _new_record(setup: Setup, cells: Cells, before: RunRecord | None) -> RunRecord:
+def _item(task: Task) -> str:
+    """What of a row failed."""
+    seed = "" if task.training is None else f"seed {task.training}"
+    return ", ".join(part for part in (task.item, task.encoder, seed) if part)
+
+
+def _new_record(setup: Setup, work: Work, before: RunRecord | None) -> RunRecord:
     from ..models.provenance import provenance
 
-    source, real = setup.source, cells.images.get((REFERENCE, "coco"))
+    source, real = setup.source, work.images.get((REFERENCE, "coco"))
     sessions = before.sessions if before is not None else ()
     return RunRecord(
-        fingerprint=cells.fingerprint,
+        fingerprint=work.fingerprint,
         plan=setup.plan.model_dump(mode="json"),
         model=ModelRecord(name=source.name, family=source.family, revision=source.revision),
         precision=setup.precision,
-        prompts={name: s.described() for name, s in cells.prompt_sets.items()},
-        reference=real.key if real else "",
-        methods={e.row: f"{e.name} {e.method.version}" for e in cells.erasures},
+        prompts={name: s.described() for name, s in work.prompt_sets.items()},
+        reference=real.planned_key if real else "",
+        methods={e.row: f"{e.name} {e.method.version}" for e in work.erasures},
         trainings={
-            row: tuple(e.task.seed for e in own if e.training is not None)
-            for row, own in by_row(cells.erasures).items()
+            row: tuple(e.task.seed for e in own if e.training is not None) for row, own in by_row(work.erasures).items()
         },
-        metrics={name: metric.version for name, metric in cells.metrics.items()},
+        metrics={name: metric.version for name, metric in work.metrics.items()},
         weights=before.weights if before is not None else {},
-        rows=cells.rows,
-        timeline=cells.timeline,
-        labels=cells.labels,
-        remarks=cells.remarks,
+        rows=work.rows,
+        timeline=work.timeline,
+        labels=work.labels,
+        remarks=work.remarks,
         remade=before.remade if before is not None else (),
         sessions=(*sessions, Session(started=now(), provenance=provenance(setup.device))),
     )

@@ -1,17 +1,20 @@
-"""A run: a plan's rows through erase → draw → score, then the tables."""
+"""A run: what a plan lacks is erased, drawn, looked at and scored, task by task; then the tables."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import ModelUnavailable
 from ..report.leaderboard import FORMATS, write_tables
 from ..report.nudenet_sweep import has_detections, nudenet_sweep
 from ..report.overview import write_overview
 from ..report.timeline import write_timeline
 from ..runs.folder import DEFAULT_PARENT, RunFolder
-from ..runs.lock import claimed
+from ..runs.lock import locked
 from ..runs.plan import Plan
 from ..runs.record import Failure, RunRecord, read_record
 from ..storage.files import read_json, write_csv
@@ -20,9 +23,9 @@ from ..storage.reasons import warn
 from .setup import Setup, resolve
 
 if TYPE_CHECKING:
+    from .executor import Executor
     from .journal import Journal
-    from .loaded_model import LoadedModel
-    from .work import Cells
+    from .work import Work
 
 
 class Interrupted(KeyboardInterrupt):
@@ -34,84 +37,126 @@ def default_folder(plan: Plan) -> Path:
     return DEFAULT_PARENT / f"{'quick-' if plan.quick else ''}{plan.name}-{plan.key[:8]}"
 
 
-def run(plan: Plan, folder: RunFolder, device: str, begun: Callable[[], None] = lambda: None) -> tuple[Failure, ...]:
-    """Run what is missing and write the tables; a run that is complete is left as it is.
+def run(
+    plan: Plan,
+    folder: RunFolder,
+    device: str,
+    begun: Callable[[int], None] = lambda workers: None,
+    workers: int | None = 1,
+    store: Path | None = None,
+    alone: bool = False,
+) -> tuple[Failure, ...]:
+    """Do what is missing and write the tables; a run that is complete is left as it is.
 
-    Returns the cells that failed: the others are complete.
+    Returns what failed: all else is complete.
 
     Args:
         plan: what to run.
         folder: where; it is made once nothing is known to be wrong with the plan and the model.
         device: "cpu", "cuda" or "cuda:N".
-        begun: called when the folder is there and held.
+        begun: called with the number of workers when the folder is there and held.
+        workers: processes that work at the same time; 1: this one alone; None: as many as the machine has cores or
+            GPUs, and memory for.
+        store: where results are kept for all runs; None for the one that the run used before, or that lies beside it.
+        alone: whether trainings run one at a time with nothing beside them, so that their times compare.
 
     Raises:
         BenchError: the folder belongs to another plan, is in use, or can't be written.
         ModelUnavailable: the model can't be fetched or loaded; a new run leaves no folder.
         Interrupted: on Ctrl-C; what is done is kept.
     """
-    setup = resolve(plan, folder, device)
-    from .loaded_model import LoadedModel
+    setup = resolve(plan, folder, device, store)
+    from .executor import Executor
     from .work import unfold
+    from .workers import usual_workers
 
-    cells = unfold(plan, setup.source, folder, device)  # what is wrong with the plan shows before anything is written
-    model = LoadedModel(setup)
-    if not folder.plan.exists():
-        model.training()
-    with claimed(folder, plan):
-        begun()
+    work = unfold(setup)  # what is wrong with the plan shows before anything is written
+    executor, is_new = Executor(setup, work), not folder.plan.exists()
+    count = usual_workers(setup) if workers is None else workers
+    if is_new and count == 1:
+        executor.model.training()
+    with locked(folder, plan):
+        begun(count)
         before = read_record(folder)
-        if before is not None and _is_complete(before, folder, cells):
+        if before is not None and _is_complete(before, folder, work):
             return ()
-        for remark in cells.remarks:
+        for remark in work.remarks:
             warn(remark)
-        return _go_on(setup, cells, model, before)
-
-
-def _go_on(setup: Setup, cells: Cells, model: LoadedModel, before: RunRecord | None) -> tuple[Failure, ...]:
-    """The three stages and the tables, whatever ends them being recorded."""
-    from .journal import DiskFailed, Journal
-    from .stages import draw_all, erase_all, score_all
-
-    journal = Journal(setup, cells, before)
-    try:
         try:
-            for stage in (erase_all, draw_all, score_all):
-                stage(setup, cells, model, journal)
-        except DiskFailed:
-            pass
-        journal.update(failures=tuple(journal.failures))
-        _write_tables(setup, cells, journal)
+            return _go_on(executor, before, count, alone)
+        except ModelUnavailable:
+            if is_new:
+                shutil.rmtree(folder.root, ignore_errors=True)
+            raise
+
+
+def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bool) -> tuple[Failure, ...]:
+    """All tasks and the tables, whatever ends them being recorded."""
+    from .journal import DiskFailed, Journal
+
+    setup, work = executor.setup, executor.work
+    journal = Journal(setup, work, before)
+    try:
+        with suppress(DiskFailed):
+            _do_tasks(executor, journal, workers, alone)
+        journal.conclude(work)
+        _write_tables(setup, work, journal)
         journal.finish("failed" if journal.failures else "complete")
     except KeyboardInterrupt:
         journal.finish("interrupted")
-        raise Interrupted(journal.progress()) from None
+        raise Interrupted(journal.progress) from None
     except BaseException:
         journal.finish("failed")
         raise
     return tuple(journal.failures)
 
 
-def _write_tables(setup: Setup, cells: Cells, journal: Journal) -> None:
+def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -> None:
+    from ..runs.progress import RunProgress
+    from .graph import lacking
+    from .pool import Inline, Pool
+    from .prepare import prepare, register
+    from .schedule import Scheduler
+    from .tasks import UNITS
+
+    setup, work = executor.setup, executor.work
+    register(setup, work)
+    graph = lacking(setup, work, executor.contexts)
+    prepare(setup, work, executor.contexts, graph, journal.again)
+    pool: Pool
+    if workers == 1 or len(graph.needs) < 2:
+        pool = Inline(executor)
+    else:
+        from .local import Local
+
+        pool = Local(setup, workers)
+    try:
+        with RunProgress({kind: (graph.total(kind), unit) for kind, unit in UNITS.items()}) as journal.bars:
+            Scheduler(graph, pool, journal.told, journal.failed, alone).run()
+    finally:
+        pool.stop()
+
+
+def _write_tables(setup: Setup, work: Work, journal: Journal) -> None:
     folder = setup.folder
     write_tables(folder, setup.plan, journal.record)
-    detected = {row: cells.labels[row] for row in cells.rows if has_detections(folder, row)}
+    detected = {row: work.labels[row] for row in work.rows if has_detections(folder, row)}
     if detected:
         write_csv(folder.root / "nudenet.csv", nudenet_sweep(folder, detected))
-    write_overview(folder, cells.images, cells.labels)
-    if cells.timeline:
-        write_timeline(folder, cells.timeline, cells.followed, cells.labels)
+    write_overview(folder, work.images, work.labels)
+    if work.timeline:
+        write_timeline(folder, work.timeline, work.followed, work.labels)
 
 
-def _is_complete(record: RunRecord, folder: RunFolder, cells: Cells) -> bool:
+def _is_complete(record: RunRecord, folder: RunFolder, work: Work) -> bool:
     """Whether all is there, and scores and tables are as they were written."""
-    if record.status != "complete" or record.fingerprint != cells.fingerprint:
+    if record.status != "complete" or record.fingerprint != work.fingerprint:
         return False
     if set(record.tables) != {"csv", *FORMATS}:
         return False
     tables = ((folder.table(suffix), digest) for suffix, digest in record.tables.items())
     if not all(file.exists() and file_hash(file) == digest for file, digest in tables):
         return False
-    patches = (folder.patch(erasure.row, erasure.task.seed) for erasure in cells.erasures)
-    scores = (folder.score(row, name) for row in cells.rows for name in cells.metrics)
+    patches = (folder.patch(erasure.row, erasure.task.seed) for erasure in work.erasures)
+    scores = (folder.score(row, name) for row in work.rows for name in work.metrics)
     return all(file.exists() for file in patches) and all(read_json(file) is not None for file in scores)

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 from ..errors import BenchError, NotApplicable, NotScored
 from ..images.image_set import ImageSet
 from ..report.stored_scores import estimate_fields, estimate_values
-from ..runs.folder import RunFolder
-from ..runs.rows import REFERENCE
-from ..runs.scores import ImageValue, ScoreRecord, write_score
+from ..runs.rows import REFERENCE, UNRANKED_ROWS
+from ..runs.scores import ImageValue, ScoreRecord, read_score, write_score
 from ..scoring.context import ScoringContext
 from ..scoring.metric import Metric
 from ..scoring.scores import ImageScores, SetScore
 from ..scoring.statistics import combine_set_scores
-from ..storage.files import read_json
 from ..storage.keys import content_key
-from ..storage.reasons import Again, say_why, warn
+from ..storage.store import Busy, Store
 
-SCORE_VERSION = 7
+SCORE_VERSION = 8
+SCORE = "score.json"
 UPSTREAM = ("images", "original", "others", "reference", "costs")  # why these changed is told where they are made
 
 
-def score_made_from(
-    name: str, metric: Metric, row: str, context: ScoringContext, images: ImageSet | None
-) -> dict[str, Any]:
-    """Everything that a score depends on."""
+def score_made_from(name: str, metric: Metric, context: ScoringContext, images: ImageSet | None) -> dict[str, Any]:
+    """Everything that a score depends on; the row's name is no part of it."""
 
     def key_of(image_set: ImageSet | None) -> str | None:
         return image_set.key if image_set else None
@@ -36,39 +34,39 @@ def score_made_from(
         "version": SCORE_VERSION,
         "metric": name,
         "metric_version": metric.version,
-        "row": row,
+        "row": context.row if context.row in UNRANKED_ROWS else "erased",
         "concept": vars(context.concept),
         "images": key_of(images),
         "original": key_of(context.original),
         "others": key_of(context.others),
         "reference": key_of(context.reference),
-        "judge": context.judge.revision if context.judge else None,
         "costs": list(context.costs),
-        "scoring": context.scoring.model_dump(),
+        "scoring": {key: getattr(context.scoring, key) for key in metric.settings},
         "versions": dict(context.versions),
     }
 
 
-def score(
-    folder: RunFolder, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None, again: Again = warn
-) -> ScoreRecord:
+def stored_score(
+    store: Store, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None
+) -> ScoreRecord | None:
+    """The record of a score that the store has, for this row; None where it has none."""
+    entry = store.find("score", content_key(**score_made_from(name, metric, context, images)))
+    stored = None if entry is None else read_score(entry.file(SCORE))
+    return None if stored is None else stored.model_copy(update={"row": context.row})
+
+
+def score(store: Store, name: str, metric: Metric, context: ScoringContext, images: ImageSet | None) -> ScoreRecord:
     """The record of one score: computed and stored, or the one that was there already.
 
-    A record with a `failure` has no key, so that it is tried again. `again` is told why a finished one is, unless that
-    is because of what it is computed from.
+    A record with a `failure` has no key and is not stored, so that it is tried again.
     """
-    path = folder.score(context.row, name)
-    made_from = score_made_from(name, metric, context.row, context, images)
-    key = content_key(**made_from)
-    stored = read_json(path)
-    if stored is not None and stored.get("key") == key:
-        return ScoreRecord(**stored)
-    if stored is not None:
-        say_why(f"{name} of {context.row}: computed", stored, made_from, again, UPSTREAM)
-    path.unlink(missing_ok=True)  # if this raises, no table may show the older one
+    known = stored_score(store, name, metric, context, images)
+    if known is not None:
+        return known
+    made_from = score_made_from(name, metric, context, images)
     found = _found(name, metric, context, images)
     record = ScoreRecord(
-        key="" if "failure" in found else key,
+        key="" if "failure" in found else content_key(**made_from),
         made_from=made_from,
         row=context.row,
         metric=name,
@@ -81,7 +79,10 @@ def score(
         is_rate=metric.is_rate,
         **found,
     )
-    write_score(path, record)
+    if record.key:
+        with suppress(Busy), store.making("score", record.key) as folder:
+            write_score(folder / SCORE, record)
+            store.put("score", record.key, {})
     return record
 
 

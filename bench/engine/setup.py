@@ -1,12 +1,14 @@
-"""What a run is made from, resolved once: plan, model, folder, device and precision."""
+"""What a run is made from, resolved once: plan, model, folder, store, device and precision."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..models.catalog import ModelSource, find_model
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
+from ..storage.store import Store
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Setup:
     Attributes:
         plan: what to run.
         source: the model that the plan names, fetched.
-        folder: where everything of the run lies.
+        folder: where everything of the run is shown.
+        store: where everything is kept, shared with other runs.
         device: "cpu", "cuda" or "cuda:N".
         precision: "fp32", "fp16" or "bf16", of "training" and of "generation".
     """
@@ -24,12 +27,19 @@ class Setup:
     plan: Plan
     source: ModelSource
     folder: RunFolder
+    store: Store
     device: str
     precision: dict[str, str]
 
 
-def resolve(plan: Plan, folder: RunFolder, device: str) -> Setup:
+def resolve(plan: Plan, folder: RunFolder, device: str, store: Path | None = None) -> Setup:
     """Find the model and what "auto" means on the device; float32 is exact from here on (TF32 off).
+
+    Args:
+        plan: what to run.
+        folder: the run's.
+        device: "cpu", "cuda" or "cuda:N".
+        store: a folder; None for the one that the run used before, or that lies beside it.
 
     Raises:
         BenchError: the model is unknown or no model that can be used, the CLIP model is none, or the device lacks a
@@ -37,15 +47,22 @@ def resolve(plan: Plan, folder: RunFolder, device: str) -> Setup:
         ModelUnavailable: the model can't be fetched.
     """
     source = find_model(plan.model).fetched()
-    from ..models.devices import resolve_precision, resolve_training_precision, switch_off_tf32
+    from ..models.devices import switch_off_tf32
     from ..registry import METRICS
     from ..scoring.clip_files import fetch_clip
 
     if any(METRICS.load(name).clip for name in plan.metrics):
         fetch_clip(plan.scoring.clip)
     switch_off_tf32()  # before the record says so: models are loaded later
+    return set_up(plan, source, folder, device, store)
+
+
+def set_up(plan: Plan, source: ModelSource, folder: RunFolder, device: str, store: Path | None = None) -> Setup:
+    """The same for a model that is known, which is not fetched."""
+    from ..models.devices import resolve_precision, resolve_training_precision
+
     precision = {
         "training": resolve_training_precision(plan.training.precision, device),
         "generation": resolve_precision(plan.generation.precision, device),
     }
-    return Setup(plan, source, folder, device, precision)
+    return Setup(plan, source, folder, Store((store or folder.store).resolve()), device, precision)

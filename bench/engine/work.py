@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,13 +14,13 @@ from erasebench.prompts.sets import PromptSet, prompt_set, world_reference
 
 from ..erasure.method import ErasureTask, Method
 from ..errors import BenchError
-from ..images.image_set import ImageSet
+from ..images.image_set import PIECE, ImageSet
 from ..images.jobs import Job, plan_jobs
 from ..images.reference import open_reference
-from ..models.catalog import ModelSource
+from ..images.shards import pieces_of, shards_of
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
-from ..runs.folder import UNSEEDED, RunFolder
+from ..runs.folder import UNSEEDED
 from ..runs.plan import Plan
 from ..runs.rows import ORIGINAL, REFERENCE, SNAPSHOT
 from ..scoring.clip_files import check_clip, clip_revision
@@ -28,13 +29,14 @@ from ..storage.keys import content_key
 from .draw import images_made_from
 from .erasure import Erasure
 from .score import SCORE_VERSION
+from .setup import Setup
 
 SCORING_PACKAGES = ("nudenet", "clean-fid", "open_clip_torch", "scikit-image")
 FOLLOWED = ("concept_rate", "nudenet_rate", "ssim")  # metrics of the timeline
 
 
 @dataclass(frozen=True)
-class Cells:
+class Work:
     """All work of a plan.
 
     Attributes:
@@ -67,21 +69,48 @@ class Cells:
     fingerprint: str
     remarks: tuple[str, ...]
 
+    @cached_property
+    def drawn(self) -> dict[tuple[str, str, int | None], ImageSet]:
+        """Every set of images to draw or render, by row, prompt set and training."""
+        return {
+            (images.row, images.name, images.training): images
+            for (row, _), joined in self.images.items()
+            if joined.row == row
+            for images in joined.each
+            if images.drawn
+        }
+
+    @cached_property
+    def trained(self) -> dict[tuple[str, int | None], Erasure]:
+        """Every training by its row and seed; None where no seed changes anything."""
+        return {(erasure.row, erasure.training): erasure for erasure in self.erasures}
+
     @property
-    def drawn(self) -> Iterator[ImageSet]:
-        """Every set of images to draw, one a training."""
-        for (row, _), images in self.images.items():
-            if images.row == row != REFERENCE:
-                yield from images.each
+    def cells(self) -> Iterator[tuple[str, str, Metric]]:
+        """Every score as row, metric's name and metric: the tables' and then the timeline's."""
+        yield from ((row, name, metric) for row in self.rows for name, metric in self.metrics.items())
+        yield from ((row, name, metric) for row in self.timeline for name, metric in self.followed.items())
+
+    def sets_of(self, row: str, metric: Metric) -> list[ImageSet]:
+        """The image sets that a score is computed from: the row's, the original's and the real images."""
+        roles = [
+            (row, metric.prompts),
+            (ORIGINAL, metric.prompts),
+            (REFERENCE, metric.prompts),
+            (ORIGINAL, metric.others),
+        ]
+        found = {role: self.images[role[0], role[1]] for role in roles if role[1] and (role[0], role[1]) in self.images}
+        return list(found.values())
 
 
-def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Cells:
+def unfold(setup: Setup) -> Work:
     """Unfold a plan for a model on a device.
 
     Raises:
         BenchError: a method's settings are wrong, it needs a replacement that the concept does not have, no method
             reaches a snapshot's step, or the CLIP model can't exist.
     """
+    plan, model, device = setup.plan, setup.source, setup.device
     concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family)
@@ -90,20 +119,22 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     sets = {name: _prompts(plan, name, concept) for name in of_original}
     images: dict[tuple[str, str], ImageSet] = {}
 
+    jobs_of = {
+        name: plan_jobs(prompts.prompts, plan.images_of(name), plan.image_seed, model.image_size)
+        for name, prompts in sets.items()
+    }
+
     def plan_images(row: str, names: Iterable[str], patches: Mapping[int | None, str | None]) -> None:
         for name in names:
-            prompts = sets[name]
-            jobs = plan_jobs(prompts.prompts, plan.images_of(name), plan.image_seed, model.image_size)
-            parts = []
+            jobs, parts = jobs_of[name], []
             for seed, patch in patches.items():
-                sources = {
-                    batch: images_made_from(patch, model.revision, prompts.hash, len(jobs), plan, device, batch)
-                    for batch in halves(min(plan.generation.batch_size, len(jobs)))
-                }
-                keys = {batch: content_key(**source) for batch, source in sources.items()}
-                place, kept = folder.images(row, name, seed), folder.features(row, name, seed)
-                first, source = next(iter(keys.values())), next(iter(sources.values()))
-                parts.append(ImageSet(row, name, place, jobs, first, kept, training=seed, keys=keys, made_from=source))
+                made_from = images_made_from(patch, model.revision, plan, device)
+                drawn = shards_of(jobs, min(plan.generation.batch_size, len(jobs)), made_from)
+                told = made_from | {"prompts": sets[name].hash, "images": len(jobs), "image_seed": plan.image_seed}
+                place = setup.folder.images(row, name, seed)
+                parts.append(
+                    ImageSet(row, name, place, jobs, "", setup.store, training=seed, drawn=drawn, made_from=told)
+                )
             images[row, name] = ImageSet.joined(parts)
 
     plan_images(ORIGINAL, sets, {None: None})
@@ -122,7 +153,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
                 plan_images(snapshot, followed_sets, {seed: f"{key}{SNAPSHOT}{step}" for seed, key in keys.items()})
             else:
                 images |= {(snapshot, name): images[same, name] for name in followed_sets}
-    if "coco" in sets and (reference := _reference(plan, model, folder)):
+    if "coco" in sets and (reference := _reference(setup)):
         images[REFERENCE, "coco"] = reference
     labels = {ORIGINAL: "Original", REFERENCE: "Real images"} | {erasure.row: erasure.label for erasure in erasures}
     rows = (ORIGINAL, *plan.rows, *([REFERENCE] if (REFERENCE, "coco") in images else []))
@@ -131,7 +162,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
     clip = clip_revision(plan.scoring.clip) if any(metric.clip for metric in metrics.values()) else None
     fingerprint = content_key(
         plan=plan.key,
-        images=[(row, name, image_set.key) for (row, name), image_set in images.items()],
+        images=[(row, name, image_set.planned_key) for (row, name), image_set in images.items()],
         erasures=[erasure.key(model.revision, device) for erasure in erasures],
         metrics=[(name, metric.version) for name, metric in metrics.items()],
         stages=(SCORE_VERSION, TABLE_VERSION),
@@ -139,7 +170,7 @@ def unfold(plan: Plan, model: ModelSource, folder: RunFolder, device: str) -> Ce
         clip=clip,
     )
     remarks = _remarks(plan, concept, model.family, sets, images)
-    return Cells(
+    return Work(
         concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, clip, fingerprint, remarks
     )
 
@@ -164,17 +195,6 @@ def _remarks(
         if source == "wordings" and not paraphrases(concept.name):
             found.append(f"prompts.{role}: no other words for {concept.name!r} are known; it is asked for by its name.")
     return tuple(found)
-
-
-def halves(batch: int) -> Iterator[int]:
-    """A batch size, its half, and so on to 1.
-
-    >>> list(halves(12))
-    [12, 6, 3, 1]
-    """
-    while batch:
-        yield batch
-        batch //= 2
 
 
 def by_row(erasures: Iterable[Erasure]) -> dict[str, list[Erasure]]:
@@ -236,13 +256,13 @@ def _prompts(plan: Plan, role: str, concept: Concept) -> PromptSet:
     return found if plan.generation.own_settings else found.without_settings()
 
 
-def _reference(plan: Plan, model: ModelSource, folder: RunFolder) -> ImageSet | None:
+def _reference(setup: Setup) -> ImageSet | None:
     """The real images: the user's folder, a prepared reference, the embedded world's renders, or none."""
-    if plan.reference is not None:
-        return open_reference(Path(plan.reference))
-    if model.family != "mini":
+    if setup.plan.reference is not None:
+        return open_reference(Path(setup.plan.reference), setup.store)
+    if setup.source.family != "mini":
         return None
     jobs = [Job(prompt.id, prompt.text, 0, 0) for prompt, _ in world_reference()]
     key = content_key(reference=[(prompt.id, prompt.text, repr(scene)) for prompt, scene in world_reference()])
-    place = folder.images(REFERENCE, "coco"), jobs, key, folder.features(REFERENCE, "coco")
-    return ImageSet(REFERENCE, "coco", *place)
+    drawn, place = pieces_of(key, len(jobs), PIECE), setup.folder.images(REFERENCE, "coco")
+    return ImageSet(REFERENCE, "coco", place, jobs, "", setup.store, drawn=drawn, made_from={"reference": key})

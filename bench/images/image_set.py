@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,13 +16,15 @@ from ..errors import NotScored
 from ..storage.arrays import load_array, save_array
 from ..storage.files import read_json, write_json
 from ..storage.keys import content_key
+from ..storage.store import Busy, Entry, Store
 from .files import Unreadable, read_image, stream
+from .shards import Shard, pieces_of
 
 if TYPE_CHECKING:
     from .jobs import Job
 
 
-class Vision(Protocol):
+class Encoder(Protocol):
     """A model that embeds images and texts in one space.
 
     Attributes:
@@ -50,14 +53,14 @@ class ImageSet:
         name: the prompt set.
         folder: where the PNG files lie.
         jobs: one for each image, with prompt ids and texts.
-        own_key: a hash of everything that the images depend on; of a joined set, "".
-        kept: the folder where encoders' features and detections are kept; None to keep them in memory only.
+        own_key: of images that are not drawn, a hash of all that they depend on; of others "".
+        store: where images, encoders' features and detections are kept; None to keep them in memory only.
         paths: the files, for images that were not drawn here.
         training: the seed of the training that drew them; None where no seed changes anything (the original, real
             images, closed forms) and for a set of several trainings.
         parts: of a set of several trainings, the set of each; all have the same jobs.
-        keys: of images to draw, the key by batch size, the planned one first and then its halves.
-        made_from: what the key is a hash of, for the planned batch size.
+        drawn: of images to draw, in which shards.
+        made_from: of images to draw, what all of them depend on, in words for people.
     """
 
     row: str
@@ -65,11 +68,11 @@ class ImageSet:
     folder: Path
     jobs: Sequence[Job]
     own_key: str
-    kept: Path | None = None
+    store: Store | None = None
     paths: Sequence[Path] | None = None
     training: int | None = None
     parts: Sequence[ImageSet] = ()
-    keys: Mapping[int, str] = field(default_factory=dict)
+    drawn: tuple[Shard, ...] = ()
     made_from: Mapping[str, Any] = field(default_factory=dict)
     _seen: dict[str, Any] = field(default_factory=dict)
 
@@ -84,28 +87,39 @@ class ImageSet:
 
     @property
     def key(self) -> str:
-        """A hash of everything that the images depend on."""
-        return content_key(trainings=[part.key for part in self.parts]) if self.parts else self.own_key
+        """A hash of everything that the images depend on, with the batch sizes that they were drawn in."""
+        return self._key(self.key_of)
 
     @property
-    def batch_size(self) -> int:
-        """How many images are drawn together; 0 where none are."""
-        return next((batch for batch, key in self.keys.items() if key == self.own_key), 0)
+    def planned_key(self) -> str:
+        """The same for the batch sizes that are planned."""
+        return self._key(lambda shard: shard.key)
+
+    def _key(self, key_of: Callable[[Shard], str]) -> str:
+        if self.parts:
+            return content_key(trainings=[part._key(key_of) for part in self.parts])
+        if not self.drawn:
+            return self.own_key
+        prompts = [(job.prompt_id, job.cluster, job.sample) for job in self.jobs]
+        return content_key(shards=[key_of(shard) for shard in self.drawn], prompts=prompts)
+
+    def key_of(self, shard: Shard) -> str:
+        """The key under which a shard's images are kept; the planned one where there are none yet."""
+        return next((key for key in shard.keys.values() if self.entry(key)), shard.key)
+
+    def entry(self, key: str) -> Entry | None:
+        """Images in the store."""
+        return None if self.store is None else self.store.find("images", key)
+
+    def batch_of(self, shard: Shard) -> int:
+        """How many of a shard's images were drawn together; the planned number where none are drawn yet."""
+        own = self.key_of(shard)
+        return next(batch for batch, key in shard.keys.items() if key == own)
 
     @property
-    def planned_batch(self) -> int:
-        """How many images were to be drawn together; 0 where none are."""
-        return max(self.keys, default=0)
-
-    def take(self, key: str) -> bool:
-        """Make a key the set's own, if it is one for another batch size."""
-        if key in self.keys.values():
-            self.own_key = key
-        return key == self.own_key
-
-    def halve(self) -> bool:
-        """Take the key of half the batch; False where a batch is one image already."""
-        return self.take(self.keys.get(self.batch_size // 2, "none"))
+    def is_drawn(self) -> bool:
+        """Whether the store has every image."""
+        return all(any(self.entry(key) for key in shard.keys.values()) for shard in self.drawn)
 
     @property
     def each(self) -> Sequence[ImageSet]:
@@ -117,57 +131,101 @@ class ImageSet:
         """The training seed of each image."""
         return [part.training for part in self.each for _ in part.jobs]
 
-    @property
+    @cached_property
     def files(self) -> list[Path]:
+        """The images' files in the jobs' order."""
         if self.parts:
             return [file for part in self.parts for file in part.files]
         return list(self.paths) if self.paths is not None else [self.folder / job.file_name for job in self.jobs]
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """In which pieces encoders and detectors see the images."""
+        return self.drawn or pieces_of(self.own_key, len(self.files), PIECE)
 
     def partners(self, other: ImageSet) -> list[Path]:
         """For each image the file of `other` of the same prompt and noise, such as the original's."""
         files = {(job.prompt_id, job.sample): file for job, file in zip(other.jobs, other.files, strict=True)}
         return [files[job.prompt_id, job.sample] for job in self.jobs]
 
-    def features(self, vision: Vision) -> np.ndarray:
-        """The images' embeddings, float32 of shape (images, width), extracted once; NaN for an unreadable image."""
-        if self.parts:
-            return _features_of_parts(self.parts, vision)
-        key = content_key(images=self.key, encoder=vision.name, revision=vision.revision)
-        if key not in self._seen:
-            path = None if self.kept is None else self.kept / f"{_slug(vision.name)}.safetensors"
-            found = None if path is None else load_array(path, key)
-            if found is None:
-                found = embed(vision, self.files)
-                if path is not None and np.isfinite(found).all():  # an unreadable image may be mended
-                    save_array(path, found, key)
-            self._seen[key] = found
-        features: np.ndarray = self._seen[key]
-        return features
+    def features(self, encoder: Encoder) -> np.ndarray:
+        """The images' embeddings, float32 of shape (images, width), extracted once; NaN for an unreadable image.
 
-    def known_through(self, vision: Vision) -> dict[str, Any]:
+        Raises:
+            NotScored: not one of them can be read.
+        """
+        if self.parts:
+            return _joined([(len(part.jobs), partial(part.features, encoder)) for part in self.parts])
+        pieces = [(len(shard.places), partial(self.features_of, shard, encoder)) for shard in self.shards]
+        order = np.argsort([place for shard in self.shards for place in shard.places])
+        found: np.ndarray = _joined(pieces)[order]
+        return found
+
+    def features_of(self, shard: Shard, encoder: Encoder) -> np.ndarray:
+        """The same for one shard, in its own order."""
+        key = content_key(images=self.key_of(shard), encoder=encoder.name, revision=encoder.revision)
+
+        def compute() -> tuple[np.ndarray, bool]:
+            found = embed(encoder, [self.files[place] for place in shard.places])
+            return found, bool(np.isfinite(found).all())  # an unreadable image may be mended
+
+        return self._kept("features", key, compute, save_array, load_array)
+
+    def known_through(self, encoder: Encoder) -> dict[str, Any]:
         """What was computed from these features, by name, to be read and added to; it is kept in memory only."""
-        key = content_key(images=self.key, encoder=vision.name, revision=vision.revision, what="computed")
+        key = content_key(images=self.key, encoder=encoder.name, revision=encoder.revision, what="computed")
         found: dict[str, Any] = self._seen.setdefault(key, {})
         return found
 
-    def once(self, name: str, version: str, compute: Callable[[Sequence[Path]], list[Any]]) -> list[Any]:
+    def cached(self, name: str, version: str, compute: Callable[[Sequence[Path]], list[Any]]) -> list[Any]:
         """A list of one JSON value an image, such as detections, computed from files once for a version.
 
         It is kept unless one of them is a text, which says why an image has none.
         """
         if self.parts:
-            return [value for part in self.parts for value in part.once(name, version, compute)]
-        key = content_key(images=self.key, what=name, version=version)
-        if key not in self._seen:
-            path = None if self.kept is None else self.kept / f"{name}.json"
-            stored = None if path is None else read_json(path)
-            if stored is None or stored.get("key") != key:
-                stored = {"key": key, "values": compute(self.files)}
-                if path is not None and not any(isinstance(value, str) for value in stored["values"]):
-                    write_json(path, stored)
-            self._seen[key] = stored["values"]
-        values: list[Any] = self._seen[key]
-        return values
+            return [value for part in self.parts for value in part.cached(name, version, compute)]
+        found: list[Any] = [None] * len(self.files)
+        for shard in self.shards:
+            for place, value in zip(shard.places, self.cached_of(shard, name, version, compute), strict=True):
+                found[place] = value
+        return found
+
+    def cached_of(
+        self, shard: Shard, name: str, version: str, compute: Callable[[Sequence[Path]], list[Any]]
+    ) -> list[Any]:
+        """The same for one shard, in its own order."""
+        key = content_key(images=self.key_of(shard), what=name, version=version)
+
+        def computed() -> tuple[list[Any], bool]:
+            values = compute([self.files[place] for place in shard.places])
+            return values, not any(isinstance(value, str) for value in values)
+
+        return self._kept("values", key, computed, _save_values, _load_values)
+
+    def _kept(
+        self,
+        kind: str,
+        key: str,
+        compute: Callable[[], tuple[Kept, bool]],
+        save: Callable[[Path, Kept, str], None],
+        load: Callable[[Path, str], Kept | None],
+    ) -> Kept:
+        """What was computed under a key; it is stored where `compute` says that it may be."""
+        if key in self._seen:
+            known: Kept = self._seen[key]
+            return known
+        entry = None if self.store is None else self.store.find(kind, key)
+        stored = None if entry is None else load(entry.file(kind), key)
+        if stored is not None:
+            self._seen[key] = stored
+            return stored
+        found, whole = compute()
+        if self.store is not None and whole:
+            with suppress(Busy), self.store.making(kind, key) as folder:  # whoever makes it keeps the same
+                save(folder / kind, found, key)
+                self.store.put(kind, key, {})
+        self._seen[key] = found
+        return found
 
     def unreadable(self, features: np.ndarray) -> list[str]:
         """The files without features, each with the reason."""
@@ -178,42 +236,64 @@ class ImageSet:
             for k, image in zip(lost, found, strict=True)
         ]
 
+    def alone(self, shard: Shard) -> ImageSet:
+        """One shard's images as a set: what is kept of them is kept of the whole set."""
+        files, own = (
+            [self.files[place] for place in shard.places],
+            replace(shard, places=tuple(range(len(shard.places)))),
+        )
+        jobs = [self.jobs[place] for place in shard.places] if self.jobs else []
+        return replace(self, jobs=jobs, paths=files, drawn=(own,), _seen={})
+
     def forget(self) -> None:
-        """Let go of what is kept in files."""
+        """Let go of what is kept in the store."""
         for part in self.parts:
             part.forget()
-        if self.kept is not None:
+        if self.store is not None:
             self._seen.clear()
 
 
-def _features_of_parts(parts: Sequence[ImageSet], vision: Vision) -> np.ndarray:
-    """All trainings' features; NaN for a training none of whose images can be read.
+PIECE = 256  # images that are not drawn, in a shard
+Kept = TypeVar("Kept")
+
+
+def _joined(parts: Sequence[tuple[int, Callable[[], np.ndarray]]]) -> np.ndarray:
+    """Features of all parts, each given as its number of images and a function; NaN for a part that can't be read.
 
     Raises:
-        NotScored: that is so for every training.
+        NotScored: that is so for every part.
     """
     found: list[np.ndarray | None] = []
-    for part in parts:
+    for _, features in parts:
         try:
-            found.append(part.features(vision))
+            found.append(features())
         except NotScored as error:
             found.append(None)
             reason = error
     width = next((features.shape[1] for features in found if features is not None), None)
     if width is None:
-        raise reason
+        raise reason if parts else NotScored("there is no image")
     return np.concatenate(
         [
-            np.full((len(part.jobs), width), np.nan, np.float32) if features is None else features
-            for part, features in zip(parts, found, strict=True)
+            np.full((count, width), np.nan, np.float32) if features is None else features
+            for (count, _), features in zip(parts, found, strict=True)
         ]
     )
+
+
+def _save_values(path: Path, values: list[Any], key: str) -> None:
+    write_json(path, {"key": key, "values": values})
+
+
+def _load_values(path: Path, key: str) -> list[Any] | None:
+    stored = read_json(path) or {}
+    return list(stored["values"]) if stored.get("key") == key else None
 
 
 CHUNK = 256  # images that are in memory at once
 
 
-def embed(vision: Vision, files: Sequence[Path]) -> np.ndarray:
+def embed(encoder: Encoder, files: Sequence[Path]) -> np.ndarray:
     """Features of image files, of shape (files, width); a row of NaN for a file that can't be read or encoded.
 
     Raises:
@@ -228,12 +308,12 @@ def embed(vision: Vision, files: Sequence[Path]) -> np.ndarray:
             (start + k, image) for k, image in enumerate(islice(images, CHUNK)) if not isinstance(image, Unreadable)
         ]
         try:
-            features = vision.image_features([image for _, image in batch]) if batch else ()
+            features = encoder.image_features([image for _, image in batch]) if batch else ()
             parts += zip((k for k, _ in batch), features, strict=True)
         except Exception:  # noqa: BLE001  (any encoder's; one by one, so that only the culprit is lost)
             for k, image in batch:
                 try:
-                    parts.append((k, vision.image_features([image])[0]))
+                    parts.append((k, encoder.image_features([image])[0]))
                 except Exception as error:  # noqa: BLE001  (raised below unless other images fare better)
                     fault = error
     if not parts and fault is not None:
@@ -244,7 +324,3 @@ def embed(vision: Vision, files: Sequence[Path]) -> np.ndarray:
     for k, features in parts:
         found[k] = features
     return found
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

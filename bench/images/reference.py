@@ -19,15 +19,18 @@ from ..errors import BenchError, NotScored
 from ..runs.rows import REFERENCE
 from ..storage.files import read_json, write_json
 from ..storage.keys import content_key, file_hash
+from ..storage.store import Store
 from .files import Unreadable, image_files, other_files, read_image
-from .image_set import ImageSet, Vision
+from .image_set import Encoder, ImageSet
 from .jobs import Job
 
 INDEX = "reference.json"
 
 
-def open_reference(folder: Path) -> ImageSet:
+def open_reference(folder: Path, store: Store | None = None) -> ImageSet:
     """The real images of a folder that `prepare_reference` made, or of a plain folder of images.
+
+    What encoders see in them is kept in a store of the prepared folder's own, or in the one that is given.
 
     Raises:
         BenchError: there is no such folder, or no image in it.
@@ -37,7 +40,7 @@ def open_reference(folder: Path) -> ImageSet:
         root = Path(stored["images"])
         jobs = [Job(entry["id"], entry["prompt"], 0, 0) for entry in stored["captions"]]
         paths = [root / entry["file"] for entry in stored["captions"]]
-        return ImageSet(REFERENCE, "coco", root, jobs, stored["hash"], folder / "features", paths)
+        return ImageSet(REFERENCE, "coco", root, jobs, stored["hash"], Store(folder / "features"), paths)
     files = image_files(folder) if folder.is_dir() else []
     if not files:
         raise BenchError(
@@ -47,7 +50,7 @@ def open_reference(folder: Path) -> ImageSet:
     if others := other_files(folder):
         _warn_once(f"--reference {folder}: {len(others)} files are no images by their ending, such as {others[0].name}")
     digests = [(path.relative_to(folder).as_posix(), file_hash(path)) for path in files]
-    return ImageSet(REFERENCE, "coco", folder, [], content_key(images=digests), None, files)
+    return ImageSet(REFERENCE, "coco", folder, [], content_key(images=digests), store, files)
 
 
 @cache
@@ -94,20 +97,20 @@ def prepare_reference(images: Path, captions: str, count: int | None, folder: Pa
     return index
 
 
-def extract(folder: Path, vision: Vision) -> tuple[int, int]:
+def extract(folder: Path, encoder: Encoder) -> tuple[int, int]:
     """Extract and keep one encoder's features of a prepared reference; (images, width)."""
-    images, width = open_reference(folder).features(vision).shape
+    images, width = open_reference(folder).features(encoder).shape
     return images, width
 
 
-def extract_all(folder: Path, visions: Sequence[Any]) -> list[str]:
-    """Extract by every encoder that can be had; a line on each. `visions` are functions that load one."""
+def extract_all(folder: Path, encoders: Sequence[Any]) -> list[str]:
+    """Extract by every encoder that can be had; a line on each. `encoders` are functions that load one."""
     lines = []
-    for load in visions:
+    for load in encoders:
         try:
-            vision = load()
-            images, width = extract(folder, vision)
-            lines.append(f"{vision.name}: {images} images × {width} features")
+            encoder = load()
+            images, width = extract(folder, encoder)
+            lines.append(f"{encoder.name}: {images} images × {width} features")
         except NotScored as reason:
             lines.append(f"left out: {reason}")
     return lines

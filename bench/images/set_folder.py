@@ -1,4 +1,4 @@
-"""An image set's folder: made ready for its key, or begun anew with the reason."""
+"""An image set's folder in a run: what belongs there is written down, and the store's images are shown in it."""
 
 from __future__ import annotations
 
@@ -6,40 +6,47 @@ import shutil
 
 from ..runs.folder import RunFolder
 from ..storage.files import read_json, write_json
+from ..storage.links import show
 from ..storage.reasons import Again, say_why, warn
 from .image_set import ImageSet
+from .notes import note_file
+from .shards import Shard
 
 
 def prepare_images(folder: RunFolder, images: ImageSet, again: Again = warn) -> None:
-    """Make sure that the folder holds nothing but images of this key; `again` is told why others are drawn again."""
-    if holds(folder, images):
+    """Make sure that the folder shows nothing but images of this set; `again` is told why others are drawn again."""
+    record = folder.images_key(images.row, images.name, images.training)
+    stored, key = read_json(record), images.planned_key
+    if stored is not None and stored.get("key") == key:
         return
-    stored = read_json(folder.images_key(images.row, images.name, images.training))
     if stored is not None:
         seed = "" if images.training is None else f", seed {images.training}"
         say_why(f"images of {images.row}{seed}, set {images.name}: drawn", stored, images.made_from, again)
-    begin_anew(folder, images)
-
-
-def holds(folder: RunFolder, images: ImageSet) -> bool:
-    """Whether the folder is this set's; its key becomes a smaller batch's where memory did not suffice for its own."""
-    stored = read_json(folder.images_key(images.row, images.name, images.training)) or {}
-    return stored.get("key") == images.key or (
-        stored.get("planned_batch") == images.planned_batch and images.take(str(stored.get("key")))
-    )
-
-
-def begin_anew(folder: RunFolder, images: ImageSet) -> None:
-    """Empty a set's folder and write down what belongs there."""
     shutil.rmtree(images.folder, ignore_errors=True)
-    images.folder.mkdir(parents=True)
-    prompts = {job.prompt_id: job.text for job in images.jobs}
-    seeds = {job.file_name: job.seed for job in images.jobs}
     facts = {
-        "key": images.key,
+        "key": key,
         "made_from": images.made_from,
-        "planned_batch": images.planned_batch,
-        "prompts": prompts,
-        "seeds": seeds,
+        "prompts": {job.prompt_id: job.text for job in images.jobs},
+        "seeds": {job.file_name: job.seed for job in images.jobs},
     }
-    write_json(folder.images_key(images.row, images.name, images.training), facts)
+    write_json(record, facts)
+
+
+def show_images(images: ImageSet, shard: Shard) -> bool:
+    """Show a shard's images, and notes, in the set's folder; False where the store has them not."""
+    entry = images.entry(images.key_of(shard))
+    if entry is None:
+        return False
+    for number, place in enumerate(shard.places):
+        file, stored = images.files[place], entry.file(stored_name(number))
+        for source, target in ((stored, file), (note_file(stored), note_file(file))):
+            if source.name in entry.names:
+                show(source, target)
+            else:
+                target.unlink(missing_ok=True)
+    return True
+
+
+def stored_name(number: int) -> str:
+    """What a shard's image is called in the store."""
+    return f"{number:04d}-0.png"

@@ -23,7 +23,7 @@ MODELS = {
 SINGLE_FILES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 MINI_WEIGHTS = Path(__file__).parents[1] / "mini" / "weights"
 JUDGE = ("heads.safetensors", "labels.json", "open_clip_config.json", "open_clip_model.safetensors")
-STABLE_DIFFUSION_SIZE = 512
+STABLE_DIFFUSION_SIZE, STABLE_DIFFUSION_BYTES = 512, 4_265_000_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,13 @@ class ModelSource:
         """Height and width of its images in pixels; for a model that has yet to be fetched, Stable Diffusion v1's."""
         folder = Path(self.source)
         return open_pipeline(folder).image_size if folder.is_dir() else STABLE_DIFFUSION_SIZE
+
+    @property
+    def weight_bytes(self) -> int:
+        """The size of its weights' files; for a model that has none here, Stable Diffusion v1's in float32."""
+        folder = Path(self.source)
+        files = open_pipeline(folder).files if folder.is_dir() else ()
+        return sum((folder / file).stat().st_size for file in files) or STABLE_DIFFUSION_BYTES
 
     def fetched(self) -> ModelSource:
         """Itself, with its files on this machine: a model on the hub is fetched, and its revision is then final.

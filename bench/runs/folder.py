@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import BenchError
+from ..storage.files import read_json
 from .rows import SNAPSHOT
 
 DEFAULT_PARENT = Path("results") / "runs"
+USED = "store.json"
 UNSEEDED = 0  # in the place of a training seed where none changes anything
 
 
@@ -50,34 +52,28 @@ class RunFolder:
         """What was trained and what it cost."""
         return self.root / "patches" / safe_name(row) / f"seed-{seed}.json"
 
-    def checkpoint(self, row: str, seed: int) -> Path:
-        return self.root / "patches" / safe_name(row) / f"seed-{seed}.checkpoint"
+    @property
+    def store(self) -> Path:
+        """The store that the run uses; of a new one, beside the folder of all runs, or beside the run."""
+        stored = read_json(self.root / USED)
+        if stored is not None:
+            return self.root / stored["store"]
+        above = self.root.absolute().parent
+        return (above.parent if above.name == DEFAULT_PARENT.name else above) / "store"
 
     @property
-    def spectrum(self) -> Path:
-        """What a spectrum's models predicted, block by block."""
-        return self.root / "spectrum" / "blocks"
-
-    @property
-    def cache(self) -> Path:
-        """Tensors that trainings share."""
-        return self.root / "cache"
+    def used(self) -> Path:
+        """Which entries of which store the run is made of."""
+        return self.root / USED
 
     def images(self, row: str, prompt_set: str, training: int | None = None) -> Path:
         """The images of one training; without a training seed, those of a row that has none."""
-        return self._of_training("images", row, prompt_set, training)
+        folder = self.root / "images" / safe_name(row) / safe_name(prompt_set)
+        return folder if training is None else folder / f"seed-{training}"
 
     def images_key(self, row: str, prompt_set: str, training: int | None = None) -> Path:
         folder = self.images(row, prompt_set, training)
         return folder.with_name(f"{folder.name}.json")
-
-    def features(self, row: str, prompt_set: str, training: int | None = None) -> Path:
-        """Where what encoders and detectors saw in a training's images is kept."""
-        return self._of_training("features", row, prompt_set, training)
-
-    def _of_training(self, kind: str, row: str, prompt_set: str, training: int | None) -> Path:
-        folder = self.root / kind / safe_name(row) / safe_name(prompt_set)
-        return folder if training is None else folder / f"seed-{training}"
 
     def score(self, row: str, metric: str) -> Path:
         return self.root / "scores" / f"{safe_name(row)}.{safe_name(metric)}.json"

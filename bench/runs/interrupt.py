@@ -30,6 +30,12 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def ask() -> None:
+    """Let the next `check` raise."""
+    global _asked
+    _asked = True
+
+
 def _stop(*_: object) -> None:
     global _asked
     _asked = True

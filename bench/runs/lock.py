@@ -19,7 +19,7 @@ RESERVE = 1 << 20  # bytes that are given up on a full disk, so that what happen
 
 
 @contextmanager
-def claimed(folder: RunFolder, plan: Plan) -> Iterator[None]:
+def locked(folder: RunFolder, plan: Plan) -> Iterator[None]:
     """Hold the folder's lock, after checking that it is writable and belongs to this plan.
 
     The operating system frees the lock of a process that dies.

@@ -1,9 +1,10 @@
-"""One bar a stage on a terminal, plain lines otherwise."""
+"""Bars on a terminal, plain lines otherwise: of one stage, or of all kinds of a run's work at once."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -24,18 +25,7 @@ class StageBar:
         console = Console(stderr=True)
         self._bar: Progress | None = None
         if console.is_terminal:
-            console = Console(stderr=True, width=max(20, console.width - len("^C")))  # which Ctrl-C leaves behind it
-            self._bar = Progress(
-                TextColumn("{task.description:<9}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn(unit),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[text]}"),
-                console=console,
-            )
+            self._bar = _bars(console, TextColumn(unit))
             self._task = self._bar.add_task(stage, total=total, text="")
 
     def __enter__(self) -> StageBar:
@@ -81,3 +71,73 @@ class StageBar:
             file=sys.stderr,
             flush=True,
         )
+
+
+class RunProgress:
+    """How far a run is, by kind of work; use as a context manager.
+
+    Attributes:
+        counts: how much of each kind is done.
+    """
+
+    def __init__(self, totals: Mapping[str, tuple[int, str]]) -> None:
+        self._totals = {kind: total for kind, total in totals.items() if total[0]}
+        self.counts = dict.fromkeys(self._totals, 0)
+        self._began = self._last = time.monotonic()
+        console = Console(stderr=True)
+        self._bars: Progress | None = None
+        if console.is_terminal:
+            self._bars = _bars(console, TextColumn("{task.fields[unit]}"))
+            self._rows = {
+                kind: self._bars.add_task(kind, total=total, text="", unit=unit)
+                for kind, (total, unit) in self._totals.items()
+            }
+
+    def __enter__(self) -> RunProgress:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+        elif kind is None and self._totals:
+            self._line("")
+
+    def advance(self, kind: str, count: int, text: str) -> None:
+        """So much more of a kind is done; never more than there is."""
+        check()
+        if kind not in self.counts:
+            return
+        self.counts[kind] = max(0, min(self.counts[kind] + count, self._totals[kind][0]))
+        if self._bars:
+            self._bars.update(self._rows[kind], completed=self.counts[kind], text=text)
+        elif time.monotonic() - self._last > SECONDS_BETWEEN_LINES:
+            self._line(text)
+
+    @property
+    def text(self) -> str:
+        """How far each kind is."""
+        return ", ".join(f"{kind} {self.counts[kind]}/{total} {unit}" for kind, (total, unit) in self._totals.items())
+
+    def _line(self, text: str) -> None:
+        self._last = time.monotonic()
+        line = f"{self.text}, {self._last - self._began:.0f} s  {text}".rstrip()
+        print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _bars(console: Console, unit: TextColumn) -> Progress:
+    narrower = Console(stderr=True, width=max(20, console.width - len("^C")))  # which Ctrl-C leaves behind it
+    return Progress(
+        TextColumn("{task.description:<9}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        unit,
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
+        console=narrower,
+    )

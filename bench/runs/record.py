@@ -14,7 +14,6 @@ from ..storage.files import read_json, write_json
 from ..storage.schema import Stored, validated
 from .folder import UNSEEDED, RunFolder
 from .plan import Plan
-from .rows import SNAPSHOT
 
 
 def resolve_row(name: str, rows: Sequence[str]) -> str:
@@ -30,7 +29,6 @@ def resolve_row(name: str, rows: Sequence[str]) -> str:
 
 
 SCHEMA_VERSION: Literal[2] = 2
-WHOLE_ROW = ("erase", "generate", "disk")  # stages whose failure leaves a row without scores
 
 
 class Failure(Stored):
@@ -40,6 +38,7 @@ class Failure(Stored):
     row: str = Field(description="The row.")
     item: str = Field(description="The training seed, prompt set or metric.")
     reason: str = Field(description="The error's message.")
+    lost: tuple[str, ...] = Field(default=(), description='The scores that it leaves empty, as "ROW METRIC".')
     traceback: str = Field(default="", description="The error's traceback; empty for errors that a user can mend.")
 
     @property
@@ -157,11 +156,7 @@ class RunRecord(Stored):
 
     def failure_of(self, row: str, metric: str) -> Failure | None:
         """What keeps a cell of the leaderboard empty."""
-        own = row.partition(SNAPSHOT)[0]
-        for failure in self.failures:
-            if failure.row == own and (failure.stage in WHOLE_ROW or (failure.row, failure.item) == (row, metric)):
-                return failure
-        return None
+        return next((failure for failure in self.failures if f"{row} {metric}" in failure.lost), None)
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ..errors import BenchError, NotApplicable, NotScored
-from ..images.image_set import ImageSet, Vision
+from ..images.image_set import Encoder, ImageSet
 from ..runs.scores import TrainingScore
 from .nudenet import Detections, detections
 from .scores import SetScore
@@ -125,10 +125,10 @@ class ScoringContext:
     original: ImageSet | None
     reference: ImageSet | None
     judge: Any
-    clip: Callable[[], Vision]
-    distance: Callable[[], Vision]
+    clip: Callable[[], Encoder]
+    distance: Callable[[], Encoder]
     costs: Sequence[dict[str, Any]]
-    scoring: Scoring
+    scoring: DeclaredSettings | Scoring
     versions: Mapping[str, str] = field(default_factory=dict)
     spectrum: Callable[[], np.ndarray] | None = None
     others: ImageSet | None = None
@@ -157,8 +157,8 @@ class ScoringContext:
         """
         if self.reference is None:
             raise NotApplicable("no real images: give --reference FOLDER (`bench reference` prepares one)")
-        vision = self.distance()
-        drawn, real = images.features(vision), self.reference.features(vision)
+        encoder = self.distance()
+        drawn, real = images.features(encoder), self.reference.features(encoder)
         scored, scored_real = np.isfinite(drawn).all(1), np.isfinite(real).all(1)
         unscored = images.unreadable(drawn) + [f"real {text}" for text in self.reference.unreadable(real)]
         if min(scored.sum(), scored_real.sum()) < 2:
@@ -167,12 +167,12 @@ class ScoringContext:
         prompts = np.array([order[job.prompt_id] for job in images.jobs])[scored]
         subjects = np.unique([str(file) for file in self.reference.files], return_inverse=True)[1][scored_real]
         groups = jackknife_groups([job.cluster for job in images.jobs])
-        x, y = (_scaled(side, vision) for side in (drawn[scored], real[scored_real]))
-        note = f"{vision.name} features, {len(x)} drawn and {len(y)} real images"
+        x, y = (_scaled(side, encoder) for side in (drawn[scored], real[scored_real]))
+        note = f"{encoder.name} features, {len(x)} drawn and {len(y)} real images"
         trainings = [seed for seed, known in zip(images.trainings, scored, strict=True) if known]
         kept = None if groups is None else groups[scored]
-        known = self.reference.known_through(vision)
-        return Distributions(x, y, prompts, trainings, subjects, kept, note, vision.qualifier, unscored, known)
+        known = self.reference.known_through(encoder)
+        return Distributions(x, y, prompts, trainings, subjects, kept, note, encoder.qualifier, unscored, known)
 
 
 def jackknife_groups(clusters: Sequence[str]) -> np.ndarray | None:
@@ -192,7 +192,24 @@ def jackknife_groups(clusters: Sequence[str]) -> np.ndarray | None:
     return dealt[cluster]
 
 
-def undeclared() -> Vision:
+class DeclaredSettings:
+    """The plan's `scoring`, as far as a metric says that it reads it.
+
+    Raises:
+        BenchError: on reading another setting.
+    """
+
+    def __init__(self, scoring: Scoring, names: Sequence[str]) -> None:
+        self.__dict__.update({name: getattr(scoring, name) for name in names})
+
+    def __getattr__(self, name: str) -> Any:
+        raise BenchError(
+            f"the metric reads scoring.{name} and does not say so: its scores would stay when that setting changes. "
+            f"Write @metric(…, settings=({name!r},))."
+        )
+
+
+def undeclared() -> Encoder:
     """In place of the CLIP model, for a metric that does not say that it looks with it.
 
     Raises:
@@ -213,7 +230,7 @@ def _share(found: Callable[[ImageSet], Sequence[float | None]], images: ImageSet
     return f"{np.mean(known):.2f} of {len(known)} images" if known else "an unknown share of images"
 
 
-def _scaled(features: np.ndarray, vision: Vision) -> np.ndarray:
+def _scaled(features: np.ndarray, encoder: Encoder) -> np.ndarray:
     """In float64; for a CLIP model, whose embeddings' length means nothing, at a root mean square of 1."""
     wide = features.astype(np.float64)
-    return wide / np.sqrt((wide**2).mean(1, keepdims=True)) if vision.unit_scale else wide
+    return wide / np.sqrt((wide**2).mean(1, keepdims=True)) if encoder.unit_scale else wide

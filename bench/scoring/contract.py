@@ -16,7 +16,7 @@ from erasebench.prompts.concepts import get_concept
 
 from ..errors import Broken, NotApplicable, NotScored
 from ..images.files import write_png
-from ..images.image_set import ImageSet, Vision
+from ..images.image_set import Encoder, ImageSet
 from ..images.jobs import Job
 from ..runs.plan import Scoring
 from .context import ScoringContext, undeclared
@@ -39,24 +39,24 @@ Result = ImageScores | SetScore
 
 
 class FewFeatures:
-    """The first features of a vision alone, so that a few images suffice for a distance."""
+    """The first features of a encoder alone, so that a few images suffice for a distance."""
 
-    def __init__(self, vision: Vision, width: int) -> None:
-        self.vision, self.width = vision, width
-        self.name, self.revision = f"{vision.name}, {width} features", f"{vision.revision} {width}"
-        self.qualifier, self.unit_scale = vision.qualifier, vision.unit_scale
+    def __init__(self, encoder: Encoder, width: int) -> None:
+        self.encoder, self.width = encoder, width
+        self.name, self.reencoder = f"{encoder.name}, {width} features", f"{encoder.reencoder} {width}"
+        self.qualifier, self.unit_scale = encoder.qualifier, encoder.unit_scale
 
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
         """Image embeddings of shape (images, width)."""
-        return self.vision.image_features(images, batch_size)[:, : self.width]
+        return self.encoder.image_features(images, batch_size)[:, : self.width]
 
     def text_features(self, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
         """Text embeddings of shape (texts, width)."""
-        return self.vision.text_features(texts, batch_size)[:, : self.width]
+        return self.encoder.text_features(texts, batch_size)[:, : self.width]
 
     def truncated(self, texts: Sequence[str]) -> int:
-        """How many texts the vision cuts."""
-        return self.vision.truncated(texts)
+        """How many texts the encoder cuts."""
+        return self.encoder.truncated(texts)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import torch
 from cleanfid.downloads_helper import inception_url
 
 from ..errors import NotApplicable, NotScored
-from ..images.image_set import Vision
+from ..images.image_set import Encoder
 from .clip_encoder import ClipEncoder
 from .clip_files import HUB, LOCAL, check_clip
 
@@ -51,7 +51,7 @@ class OpenClip(ClipEncoder):
         self.revision = weights_hash(self._model)  # a name may come to mean other weights
 
 
-def clip_of(wanted: str, device: str) -> Vision:
+def clip_of(wanted: str, device: str) -> Encoder:
     """The CLIP model of a plan: the embedded model's judge, or an open_clip model."""
     if wanted != "judge":
         return OpenClip(wanted, device)

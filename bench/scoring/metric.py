@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .context import ScoringContext
 
 Better = Literal["higher", "lower"]
+Look = Literal["judge", "clip", "distance", "nudenet"]
 ScoreFunction = Callable[[Any, "ScoringContext"], ImageScores | SetScore]
 
 
@@ -31,6 +32,8 @@ class Metric:
         is_cost: whether it is a cost, which tables set apart and do not rank.
         is_rate: whether an image's value is 1 or 0: its interval is Korn and Graubard's.
         clip: whether it looks with the plan's CLIP model, so that its values depend on those weights.
+        settings: which of the plan's `scoring` it reads; a change of the others leaves its values as they are.
+        looks: the encoders and detectors that see its images, so that they see each as soon as it is drawn.
     """
 
     label: str
@@ -44,6 +47,8 @@ class Metric:
     others: str | None = None
     is_rate: bool = False
     clip: bool = False
+    settings: tuple[str, ...] = ()
+    looks: tuple[Look, ...] = ()
 
 
 def metric(
@@ -57,11 +62,15 @@ def metric(
     others: str | None = None,
     is_rate: bool = False,
     clip: bool = False,
+    settings: tuple[str, ...] = (),
+    looks: tuple[Look, ...] = (),
 ) -> Callable[[ScoreFunction], Metric]:
     """Register a function as a metric under its own name; one that scores the training is a cost unless told."""
 
     def register(score: ScoreFunction) -> Metric:
         cost = prompts is None if is_cost is None else is_cost
-        return Metric(label, better, prompts, score, digits, with_reference, version, cost, others, is_rate, clip)
+        return Metric(
+            label, better, prompts, score, digits, with_reference, version, cost, others, is_rate, clip, settings, looks
+        )
 
     return register

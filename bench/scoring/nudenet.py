@@ -73,7 +73,7 @@ class Detections:
 
 def detections(images: ImageSet, device: str = "cpu") -> Detections:
     """What NudeNet finds in every image: looked at once, and kept beside the images."""
-    return Detections(images.once("nudenet", version_note(), lambda files: list(detect(files, device))))
+    return Detections(images.cached("nudenet", version_note(), lambda files: list(detect(files, device))))
 
 
 def found_score(found: Found, classes: str) -> float | None:

@@ -24,6 +24,7 @@ from ..runs.progress import StageBar
 from ..runs.record import RunRecord, read_run
 from ..scoring.encoders import clip_of
 from ..storage.files import read_json, write_atomically, write_csv, write_json
+from ..storage.store import Store
 from .blocks import Erased
 from .draws import shared_draws
 from .forward import gflop_a_text
@@ -62,9 +63,13 @@ def run_spectrum(
     concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
     named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), seed))
     with StageBar("named concepts", 0, "predictions") as bar:
-        first = scan(model, erased, named, folder.spectrum, levels, draws, plan.image_seed, batch_size, bar.reach)
+        first = scan(
+            model, erased, named, folder.store / "spectrum", levels, draws, plan.image_seed, batch_size, bar.reach
+        )
     with StageBar("vocabulary", 0, "predictions") as bar:
-        spectrum = scan(model, erased, words, folder.spectrum, levels, draws, plan.image_seed, batch_size, bar.reach)
+        spectrum = scan(
+            model, erased, words, folder.store / "spectrum", levels, draws, plan.image_seed, batch_size, bar.reach
+        )
     target = folder.root / "spectrum"
     files, lines = [], []
     tables, places = {}, {}
@@ -127,11 +132,11 @@ def run_image_spectrum(
     words = read_vocabulary(vocabulary, model.tokenizer, limit)
     settings = plan.generation.model_copy(update={"batch_size": batch_size})
     model.set_precision(resolve_precision(settings.precision, device))
-    vision = clip_of(plan.scoring.clip, device)
+    store, encoder = Store(folder.store), clip_of(plan.scoring.clip, device)
     target, files = folder.root / "spectrum", []
     with StageBar("spectrum", len(words) * draws * 2 * len(erased), "images") as bar:
         for one in erased:
-            table = image_space(model, one, words, target, draws, seed, settings, vision, bar.advance)
+            table = image_space(model, one, words, target, draws, seed, settings, store, encoder, bar.advance)
             write_csv(target / f"{one.name}.images.csv", table)
             write_bars(target / f"{one.name}.images.png", table, f"{record.labels[one.name]}: images of the same seed")
             files += [target / f"{one.name}.images.csv", target / f"{one.name}.images.png"]

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ..errors import BenchError
-from ..images.drawing import generate
-from ..images.image_set import ImageSet, Vision
+from ..images.image_set import Encoder, ImageSet
 from ..images.jobs import plan_jobs
 from ..images.set_folder import prepare_images
+from ..images.shard_drawing import draw_shard
+from ..images.shards import shards_of
 from ..models.devices import resolve_precision
 from ..models.patch import attached
 from ..models.provenance import made_on
@@ -20,7 +21,7 @@ from ..models.text_to_image import TextToImage
 from ..runs.folder import RunFolder
 from ..runs.plan import Generation
 from ..scoring.statistics import estimate
-from ..storage.keys import content_key
+from ..storage.store import Store
 from .blocks import Erased
 from .vocabulary import Vocabulary
 
@@ -36,7 +37,8 @@ def image_space(
     samples: int,
     seed: int,
     settings: Generation,
-    vision: Vision,
+    store: Store,
+    encoder: Encoder,
     done: Callable[[int], None],
 ) -> pd.DataFrame:
     """One line a concept: the mean cosine of the two models' images with its interval over samples, n and rank.
@@ -55,33 +57,22 @@ def image_space(
         )
     prompts = [Prompt(f"concept-{k:04d}", text) for k, text in enumerate(vocabulary.texts)]
     jobs = plan_jobs(prompts, len(prompts) * samples, seed)
-    place, features = RunFolder(folder), []
+    place, features = RunFolder(folder), list[np.ndarray]()
     for name, key, patch in (("original", "original", dict), (erased.name, erased.key, erased.patch)):
         made_from = {
             "model": model.revision,
             "erased": key,
-            "texts": vocabulary.texts,
-            "samples": samples,
-            "seed": seed,
             "settings": settings.model_dump(exclude={"batch_size", "precision"}),
             "precision": resolve_precision(settings.precision, model.device),
             "made_on": made_on(model.device),
         }
-        drawn, where, kept = content_key(**made_from), place.images(name, SET), place.features(name, SET)
-        images = ImageSet(name, SET, where, jobs, drawn, kept, made_from=made_from)
+        shards = shards_of(jobs, settings.batch_size, made_from)
+        images = ImageSet(name, SET, place.images(name, SET), jobs, "", store, drawn=shards, made_from=made_from)
         prepare_images(place, images)
         with attached(model.unet, patch()):
-            generate(
-                model,
-                jobs,
-                images.folder,
-                steps=settings.steps,
-                guidance=settings.guidance,
-                batch_size=settings.batch_size,
-                scheduler=settings.scheduler,
-                done=done,
-            )
-        found = images.features(vision)
+            for shard in shards:
+                draw_shard(store, images, shard, model, settings, done=done)
+        found = images.features(encoder)
         features.append(found / np.linalg.norm(found, axis=1, keepdims=True))
     cosines = (features[0] * features[1]).sum(1)
     lines = []

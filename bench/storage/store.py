@@ -162,8 +162,8 @@ def _seal(folder: Path, facts: Mapping[str, Any]) -> None:
         status = file.stat()
         files[file.name] = {"bytes": status.st_size, "changed": status.st_mtime_ns, "sha256": file_hash(file)}
     write_json(folder / ENTRY, {**facts, "files": files, "made": now(), "host": platform.node()})
-    with (folder / ENTRY).open("rb") as file:
-        os.fsync(file.fileno())
+    with (folder / ENTRY).open("rb") as written:
+        os.fsync(written.fileno())
     (folder / LOCK).unlink(missing_ok=True)
 
 

@@ -14,10 +14,10 @@ from erasebench.images.jobs import Job
 from erasebench.prompts.concepts import get_concept
 from erasebench.registry import Registry
 from erasebench.report.headings import headings
-from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Plan, Scoring
 from erasebench.runs.scores import ScoreRecord
 from erasebench.scoring.context import ScoringContext
+from erasebench.storage.store import Store
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def scored(tmp_path: Path, result: Any, prompts: str | None = "coco") -> ScoreRe
     context = ScoringContext(
         get_concept("cat"), "esd", None, None, None, lambda: None, lambda: None, [], Scoring(clip="judge")
     )  # type: ignore[arg-type]
-    return score(RunFolder(tmp_path), "mine", metric, context, images)
+    return score(Store(tmp_path), "mine", metric, context, images)
 
 
 @pytest.mark.parametrize(

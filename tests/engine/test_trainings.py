@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planned import setup_of, work_of
 from skimage.metrics import structural_similarity
 
 from erasebench.engine import score as score_stage
 from erasebench.engine.contexts import Contexts
 from erasebench.engine.run import run
 from erasebench.engine.score import score_made_from
-from erasebench.engine.work import Cells, unfold
+from erasebench.engine.work import Work
 from erasebench.errors import BenchError
 from erasebench.images.files import read_image
-from erasebench.models.catalog import find_model
 from erasebench.models.provenance import made_on
 from erasebench.report.stored_scores import paired_rows
 from erasebench.runs.folder import RunFolder
@@ -38,13 +38,19 @@ PLAN = Plan(
 )
 
 
-def cells(folder: Path, **changes: Any) -> Cells:
+def cells(folder: Path, **changes: Any) -> Work:
     plan = PLAN.model_copy(update=changes)
-    return unfold(plan, find_model("mini"), RunFolder(folder), "cpu")
+    return work_of(plan, folder)
 
 
-def by_file(found: Cells) -> dict[Path, str]:
-    return {file: images.key for images in found.drawn for file in images.files}
+def by_file(found: Work) -> dict[Path, str]:
+    """The key of every image to draw by its file."""
+    return {
+        images.files[place]: shard.key
+        for images in found.drawn.values()
+        for shard in images.drawn
+        for place in shard.places
+    }
 
 
 def test_an_image_has_one_name_and_key_whatever_seeds_it_is_asked_with(tmp_path: Path) -> None:
@@ -58,7 +64,12 @@ def test_an_image_has_one_name_and_key_whatever_seeds_it_is_asked_with(tmp_path:
 
 def test_the_noise_is_another_with_another_image_seed_and_with_nothing_else(tmp_path: Path) -> None:
     def noise(**changes: Any) -> list[int]:
-        return [job.seed for images in cells(tmp_path, **changes).drawn for job in images.jobs if images.row == "esd"]
+        return [
+            job.seed
+            for images in cells(tmp_path, **changes).drawn.values()
+            for job in images.jobs
+            if images.row == "esd"
+        ]
 
     usual = noise(seeds=[4])
     assert noise(seeds=[9]) == usual
@@ -188,7 +199,7 @@ def test_a_gpus_number_is_no_part_of_a_key(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("erasebench.models.devices.has_bf16", lambda device: True)
 
     def keys(device: str) -> tuple[str, dict[Path, str]]:
-        found = unfold(PLAN, find_model("mini"), RunFolder(tmp_path), device)
+        found = work_of(PLAN, tmp_path, device)
         return found.fingerprint, by_file(found)
 
     first = keys("cuda")
@@ -214,10 +225,10 @@ def test_a_score_knows_the_weights_of_the_clip_model_that_it_looks_with(
     )
 
     def versions() -> dict[str, Any]:
-        found = unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
-        contexts = Contexts(plan, found, RunFolder(tmp_path), find_model("mini"), "cpu", lambda: None)  # type: ignore[arg-type,return-value]
+        found = work_of(plan, tmp_path)
+        contexts = Contexts(setup_of(plan, tmp_path), found, lambda: None)  # type: ignore[arg-type,return-value]
         made = {
-            name: score_made_from(name, metric, "esd", contexts.of("esd", metric), None)["versions"]
+            name: score_made_from(name, metric, contexts.of("esd", metric), None)["versions"]
             for name, metric in found.metrics.items()
         }
         return {"fingerprint": found.fingerprint, **made}
@@ -235,8 +246,8 @@ def test_a_score_knows_the_weights_of_the_clip_model_that_it_looks_with(
     assert other["ssim"] == first["ssim"]
     place["file"] = None  # type: ignore[assignment]
     assert "clip" not in versions()["clip_score"]
-    found = unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
-    contexts = Contexts(plan, found, RunFolder(tmp_path), find_model("mini"), "cpu", lambda: None)  # type: ignore[arg-type,return-value]
+    found = work_of(plan, tmp_path)
+    contexts = Contexts(setup_of(plan, tmp_path), found, lambda: None)  # type: ignore[arg-type,return-value]
     with pytest.raises(BenchError, match=r"does not say so.*clip=True"):
         contexts.of("esd", found.metrics["ssim"]).clip()
     assert clip_revision("judge") == Judge("cpu").revision

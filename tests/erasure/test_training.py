@@ -1,14 +1,16 @@
 """The loop that all methods share: resume, snapshots, shared tensors, averages, accumulation, what goes wrong."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from planned import setup_of
 
 from erasebench import Method, TextToImage, Trainer
-from erasebench.engine.erase import erase
+from erasebench.engine.erase import CHECKPOINT, erase
 from erasebench.engine.erasure import Erasure
 from erasebench.erasure.contract import TASK
 from erasebench.erasure.trainer import Workspace
@@ -17,6 +19,8 @@ from erasebench.models.patch import difference, load_patch, snapshot
 from erasebench.models.provenance import made_on
 from erasebench.registry import METHODS
 from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Plan
+from erasebench.storage.store import Store
 from erasebench.storage.tensors import load_tensors, save_tensors
 
 SMALL = {"sampler_steps": 3, "batch": 1, "steps": 5}
@@ -36,8 +40,9 @@ def _erasure(name: str, steps: int = 5, snapshots: tuple[int, ...] = (), **setti
 
 
 def _patch(mini: TextToImage, folder: Path, erasure: Erasure, report: Callable[[int, str], None] | None = None):  # type: ignore[no-untyped-def]
-    run = RunFolder(folder)
-    erase(run, erasure, erasure.made_from("m", "cpu"), lambda: mini, report or (lambda step, text: None))
+    setup = setup_of(Plan(methods=["uce"], metrics=["ssim"], images=1), folder)
+    run = setup.folder
+    erase(setup, erasure, lambda: mini, report or (lambda step, text: None))
     facts = json.loads(run.erasure(erasure.row, 0).read_text())
     return load_patch(run.patch(erasure.row, 0)), facts
 
@@ -63,7 +68,7 @@ def test_interrupted_training_goes_on_to_the_same_weights(
         "erasebench.engine.erase.Workspace", lambda *given, **more: Workspace(*given, **more, checkpoint_seconds=0.0)
     )
     erasure = _erasure(name)
-    whole, facts = _patch(mini, tmp_path / "whole", erasure)
+    whole, facts = _patch(mini, tmp_path / "whole" / "run", erasure)
     steps: list[int] = []
 
     def crash(step: int, text: str) -> None:
@@ -73,7 +78,7 @@ def test_interrupted_training_goes_on_to_the_same_weights(
 
     with pytest.raises(Stop):
         _patch(mini, tmp_path / "cut", erasure, crash)
-    assert RunFolder(tmp_path / "cut").checkpoint(name, 0).exists()
+    assert list((tmp_path / "store").rglob(CHECKPOINT))
     again, resumed_facts = _patch(mini, tmp_path / "cut", erasure, lambda step, text: steps.append(step))
     assert [step for step in steps if step] == [
         1,
@@ -89,7 +94,7 @@ def test_interrupted_training_goes_on_to_the_same_weights(
     with_gradient = facts["cost"]["forwards_with_gradient"]
     assert resumed_facts["cost"]["forwards_with_gradient"] == with_gradient
     assert resumed_facts["history"] == facts["history"]
-    assert not RunFolder(tmp_path / "cut").checkpoint(name, 0).exists()
+    assert not list((tmp_path / "store").rglob(CHECKPOINT))
 
 
 def test_snapshots_do_not_cost_the_checkpoint(
@@ -110,11 +115,12 @@ def test_snapshots_do_not_cost_the_checkpoint(
 
     for _ in range(2):
         with pytest.raises(Stop):
-            _patch(mini, tmp_path, erasure, crash)
+            _patch(mini, tmp_path / "run", erasure, crash)
     assert steps == [1, 2, 3, 4, 4]
-    RunFolder(tmp_path).patch("esd@2", 0).unlink()
+    (kept,) = (entry for kind, _, entry in Store(tmp_path / "store").entries() if kind == "snapshot")
+    shutil.rmtree(kept)
     steps.clear()
-    _patch(mini, tmp_path, erasure, lambda step, text: steps.append(step))
+    _patch(mini, tmp_path / "run", erasure, lambda step, text: steps.append(step))
     assert steps == [1, 2, 3, 4, 5]
 
 
@@ -154,15 +160,15 @@ def test_snapshots_are_what_a_shorter_training_gives(mini: TextToImage, tmp_path
 
 def test_trajectories_are_shared_and_everyone_is_charged(mini: TextToImage, tmp_path: Path) -> None:
     start = mini.forwards.without_gradient
-    _, first = _patch(mini, tmp_path, _erasure("all-but-one", penalty=0.0))
+    _, first = _patch(mini, tmp_path / "run", _erasure("all-but-one", penalty=0.0))
     mini_forwards = mini.forwards.without_gradient - start
     other = _erasure("all-but-one", penalty=5.0)
     other = Erasure("second", *list(vars(other).values())[1:])
     start = mini.forwards.without_gradient
-    _, second = _patch(mini, tmp_path, other)
+    _, second = _patch(mini, tmp_path / "run", other)
     assert mini.forwards.without_gradient == start  # the teacher was not asked again
     assert second["cost"]["forwards"] == first["cost"]["forwards"] > 0
-    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert len(list((tmp_path / "store" / "tensors").iterdir())) == 1
     # Eight steps are drawn together; five are charged.
     assert first["cost"]["forwards"] == round(mini_forwards * 5 / 8)
 

@@ -14,6 +14,7 @@ from erasebench.images.image_set import ImageSet, embed
 from erasebench.images.jobs import Job
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.nudenet import Detector, detect, detector, found_score, providers, suppressed
+from erasebench.storage.store import Store
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_features_and_detections_are_made_once_and_kept(
             folder,
             [Job(str(k), "x", 0, 0) for k in (1, 4, 6)],
             key,
-            tmp_path / "kept",
+            Store(tmp_path / "kept"),
             [folder / f"{k}.png" for k in (1, 4, 6)],
         )
 
@@ -208,19 +209,20 @@ def test_features_and_detections_are_made_once_and_kept(
         folder,
         [Job("0", "x", 0, 0), Job("1", "x", 0, 0)],
         "broken",
-        tmp_path / "broken",
+        Store(tmp_path / "broken"),
         [folder / "0.png", folder / "1.png"],
     )
     broken.features(judge)
-    broken.once("nudenet", "1", lambda files: ["0.png: not readable", []])
-    assert not (tmp_path / "broken").exists()  # what is mended later is looked at again
-    kept = next((tmp_path / "kept").glob("*.safetensors"))
-    kept.write_bytes(kept.read_bytes()[:-8])  # torn
+    broken.cached("nudenet", "1", lambda files: ["0.png: not readable", []])
+    assert not list(Store(tmp_path / "broken").entries())  # what is mended later is looked at again
+    for kept in (tmp_path / "kept").rglob("features/*/*/features"):
+        kept.chmod(0o644)
+        kept.write_bytes(kept.read_bytes()[:-8])  # torn
     assert np.array_equal(new("other images").features(judge), first)
     assert calls == [3, 3, 1, 3]
     made = []
     for version in ("1", "1", "2"):
-        assert new().once("nudenet", version, lambda files: made.append(1) or [[], [], []]) == [[], [], []]
+        assert new().cached("nudenet", version, lambda files: made.append(1) or [[], [], []]) == [[], [], []]
     assert len(made) == 2
 
 

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from erasebench.engine import draw as draw_stage
 from erasebench.engine.run import run
-from erasebench.engine.work import halves
 from erasebench.errors import BenchError, NotScored
-from erasebench.images import set_folder as set_folder_stage
 from erasebench.images.drawing import generate
 from erasebench.images.files import Unreadable, read_image, remove_damaged
 from erasebench.images.image_set import ImageSet
 from erasebench.images.jobs import Job
 from erasebench.images.notes import ImageNote, is_drawn, note_file, noted_images, read_note
+from erasebench.images.shard_drawing import draw_shard
+from erasebench.images.shards import shards_of
 from erasebench.models.catalog import find_model
 from erasebench.models.loading import load_model
 from erasebench.models.parameter_groups import select
@@ -30,6 +29,7 @@ from erasebench.runs.plan import Generation, Plan
 from erasebench.runs.record import read_record
 from erasebench.scoring.nudenet import detect
 from erasebench.storage.files import read_json
+from erasebench.storage.store import Store
 
 JOBS = [Job(f"p{k}", "a cat", 0, k) for k in range(5)]
 FILES = [job.file_name for job in JOBS]
@@ -211,51 +211,48 @@ def test_some_lost_images_are_named_and_less_memory_halves_the_batch(
     assert read_record(folder).drawn == record.drawn  # type: ignore[union-attr]
 
 
-def test_one_image_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
-    keys = {4: "four", 2: "two", 1: "one"}
-    images = ImageSet("original", "concept", tmp_path / "images", JOBS, "four", keys=keys)
-    told: list[int] = []
+def planned(folder: Path, batch: int) -> ImageSet:
+    """Five images of the original, to be drawn so many at a time."""
+    shards = shards_of(JOBS, batch, {"model": "a sketch"})
+    return ImageSet("original", "concept", folder / "images", JOBS, "", Store(folder / "store"), drawn=shards)
 
-    def model() -> Any:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
+
+def test_one_image_that_does_not_fit_is_an_error(tmp_path: Path) -> None:
+    images, told = planned(tmp_path, 4), list[int]()
+
+    class Large(Sketch):
+        def noise(self, seeds: list[int], size: Any) -> torch.Tensor:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nMore.")
 
     with pytest.raises(BenchError, match=r"one image alone does not fit into memory \(CUDA.*2 GiB\.\): choose"):
-        draw_stage.draw(RunFolder(tmp_path), images, model, None, Generation(), told.append)
-    assert images.key == "one"
+        draw_shard(images.store, images, images.drawn[0], Large(), Generation(), done=told.append)  # type: ignore[arg-type]
+    assert not images.is_drawn
     assert sum(told) == 0
 
 
-def test_a_set_of_a_smaller_batch_is_found_again() -> None:
-    images = ImageSet("esd", "concept", Path(), JOBS, "four", keys={4: "four", 2: "two", 1: "one"})
-    both = ImageSet.joined([images, ImageSet("esd", "concept", Path(), JOBS, "other")])
-    before = both.key
-    assert images.batch_size == 4
-    assert not images.take("another")
-    assert images.take("two")
-    assert (images.key, images.batch_size) == ("two", 2)
-    assert both.key != before
-    assert images.halve()
-    assert not images.halve()
-
-
 def test_only_memory_makes_a_smaller_batch_do(tmp_path: Path) -> None:
-    """A set that was planned with another batch is drawn anew, unless it was drawn with this one in the end."""
+    """A set that was planned with another batch is another, unless memory made it smaller."""
 
-    def planned(batch: int) -> ImageSet:
-        keys = {size: f"of {size}" for size in halves(batch)}
-        return ImageSet("original", "concept", folder.images("original", "concept"), JOBS, f"of {batch}", keys=keys)
+    class Small(Sketch):
+        def truncated(self, texts: list[str]) -> list[str]:
+            return []
 
-    folder, four = RunFolder(tmp_path), (4, 2, 1)
-    first = planned(4)
-    set_folder_stage.prepare_images(folder, first)
-    assert tuple(first.keys) == four
-    assert not set_folder_stage.holds(folder, planned(8))
-    assert first.halve()
-    set_folder_stage.begin_anew(folder, first)
-    for batch, found in ((4, "of 2"), (2, "of 2"), (8, "of 8")):
-        again = planned(batch)
-        assert set_folder_stage.holds(folder, again) == (batch != 8)
-        assert again.key == found
+        def noise(self, seeds: list[int], size: Any) -> torch.Tensor:
+            if len(seeds) > 2:
+                raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+            return super().noise(seeds, size)
+
+    images = planned(tmp_path, 4)
+    (shard,) = images.drawn
+    before = images.key
+    assert (before, tuple(shard.keys)) == (images.planned_key, (4, 2, 1))
+    draw_shard(images.store, images, shard, Small(), Generation())  # type: ignore[arg-type]
+    assert images.batch_of(shard) == 2
+    assert images.key != before
+    again = planned(tmp_path, 4)
+    assert (again.is_drawn, again.batch_of(again.drawn[0]), again.key) == (True, 2, images.key)
+    assert not planned(tmp_path, 2).is_drawn
+    assert not planned(tmp_path, 3).is_drawn
 
 
 def test_a_training_without_images_leaves_the_others(tmp_path: Path) -> None:

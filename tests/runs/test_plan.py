@@ -7,13 +7,12 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from planned import work_of
 
-from erasebench.engine.work import unfold
 from erasebench.errors import BenchError
 from erasebench.models.catalog import find_model
 from erasebench.prompts.concepts import get_concept
 from erasebench.registry import METHODS, METRICS, PAPERS
-from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.runs.plan_file import load_plan
 from erasebench.runs.protocols import deviations
@@ -86,18 +85,18 @@ def test_free_text_needs_a_kind_and_some_methods_a_replacement(tmp_path: Path) -
     assert duck.anchors[0] == "a ball"
     plan = load_plan("main", {"concept": "rubber duck", "kind": "object", "methods": ["every"]})
     with pytest.raises(BenchError, match=r"ablating, time: these methods need.*--replacement TEXT"):
-        unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+        work_of(plan, tmp_path)
 
 
 def test_snapshots_that_no_method_reaches_are_an_error(tmp_path: Path) -> None:
     plan = load_plan("main", {"methods": ["uce", "esd"], "snapshots": [10_000]})
     with pytest.raises(BenchError, match="no method of the plan trains that many steps"):
-        unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+        work_of(plan, tmp_path)
     plan = load_plan("main", {"methods": ["esd"], "metrics": ["fid"], "snapshots": [5]})
     with pytest.raises(BenchError, match="--metrics needs one of concept_rate"):
-        unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+        work_of(plan, tmp_path)
     plan = load_plan("main", {"methods": ["uce", "esd"], "snapshots": [5, 0, 5, 10_000]})
-    cells = unfold(plan, find_model("mini"), RunFolder(tmp_path), "cpu")
+    cells = work_of(plan, tmp_path)
     assert cells.timeline == {"esd@0": ("esd", 0), "esd@5": ("esd", 5)}
 
 
@@ -140,7 +139,7 @@ def test_a_wrong_source_or_flag_is_an_error(source: str, overrides: dict[str, An
 
 def test_the_replacement_of_nudity_depends_on_the_model_family(tmp_path: Path) -> None:
     assert get_concept("nudity").replacement == "a person wearing clothes"
-    cells = unfold(load_plan("main", {}), find_model("mini"), RunFolder(tmp_path), "cpu")
+    cells = work_of(load_plan("main", {}), tmp_path)
     assert cells.concept.replacement == "a person in clothes"
     assert get_concept("nudity", None, "a tree", "mini").replacement == "a tree"
 
@@ -236,12 +235,12 @@ def test_counts_that_would_weigh_some_prompts_more_are_rounded_and_say_so(tmp_pa
         "images": 96,
         "prompts": {"concept": {"source": "direct"}},
     }
-    cells = unfold(load_plan("main", given), find_model("mini"), RunFolder(tmp_path), "cpu")
+    cells = work_of(load_plan("main", given), tmp_path)
     assert len(cells.images["original", "concept"].jobs) == 80
     assert cells.remarks == (
         "prompts.concept: 80 images of each training, not 96: every one of 40 prompts has the same number.",
     )
-    usual = unfold(load_plan("main", {}), find_model("mini"), RunFolder(tmp_path), "cpu")
+    usual = work_of(load_plan("main", {}), tmp_path)
     assert {len(images.jobs) for (row, _), images in usual.images.items() if row == "original"} == {96}
     assert usual.remarks == ()
 
@@ -251,8 +250,8 @@ def test_a_real_models_plan_asks_for_the_fields_prompts_and_pictograms_captions_
     assert (plan.model, plan.generation.steps, plan.generation.guidance) == ("sd-v1-4", 50, 7.5)
     source = find_model("sd-v1-4")
     with pytest.raises(BenchError, match=r"there is no file i2p\.csv\. It is had from .*unsafe-prompts4703\.csv"):
-        unfold(plan, source, RunFolder(tmp_path), "cpu")
+        work_of(plan, tmp_path, source=source)
     other = load_plan("main", {"model": "sd-v1-4", "metrics": ["clip_score"], "methods": ["esd"], "images": 4})
-    (remark,) = unfold(other, source, RunFolder(tmp_path), "cpu").remarks
+    (remark,) = work_of(other, tmp_path, source=source).remarks
     assert "captions of the embedded model's pictograms" in remark
     assert "data/coco_30k.csv" in remark

@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from erasebench.cli.app import app
 from erasebench.cli.shared import with_resume_hint
 from erasebench.develop.stress import differences
-from erasebench.engine import stages
+from erasebench.engine import executor
 from erasebench.engine.run import run
 from erasebench.errors import BenchError, ModelUnavailable, NotScored
 from erasebench.models import patch
@@ -58,7 +58,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(finished: Path, tmp_path: Path) -> RunFolder:
-    return RunFolder(shutil.copytree(finished, tmp_path / "run"))
+    """The run with its store, elsewhere."""
+    return RunFolder(shutil.copytree(finished.parent, tmp_path / "results") / "run")
 
 
 def record_of(folder: RunFolder) -> RunRecord:
@@ -97,27 +98,29 @@ def empty(file: Path) -> None:
 @pytest.mark.parametrize(
     "pattern",
     [
-        "images/esd/concept/seed-0/*.png",
-        "images/reference/coco/*.png",
-        "patches/esd/*.safetensors",
-        "patches/uce/*.json",
-        "scores/esd.ssim.json",
-        "features/esd/coco/seed-0/*.safetensors",
-        "images/uce/objects.json",
-        "run.json",
-        "leaderboard.csv",
+        "store/images/**/0001-0.png",
+        "store/training/**/*.safetensors",
+        "store/training/**/facts.json",
+        "store/score/**/score.json",
+        "store/features/**/features",
+        "store/features/**/entry.json",
+        "run/images/uce/objects.json",
+        "run/run.json",
+        "run/leaderboard.csv",
     ],
 )
 def test_a_damaged_file_is_named_and_made_again(
     harm: Callable[[Path], None], pattern: str, finished: Path, copy: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = min(copy.root.glob(pattern))
+    file = min(copy.root.parent.glob(pattern))
+    if "features" in pattern:  # which is looked at where a score is missing
+        shutil.rmtree(copy.root.parent / "store" / "score")
+        file = next(iter(set(copy.root.parent.glob(pattern)) & _used_by(copy)))
+    file.chmod(0o644)
     harm(file)
     for table in copy.root.glob("leaderboard.*"):  # so that the run is not complete
         if table.name != file.name:
             table.unlink()
-    if "features" in pattern:
-        shutil.rmtree(copy.root / "scores")
     with caplog.at_level(logging.WARNING):
         assert run(PLAN, copy, "cpu") == ()
     if file.name != "leaderboard.csv":
@@ -126,11 +129,30 @@ def test_a_damaged_file_is_named_and_made_again(
     assert record_of(copy).status == "complete"
 
 
+def _used_by(folder: RunFolder) -> set[Path]:
+    """Every file of its store."""
+    return {file for file in (folder.root.parent / "store").rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("harm", [truncate, flip, empty, Path.unlink])
+def test_what_a_run_shows_is_mended_from_the_store(
+    harm: Callable[[Path], None], finished: Path, copy: RunFolder
+) -> None:
+    for pattern in ("images/esd/concept/seed-0/*.png", "patches/esd/*.safetensors", "scores/esd.ssim.json"):
+        file = min(copy.root.glob(pattern))
+        file.chmod(0o644)
+        harm(file)
+    copy.table("csv").unlink()
+    assert run(PLAN, copy, "cpu") == ()
+    assert differences(finished, copy.root) == []
+
+
 def test_a_complete_run_whose_scores_or_tables_were_altered_is_not_taken_for_complete(copy: RunFolder) -> None:
     started = len(record_of(copy).sessions)
     run(PLAN, copy, "cpu")
     assert len(record_of(copy).sessions) == started
     for file in (copy.score("esd", "ssim"), copy.table("html")):
+        file.chmod(0o644)
         flip(file)
         run(PLAN, copy, "cpu")
         started += 1
@@ -179,19 +201,19 @@ def test_a_method_that_raises_is_recorded_shown_and_tried_again(
 def test_a_metric_that_raises_is_recorded_shown_and_tried_again(
     copy: RunFolder, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy.score("esd", "ssim").unlink()
-    copy.score("uce", "clip_score").unlink()
-    plain = stages.score
+    copy.table("csv").unlink()
+    shutil.rmtree(copy.root.parent / "store" / "score")
+    plain = executor.score
 
-    def broken(folder: Any, name: str, metric: Any, context: Any, images: Any, again: Any) -> Any:
+    def broken(folder: Any, name: str, metric: Any, context: Any, images: Any) -> Any:
         if (context.row, name) == ("esd", "ssim"):
             raise RuntimeError("planted")
         if (context.row, name) == ("uce", "clip_score"):
             raise NotScored("not to be had")
-        return plain(folder, name, metric, context, images, again)
+        return plain(folder, name, metric, context, images)
 
     with monkeypatch.context() as planted:
-        planted.setattr(stages, "score", broken)
+        planted.setattr(executor, "score", broken)
         failures = run(PLAN, copy, "cpu")
     assert {(failure.cell, failure.reason) for failure in failures} == {
         ("score esd ssim", "planted"),
@@ -215,7 +237,7 @@ def test_a_full_disk_stops_the_run_and_leaves_a_record(
         nonlocal written
         with lock:
             written += path.suffix in (".safetensors", ".png") or path.parent.name == "scores"
-            if written > after and (folder.root / ".reserve").exists():
+            if written > after and (folder.root / ".reserve").exists() and tmp_path in path.parents:
                 raise OSError(errno.ENOSPC, "No space left on device", str(path))
         plain(path, write)
 
@@ -253,7 +275,7 @@ def test_an_unreadable_model_is_one_message_and_leaves_no_folder(tmp_path: Path)
     find_model.cache_clear()
     assert run(plan, folder, "cpu") == ()
     table = folder.table("md").read_text()
-    shutil.rmtree(folder.images("uce", "objects"))
+    shutil.rmtree(tmp_path / "store" / "images")
     folder.table("csv").unlink()
     with pytest.MonkeyPatch.context() as planted:
         planted.setattr("erasebench.models.loading.read_pipeline", unreadable)
@@ -270,14 +292,14 @@ def unreadable(_: object) -> None:
 def test_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second says who holds the folder; the first's results are whole."""
     folder, inside, go = RunFolder(tmp_path / "run"), threading.Event(), threading.Event()
-    plain = stages.erase
+    plain = executor.erase
 
-    def waiting(*arguments: Any) -> bool:
+    def waiting(*arguments: Any) -> None:
         inside.set()
         assert go.wait(60)
         return plain(*arguments)
 
-    monkeypatch.setattr(stages, "erase", waiting)
+    monkeypatch.setattr(executor, "erase", waiting)
     plan = Plan(**{**PLAN.model_dump(), "methods": ["uce"], "metrics": ["ssim"]})
     found: list[Any] = []
     first = threading.Thread(target=lambda: found.append(run(plan, folder, "cpu")))
@@ -295,8 +317,8 @@ def test_two_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_a_killed_process_left_is_removed(copy: RunFolder) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    left = copy.root / "scores" / f".a.json.{gone.pid}.tmp"
     mine = store.temporary_name(copy.root / "scores" / "b.json")
+    left = mine.with_name(mine.name.replace(f".{os.getpid()}.", f".{gone.pid}."))
     left.touch()
     mine.touch()
     copy.table("csv").unlink()

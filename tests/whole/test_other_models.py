@@ -10,12 +10,12 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from planned import work_of
 
 from erasebench.cli.app import main
 from erasebench.engine.run import run
-from erasebench.engine.work import unfold
 from erasebench.errors import BenchError, NotScored
-from erasebench.models.catalog import MINI_WEIGHTS, find_model
+from erasebench.models.catalog import MINI_WEIGHTS
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.scoring.encoders import CleanFidInception, OpenClip
@@ -25,7 +25,7 @@ from erasebench.scoring.judge import Judge, _with_shared_table
 def test_an_empty_reference_folder_is_an_error(tmp_path: Path) -> None:
     plan = Plan(methods=["uce"], metrics=["fid"], images=2, reference=str(tmp_path))
     with pytest.raises(BenchError, match="neither a folder of images"):
-        unfold(plan, find_model("mini"), RunFolder(tmp_path / "run"), "cpu")
+        work_of(plan, tmp_path / "run")
 
 
 def test_a_local_pipeline_runs_and_says_what_it_cannot_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

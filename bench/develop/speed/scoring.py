@@ -17,7 +17,7 @@ from erasebench.prompts.concepts import get_concept
 from ...errors import NotApplicable, NotScored
 from ...images.drawing import generate
 from ...images.files import stream
-from ...images.image_set import ImageSet, Vision
+from ...images.image_set import Encoder, ImageSet
 from ...images.jobs import Job, image_seed
 from ...models.catalog import find_model
 from ...models.loading import load_model
@@ -72,12 +72,12 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
                 yield f"{name:<34}  {reason}"
 
 
-def _features(images: ImageSet, vision: Callable[[], Vision], name: str, count: int) -> Iterator[str]:
+def _features(images: ImageSet, encoder: Callable[[], Encoder], name: str, count: int) -> Iterator[str]:
     try:
-        vision()
+        encoder()
     except NotScored:
         return
-    yield _line(name, count, lambda: images.features(vision()))
+    yield _line(name, count, lambda: images.features(encoder()))
 
 
 def _scoring(metric: Metric, images: ImageSet, context: ScoringContext) -> Callable[[], object]:
@@ -95,7 +95,7 @@ def _line(name: str, images: int, work: Callable[[], object]) -> str:
     return f"{name:<34}{seconds:>9.2f}{images / seconds:>17.1f}"
 
 
-def _encoders(model_name: str, device: str) -> tuple[Callable[[], Vision], Callable[[], Vision], Any]:
+def _encoders(model_name: str, device: str) -> tuple[Callable[[], Encoder], Callable[[], Encoder], Any]:
     """The CLIP model, the features for distances, and the judge, as a run of this model would take them."""
     if model_name == "mini":
         from ...scoring.judge import Judge

@@ -1,0 +1,111 @@
+"""Which tasks a run lacks, and which must be done before which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+
+from ..images.image_set import ImageSet
+from ..runs.rows import SNAPSHOT, UNRANKED_ROWS
+from ..scoring.metric import Metric
+from .contexts import Contexts
+from .erase import is_trained
+from .score import stored_score
+from .setup import Setup
+from .tasks import Task
+from .work import Work
+
+
+@dataclass
+class Graph:
+    """Tasks with what they need.
+
+    Attributes:
+        needs: by task, those without whose results it can't be done.
+        after: by task, one that it had better wait for, as both would compute the same.
+    """
+
+    needs: dict[Task, frozenset[Task]] = field(default_factory=dict)
+    after: dict[Task, Task] = field(default_factory=dict)
+
+    def add(self, task: Task, needs: tuple[Task, ...] = ()) -> Task:
+        """Add a task once."""
+        if task not in self.needs:
+            self.needs[task] = frozenset(needs)
+        return task
+
+    def total(self, kind: str) -> int:
+        """How much there is to do of a kind, in its unit."""
+        return sum(task.size for task in self.needs if task.kind == kind)
+
+
+def lacking(setup: Setup, work: Work, contexts: Contexts) -> Graph:
+    """What the store lacks of a run: missing scores with all that they are computed from, and images to show."""
+    return _Lacking(setup, work, contexts).graph
+
+
+class _Lacking:
+    def __init__(self, setup: Setup, work: Work, contexts: Contexts) -> None:
+        self.setup, self.work, self.contexts, self.graph = setup, work, contexts, Graph()
+        for row, training in work.trained:
+            self._erase(row, training)
+        for images in work.drawn.values():
+            self._draws(images)
+        first: dict[str, Task] = {}
+        for row, name, metric in work.cells:
+            if not self._is_scored(row, name, metric):
+                task = self.graph.add(Task("score", row, name), self._before(row, metric))
+                if metric.prompts is None and not metric.is_cost and row not in UNRANKED_ROWS:
+                    before = first.setdefault(name, task)  # what it computes of the original serves all rows
+                    if before != task:
+                        self.graph.after[task] = before
+
+    def _is_scored(self, row: str, name: str, metric: Metric) -> bool:
+        trained = (erasure for erasure in self.work.erasures if erasure.row == row)
+        if metric.prompts is None and not all(is_trained(self.setup, erasure) for erasure in trained):
+            return False
+        images = self.work.images.get((row, metric.prompts or ""))
+        return stored_score(self.setup.store, name, metric, self.contexts.of(row, metric), images) is not None
+
+    def _before(self, row: str, metric: Metric) -> tuple[Task, ...]:
+        """What a score is computed from, as far as it is missing."""
+        if metric.prompts is None:
+            return tuple(
+                task for name, training in self.work.trained if name == row for task in self._erase(row, training)
+            )
+        looks = tuple(dict.fromkeys(map(self.contexts.name_of, metric.looks)))
+        sets = [images for joined in self.work.sets_of(row, metric) for images in joined.each]
+        return tuple(task for images in sets for task in (*self._draws(images), *self._looks(images, looks)))
+
+    @cache  # noqa: B019  (one run an object)
+    def _erase(self, row: str, training: int | None) -> tuple[Task, ...]:
+        erasure = self.work.trained[row, training]
+        if is_trained(self.setup, erasure):
+            return ()
+        return (self.graph.add(Task("erase", row, training=training, size=erasure.steps or 1)),)
+
+    def _draws(self, images: ImageSet) -> tuple[Task, ...]:
+        return tuple(
+            task
+            for part in range(len(images.drawn))
+            for task in self._draw(images.row, images.name, images.training, part)
+        )
+
+    @cache  # noqa: B019
+    def _draw(self, row: str, name: str, training: int | None, part: int) -> tuple[Task, ...]:
+        images = self.work.drawn[row, name, training]
+        shard = images.drawn[part]
+        if images.entry(images.key_of(shard)) is not None:
+            return ()
+        own = row.partition(SNAPSHOT)[0]
+        before = () if own in UNRANKED_ROWS else self._erase(own, training)
+        return (self.graph.add(Task("draw", row, name, training, part, size=len(shard.places)), before),)
+
+    def _looks(self, images: ImageSet, encoders: tuple[str, ...]) -> list[Task]:
+        found = []
+        for part, shard in enumerate(images.shards):
+            before = self._draw(images.row, images.name, images.training, part) if images.drawn else ()
+            for encoder in encoders:
+                own = Task("look", images.row, images.name, images.training, part, encoder, len(shard.places))
+                found.append(self.graph.add(own, before))
+        return found

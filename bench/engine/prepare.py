@@ -1,0 +1,112 @@
+"""A run's folder before and after the work: what is older goes, with the reason; what the store has is shown."""
+
+from __future__ import annotations
+
+import os
+
+from ..images.notes import ImageNote, noted_images
+from ..images.set_folder import prepare_images, show_images
+from ..runs.record import DrawnSet
+from ..runs.rows import ORIGINAL
+from ..runs.scores import write_score
+from ..storage.files import read_json, write_json
+from ..storage.keys import content_key, file_hash
+from ..storage.reasons import Again, say_why
+from .contexts import Contexts
+from .erase import facts_of, show_training, training_key
+from .graph import Graph
+from .score import score_made_from, stored_score
+from .setup import Setup
+from .tasks import Task
+from .work import Work
+
+UPSTREAM = ("images", "original", "others", "reference", "costs")  # why these changed is told where they are made
+
+
+def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: Again) -> None:
+    """Show what the store has, and take away what is of other weights, images or settings, telling why."""
+    for erasure in work.erasures:
+        facts, key = setup.folder.erasure(erasure.row, erasure.task.seed), training_key(setup, erasure)
+        stored = read_json(facts)
+        if stored is not None and stored.get("key") != key:
+            made_from = erasure.made_from(setup.source.revision, setup.device)
+            say_why(f"{erasure.label}, seed {erasure.task.seed}: trained", stored, made_from, again)
+            for file in (facts, setup.folder.patch(erasure.row, erasure.task.seed)):
+                file.unlink(missing_ok=True)
+        show_training(setup, erasure)
+    for images in work.drawn.values():
+        prepare_images(setup.folder, images, again)
+        for shard in images.drawn:
+            show_images(images, shard)
+    for row, name, metric in work.cells:
+        file, own = setup.folder.score(row, name), work.images.get((row, metric.prompts or ""))
+        stored = read_json(file)
+        if Task("score", row, name) not in graph.needs:
+            known = stored_score(setup.store, name, metric, contexts.of(row, metric), own)
+            if known is not None and known.model_dump(mode="json") != stored:
+                write_score(file, known)
+        elif stored is not None:
+            made_from = score_made_from(name, metric, contexts.of(row, metric), own)
+            say_why(f"{name} of {row}: computed", stored, made_from, again, UPSTREAM)
+            file.unlink()
+
+
+def register(setup: Setup, work: Work) -> None:
+    """Write down which entries the run is made of, so that the store keeps them."""
+    used = [("training", training_key(setup, erasure)) for erasure in work.erasures]
+    used += [("images", key) for images in work.drawn.values() for shard in images.drawn for key in shard.keys.values()]
+    root = setup.folder.root.absolute()
+    write_json(setup.folder.used, {"store": os.path.relpath(setup.store.root, root), "entries": used})
+    write_json(setup.store.root / "runs" / f"{content_key(folder=str(root))}.json", {"folder": str(root)})
+
+
+def weights_of(setup: Setup, work: Work) -> dict[str, str]:
+    """By ROW/SEED, the hash of the file of changed weights."""
+    files = {f"{e.row}/{e.task.seed}": setup.folder.patch(e.row, e.task.seed) for e in work.erasures}
+    return {name: file_hash(file) for name, file in files.items() if file.exists()}
+
+
+def cut_texts(setup: Setup, work: Work) -> dict[str, list[str]]:
+    """By row, the texts of its trainings that the text encoder cut."""
+    found: dict[str, set[str]] = {}
+    for erasure in work.erasures:
+        facts = facts_of(setup.store, training_key(setup, erasure))
+        found.setdefault(erasure.row, set()).update(facts.get("truncated", ()))
+    return {row: sorted(texts) for row, texts in found.items() if texts}
+
+
+def cut_prompts(work: Work) -> dict[str, int]:
+    """By prompt set, how many of its prompts the text encoder cut."""
+    found = {}
+    for name in work.prompt_sets:
+        images = work.images[ORIGINAL, name]
+        entries = [images.entry(images.key_of(shard)) for shard in images.drawn]
+        found[name] = len({text for entry in entries if entry is not None for text in entry.facts["truncated"]})
+    return found
+
+
+def noted_sets(work: Work) -> tuple[DrawnSet, ...]:
+    """What is out of the ordinary in images, by set and training."""
+    found = []
+    for images in work.drawn.values():
+        notes = noted_images(images.files)
+        planned = max(shard.batch for shard in images.drawn)
+        smaller = [images.batch_of(shard) for shard in images.drawn if images.batch_of(shard) != shard.batch]
+        found.append(
+            DrawnSet(
+                row=images.row,
+                name=images.name,
+                training=images.training,
+                images=len(images.jobs),
+                unscored=_names(notes, "unscored"),
+                flat=_names(notes, "flat"),
+                in_float32=tuple(name for name in _names(notes, "in_float32") if not notes[name].unscored),
+                batch_size=min(smaller, default=planned),
+                planned=planned,
+            )
+        )
+    return tuple(drawn for drawn in found if not drawn.is_ordinary)
+
+
+def _names(notes: dict[str, ImageNote], what: str) -> tuple[str, ...]:
+    return tuple(name for name, note in notes.items() if getattr(note, what))

@@ -1,0 +1,152 @@
+"""Tasks in an order that keeps every worker busy: what is ready goes to whoever is idle."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .graph import Graph
+from .pool import Event, Pool
+from .tasks import Kind, Task
+
+ORDER: tuple[Kind, ...] = ("erase", "score", "look", "draw")  # trainings take longest; what ends a row comes next
+DEATHS = 2  # of a worker at one task, after which it is tried once more
+TRIES = 2  # of a task that raised what may not happen again
+WAIT = 0.5  # seconds until a task that another run does is looked at again
+Group = tuple[str, int | None]  # a row and its training seed: tasks for which a worker has the weights loaded
+
+
+@dataclass
+class Scheduler:
+    """Gives tasks to a pool until all are done or can't be.
+
+    Attributes:
+        graph: the tasks.
+        pool: who does them.
+        told: of every event; of "failed" and "died" only when the task is given up.
+        given_up: of a task that can't be done, with those that can't either, as they need it.
+        alone: whether trainings run one at a time with nothing beside them.
+    """
+
+    graph: Graph
+    pool: Pool
+    told: Callable[[Event], None]
+    given_up: Callable[[Event, list[Task]], None]
+    alone: bool = False
+    _left: dict[Task, set[Task]] = field(default_factory=dict, init=False)  # what each still waits for
+    _users: dict[Task, list[Task]] = field(default_factory=dict, init=False)
+    _ready: dict[Kind, dict[Group, dict[Task, None]]] = field(default_factory=dict, init=False)
+    _later: dict[Task, float] = field(default_factory=dict, init=False)
+    _running: set[Task] = field(default_factory=set, init=False)
+    _tries: Counter[tuple[Task, str]] = field(default_factory=Counter, init=False)
+    _last: dict[int, Group] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._ready = {kind: {} for kind in ORDER}
+        for task, needs in self.graph.needs.items():
+            before = {*needs, *([self.graph.after[task]] if task in self.graph.after else ())}
+            self._left[task] = before
+            for needed in before:
+                self._users.setdefault(needed, []).append(task)
+            if not before:
+                self._make_ready(task)
+
+    def run(self) -> None:
+        """Do all tasks.
+
+        Raises:
+            RuntimeError: tasks need each other in a circle.
+        """
+        while self._left:
+            for worker in self.pool.idle():
+                task = self._next(worker)
+                if task is None:
+                    break
+                self._running.add(task)
+                self._last[worker] = task.row, task.training
+                self.pool.send(worker, task)
+            if not (self._running or self._later or any(self._ready.values())):
+                raise RuntimeError(f"{len(self._left)} tasks wait for each other, such as {next(iter(self._left))}")
+            self.pool.wait(self._handle, WAIT)
+
+    def _make_ready(self, task: Task) -> None:
+        self._ready[task.kind].setdefault((task.row, task.training), {})[task] = None
+
+    def _next(self, worker: int) -> Task | None:
+        """The best task for a worker: trainings, longest first; of others, those of the row that it has loaded."""
+        for task in [task for task, moment in self._later.items() if moment <= time.monotonic()]:
+            del self._later[task]
+            self._make_ready(task)
+        if self.alone and self._running and (self._ready["erase"] or any(t.kind == "erase" for t in self._running)):
+            return None
+        for kind in ORDER:
+            groups = self._ready[kind]
+            if not groups:
+                continue
+            if kind == "erase":
+                task = max((task for group in groups.values() for task in group), key=lambda task: task.size)
+            else:
+                last = self._last.get(worker)
+                task = next(iter(groups[last] if last in groups else next(iter(groups.values()))))
+            self._take(task)
+            return task
+        return None
+
+    def _take(self, task: Task) -> None:
+        group, groups = (task.row, task.training), self._ready[task.kind]
+        if task in groups.get(group, ()):
+            del groups[group][task]
+            if not groups[group]:
+                del groups[group]
+
+    def _handle(self, event: Event) -> None:
+        task = event.task
+        if event.kind == "progress":
+            self.told(event)
+            return
+        self._running.discard(task)
+        if event.kind == "busy":
+            self._later[task] = time.monotonic() + WAIT
+        elif event.kind in ("failed", "died") and self._may_try_again(event):
+            self._make_ready(task)
+        elif event.kind in ("failed", "died"):
+            self.given_up(event, self._without(task))
+        else:
+            self._finish(task)
+            self.told(event)
+
+    def _may_try_again(self, event: Event) -> bool:
+        """Whether it may go better another time: not so for an error that its user can mend, or a full disk."""
+        self._tries[event.task, event.kind] += 1
+        tries = self._tries[event.task, event.kind]
+        return tries <= DEATHS if event.kind == "died" else bool(event.trace) and not event.number and tries < TRIES
+
+    def _finish(self, task: Task) -> None:
+        del self._left[task]
+        for user in self._users.get(task, ()):
+            self._release(user, task)
+
+    def _release(self, user: Task, task: Task) -> None:
+        if user in self._left:
+            self._left[user].discard(task)
+            if not self._left[user]:
+                self._make_ready(user)
+
+    def _without(self, task: Task) -> list[Task]:
+        """Take a task out, with all that need it; these."""
+        lost, found = [task], list[Task]()
+        while lost:
+            one = lost.pop()
+            if one not in self._left:
+                continue
+            del self._left[one]
+            self._take(one)
+            found.append(one)
+            for user in self._users.get(one, ()):
+                if one in self.graph.needs[user]:
+                    lost.append(user)
+                else:
+                    self._release(user, one)
+        return found[1:]

@@ -1,0 +1,83 @@
+"""Shards: images of a set that are drawn and kept together, whole batches of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from typing import Any
+
+from ..storage.keys import content_key
+from .jobs import Job
+
+SHARD = 64  # images, about: few enough to be lost when a process is killed, enough to be worth an entry
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some of a set's images.
+
+    Attributes:
+        places: their numbers in the set.
+        batch: how many are planned to be drawn together; 0 where none are drawn.
+        made_from: everything that they depend on but the size of the batches.
+    """
+
+    places: tuple[int, ...]
+    batch: int
+    made_from: Mapping[str, Any]
+
+    @cached_property
+    def keys(self) -> Mapping[int, str]:
+        """The key by batch size, the planned one first and then its halves: a batch moves pixels by a grey level.
+
+        What memory made smaller is not what was planned so.
+        """
+        sizes = list(halves(min(self.batch, len(self.places)))) or [0]
+        return {batch: content_key(**self.made_from, batch=batch, planned=sizes[0]) for batch in sizes}
+
+    @property
+    def key(self) -> str:
+        """The key of the planned batch size."""
+        return next(iter(self.keys.values()))
+
+
+def shards_of(jobs: Sequence[Job], batch: int, made_from: Mapping[str, Any]) -> tuple[Shard, ...]:
+    """Shards of whole batches, each of one size; a job's text, seed, guidance and size are what its image is made from.
+
+    Prompts' ids and names of sets are no part of it, so that the same image has one key in all runs.
+    """
+    images = max(1, SHARD // batch) * batch
+
+    def kind(place: int) -> str:
+        return str(jobs[place].size)
+
+    found = []
+    for _, group in groupby(sorted(range(len(jobs)), key=kind), key=kind):
+        alike = list(group)
+        for start in range(0, len(alike), images):
+            places = tuple(alike[start : start + images])
+            own = [(jobs[k].text, jobs[k].seed, jobs[k].guidance, jobs[k].size) for k in places]
+            found.append(Shard(places, batch, {**made_from, "images": own}))
+    return tuple(found)
+
+
+def pieces_of(key: str, count: int, size: int) -> tuple[Shard, ...]:
+    """Shards of `count` images that are not drawn, of at most `size` each."""
+    starts = range(0, count, size)
+    return tuple(
+        Shard(tuple(range(start, min(start + size, count))), 0, {"images of": key, "from": start, "size": size})
+        for start in starts
+    )
+
+
+def halves(batch: int) -> Iterator[int]:
+    """A batch size, its half, and so on to 1.
+
+    >>> list(halves(12))
+    [12, 6, 3, 1]
+    """
+    while batch:
+        yield batch
+        batch //= 2
