@@ -1,0 +1,130 @@
+"""The scheduler, with a pool that does nothing: every task is done once or given up once, whatever fails."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, deque
+
+import pytest
+
+from erasebench.engine.graph import Graph
+from erasebench.engine.pool import Event, Handle
+from erasebench.engine.schedule import DEATHS, Scheduler
+from erasebench.engine.tasks import Kind, Task
+
+
+class Fake:
+    """Ends tasks in a random order, some of them badly."""
+
+    def __init__(self, size: int, rng: random.Random, fates: dict[Task, list[str]]) -> None:
+        self.size, self._rng, self._fates = size, rng, fates
+        self._running: dict[int, Task] = {}
+        self.done: list[Task] = []
+        self.most = Counter[str]()
+
+    def idle(self) -> list[int]:
+        return [worker for worker in range(self.size) if worker not in self._running]
+
+    def send(self, worker: int, task: Task) -> None:
+        assert worker not in self._running
+        self._running[worker] = task
+        kinds = Counter(task.kind for task in self._running.values())
+        self.most["erase"] = max(self.most["erase"], kinds["erase"])
+        self.most["beside"] = max(self.most["beside"], len(self._running) if kinds["erase"] else 0)
+
+    def wait(self, handle: Handle, seconds: float) -> None:
+        if not self._running:
+            return
+        worker = self._rng.choice(list(self._running))
+        task = self._running.pop(worker)
+        fate = self._fates.get(task) or ["done"]
+        kind = fate.pop(0) if len(fate) > 1 else fate[0]
+        if kind == "done":
+            self.done.append(task)
+        handle(Event(kind, task, trace="a trace" if kind == "failed" else ""))  # type: ignore[arg-type]
+
+    def stop(self) -> None: ...
+
+
+def random_graph(rng: random.Random, count: int) -> Graph:
+    kinds: list[Kind] = ["erase", "draw", "look", "score"]
+    graph = Graph()
+    tasks: list[Task] = []
+    for k in range(count):
+        own = Task(rng.choice(kinds), f"row {rng.randrange(4)}", part=k, size=rng.randrange(1, 9))
+        graph.add(own, tuple(rng.sample(tasks, rng.randrange(min(3, len(tasks)) + 1))))
+        if tasks and rng.random() < 0.2:
+            graph.after[own] = rng.choice(tasks)
+        tasks.append(own)
+    return graph
+
+
+def ancestors(graph: Graph, task: Task) -> set[Task]:
+    found, left = set[Task](), deque(graph.needs[task])
+    while left:
+        one = left.popleft()
+        if one not in found:
+            found.add(one)
+            left += graph.needs[one]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_task_is_done_once_or_given_up_once(seed: int) -> None:
+    rng = random.Random(seed)
+    graph = random_graph(rng, 60)
+    outcomes = (["failed"], ["failed", "done"], ["died", "died", "done"], ["died"], ["busy", "done"])
+    fates = {task: list(rng.choice(outcomes)) for task in graph.needs if rng.random() < 0.3}
+    hopeless = {task for task, fate in fates.items() if fate[-1] != "done"}
+    pool, lost = Fake(rng.randrange(1, 5), rng, fates), list[Task]()
+    order: list[Task] = []
+
+    def given_up(event: Event, others: list[Task]) -> None:
+        lost.extend([event.task, *others])
+
+    Scheduler(graph, pool, lambda event: order.append(event.task), given_up).run()
+    assert sorted(map(repr, pool.done + lost)) == sorted(map(repr, graph.needs))
+    assert set(lost) == {task for task in graph.needs if ({task} | ancestors(graph, task)) & hopeless}
+    for k, task in enumerate(order):
+        assert ancestors(graph, task) <= set(order[:k])
+
+
+def test_what_another_run_does_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("erasebench.engine.schedule.WAIT", 0.0)
+    graph = Graph()
+    task = graph.add(Task("draw", "esd"))
+    pool = Fake(1, random.Random(0), {task: ["busy", "busy", "done"]})
+    Scheduler(graph, pool, lambda event: None, lambda event, lost: None).run()
+    assert pool.done == [task]
+
+
+def test_a_task_that_kills_its_worker_is_tried_so_often_and_no_more() -> None:
+    graph = Graph()
+    poison = graph.add(Task("draw", "esd"))
+    other = graph.add(Task("draw", "uce"))
+    sent: list[Task] = []
+
+    class Counting(Fake):
+        def send(self, worker: int, task: Task) -> None:
+            sent.append(task)
+            super().send(worker, task)
+
+    pool, lost = Counting(1, random.Random(0), {poison: ["died"]}), list[Task]()
+    Scheduler(graph, pool, lambda event: None, lambda event, others: lost.append(event.task)).run()
+    assert (sent.count(poison), lost, pool.done) == (1 + DEATHS, [poison], [other])
+
+
+def test_trainings_that_are_to_be_compared_run_alone() -> None:
+    for alone in (True, False):
+        graph = random_graph(random.Random(3), 80)
+        pool = Fake(4, random.Random(1), {})
+        Scheduler(graph, pool, lambda event: None, lambda event, lost: None, alone).run()
+        assert (pool.most["erase"] == 1 and pool.most["beside"] == 1) == alone
+
+
+def test_tasks_that_need_each_other_are_an_error() -> None:
+    graph = Graph()
+    first, second = Task("draw", "a"), Task("draw", "b")
+    graph.needs = {first: frozenset([second]), second: frozenset([first])}
+    with pytest.raises(RuntimeError, match="2 tasks wait for each other"):
+        Scheduler(graph, Fake(1, random.Random(0), {}), lambda event: None, lambda event, lost: None).run()

@@ -1,0 +1,163 @@
+"""Workers: the same numbers as one process, and what happens when one of them, or their parent, is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from erasebench.develop.stress import differences
+from erasebench.engine.run import run
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation, Plan
+from erasebench.runs.record import read_record
+from erasebench.storage.store import Store
+
+PLAN = Plan(
+    methods=["esd", "uce"],
+    metrics=["concept_rate", "kid", "ssim"],
+    concept="garbage truck",
+    images=5,
+    train_steps=2,
+    generation=Generation(steps=2, batch_size=2),
+)
+SCRIPT = """
+import sys
+from pathlib import Path
+from erasebench.cli.shared import with_resume_hint
+from erasebench.engine.run import run
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Plan
+import yaml
+
+if __name__ == "__main__":
+    plan = Plan(**yaml.safe_load(Path(sys.argv[1]).read_text()))
+    sys.exit(bool(with_resume_hint(lambda: run(plan, RunFolder(Path(sys.argv[2])), "cpu", workers=2))))
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    assert run(PLAN, RunFolder(folder), "cpu") == ()
+    return folder
+
+
+def start(place: Path, name: str = "run") -> subprocess.Popen[bytes]:
+    """A run with two workers in a process group of its own."""
+    place.mkdir(exist_ok=True)
+    (place / "script.py").write_text(SCRIPT)
+    (place / "plan.yaml").write_text(PLAN.to_yaml())
+    command = [sys.executable, str(place / "script.py"), str(place / "plan.yaml"), str(place / name)]
+    with (place / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True)
+
+
+def members(group: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == group and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def wait_for(what: str, ready: object, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not ready():  # type: ignore[operator]
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def drawn(place: Path) -> int:
+    return len(list((place / "store").rglob("0000-0.png")))
+
+
+@pytest.mark.slow
+def test_the_number_of_workers_changes_no_byte(alone: Path, tmp_path: Path) -> None:
+    first, second = (start(tmp_path, name) for name in ("run", "twin"))  # at once, with one store
+    assert (first.wait(300), second.wait(300)) == (0, 0)
+    for name in ("run", "twin"):
+        assert differences(alone, tmp_path / name) == []
+    assert not members(first.pid)
+    training = next((tmp_path / "store" / "training").rglob("*.safetensors"))
+    assert training.stat().st_nlink >= 3  # the store's, and both runs show it
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_leaves_no_process_and_goes_on(number: int, alone: Path, tmp_path: Path) -> None:
+    stopped = start(tmp_path)
+    wait_for("the first images", lambda: drawn(tmp_path) > 2 or stopped.poll() is not None)
+    os.kill(stopped.pid, number)
+    assert stopped.wait(60) == (-9 if number == signal.SIGKILL else 130)
+    wait_for("the workers to end", lambda: not members(stopped.pid), 30)
+    assert start(tmp_path).wait(300) == 0
+    assert differences(alone, tmp_path / "run") == []
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced(alone: Path, tmp_path: Path) -> None:
+    process = start(tmp_path)
+    for count in (1, 6):
+        wait_for("images", lambda count=count: drawn(tmp_path) > count or process.poll() is not None)
+        workers = [pid for pid in members(process.pid) if _is_worker(pid, process.pid)]
+        if workers and process.poll() is None:
+            os.kill(workers[-1], signal.SIGKILL)
+    assert process.wait(300) == 0
+    assert differences(alone, tmp_path / "run") == []
+    record = read_record(RunFolder(tmp_path / "run"))
+    assert record is not None
+    assert (record.status, record.failures) == ("complete", ())
+
+
+def _is_worker(pid: int, parent: int) -> bool:
+    """Workers are children of the server that they are forked from, which is a child of the run."""
+    try:
+        above = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return above != parent and pid != parent and above != os.getpid()
+    except OSError:
+        return False
+
+
+def test_adding_a_method_or_metric_costs_that_alone(alone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder of its own, with the store of the run before."""
+    from erasebench.engine import executor
+
+    done: list[tuple[str, str]] = []
+    plain = executor.Executor.do
+
+    def counted(self: executor.Executor, task, *rest):  # type: ignore[no-untyped-def]
+        done.append((task.kind, task.row))
+        return plain(self, task, *rest)
+
+    monkeypatch.setattr(executor.Executor, "do", counted)
+    wider = PLAN.model_copy(update={"methods": ["esd", "uce", "sdd"]})
+    assert run(wider, RunFolder(alone.parent / "wider"), "cpu") == ()
+    assert {row for _, row in done if row not in ("original", "reference")} == {"sdd"}
+    assert not [kind for kind, row in done if kind in ("erase", "draw") and row != "sdd"]
+    done.clear()
+    scored = PLAN.model_copy(update={"metrics": [*PLAN.metrics, "clip_score"]})
+    assert run(scored, RunFolder(alone.parent / "scored"), "cpu") == ()
+    assert {kind for kind, _ in done} <= {"look", "score"}
+    assert {row for kind, row in done if kind == "score"} == {"original", "esd", "uce", "reference"}
+    done.clear()
+    again = PLAN.model_copy(update={"name": "again", "seeds": [1]})
+    assert run(again, RunFolder(alone.parent / "again"), "cpu") == ()
+    assert {row for _, row in done} == {"esd"}
+
+
+def test_the_store_knows_what_its_runs_use(alone: Path) -> None:
+    store = Store(alone.parent / "store")
+    shown = sorted(alone.glob("images/original/objects/*.png"))
+    assert all(file.stat().st_nlink == 2 for file in shown)
+    assert {kind for kind, _, _ in store.entries()} >= {"training", "images", "features", "score"}
