@@ -39,11 +39,11 @@ Result = ImageScores | SetScore
 
 
 class FewFeatures:
-    """The first features of a encoder alone, so that a few images suffice for a distance."""
+    """The first features of an encoder alone, so that a few images suffice for a distance."""
 
     def __init__(self, encoder: Encoder, width: int) -> None:
         self.encoder, self.width = encoder, width
-        self.name, self.reencoder = f"{encoder.name}, {width} features", f"{encoder.reencoder} {width}"
+        self.name, self.revision = f"{encoder.name}, {width} features", f"{encoder.revision} {width}"
         self.qualifier, self.unit_scale = encoder.qualifier, encoder.unit_scale
 
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:

@@ -239,9 +239,10 @@ def test_a_table_says_where_it_leaves_its_protocol() -> None:
 
 
 def test_what_failed_says_so_in_every_format(folder: RunFolder) -> None:
+    lost = ("sdd concept_rate", "sdd ssim", "sdd train_steps")
     failures = (
-        Failure(stage="erase", row="sdd", item="seed 0", reason="the loss is nan\nand more"),
-        Failure(stage="score", row="esd", item="ssim", reason="no | image <b>"),
+        Failure(stage="erase", row="sdd", item="seed 0", reason="the loss is nan\nand more", lost=lost),
+        Failure(stage="score", row="esd", item="ssim", reason="no | image <b>", lost=("esd ssim",)),
     )
     record = RECORD.model_copy(update={"failures": failures})
     table = write_tables(folder, PLAN, record).set_index("row")

@@ -88,7 +88,7 @@ def test_the_number_of_workers_changes_no_byte(alone: Path, tmp_path: Path) -> N
     assert (first.wait(300), second.wait(300)) == (0, 0)
     for name in ("run", "twin"):
         assert differences(alone, tmp_path / name) == []
-    assert not members(first.pid)
+    wait_for("the server of workers to end", lambda: not members(first.pid), 30)
     training = next((tmp_path / "store" / "training").rglob("*.safetensors"))
     assert training.stat().st_nlink >= 3  # the store's, and both runs show it
 
