@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import BenchError
-from . import develop, drift, lists, mini, reference, results, run, spectrum, speed
+from . import develop, drift, lists, mini, reference, results, run, spectrum, speed, store
 from .options import BenchApp
 
 app = BenchApp(
@@ -24,7 +24,7 @@ app = BenchApp(
 )
 HEADINGS = {
     "Run": (run.run, lists.list_, reference.reference, results.table1, spectrum.spectrum),
-    "Read": (drift.show, results.table, results.compare, results.nudenet, results.export),
+    "Read": (drift.show, results.table, results.compare, results.nudenet, results.export, store.store),
     "Check": (drift.diff, drift.baseline, drift.drift),
     "Extend": (develop.new, develop.check, develop.tune),
     "Develop": (develop.stress,),

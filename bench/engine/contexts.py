@@ -105,11 +105,11 @@ class Contexts:
         key, patch = training_key(self.setup, erasure), patch_of(self.setup, erasure)
         if patch is None:
             raise NotScored(f"the store has no weights of {row}")
-        erased = Erased(row, key, partial(load_patch, patch))
+        erased = Erased(key, key, partial(load_patch, patch))
         words = read_vocabulary("words", model.tokenizer, wanted.words)
         latents = wanted.levels, wanted.draws, self.plan.image_seed
         batch = self.plan.generation.batch_size
-        return scan(model, [erased], words, self.setup.store.root / "spectrum", *latents, batch).differences[row]
+        return scan(model, [erased], words, self.setup.store.root / "spectrum", *latents, batch).differences[key]
 
     @cache  # noqa: B019
     def _judge(self) -> Any:

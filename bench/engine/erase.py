@@ -100,7 +100,7 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
         if step:
             with suppress(Busy), store.making("snapshot", snapshot_key(setup, erasure, step)) as folder:
                 save_patch(folder / PATCH, changed(before, weights))
-                store.put("snapshot", snapshot_key(setup, erasure, step), {"training": key, "step": step})
+                store.put("snapshot", snapshot_key(setup, erasure, step), {"step": step}, of=[key])
 
     version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
     tensors = store.root / "tensors"
@@ -137,7 +137,7 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
     }
     write_json(place / FACTS, facts)
     (place / CHECKPOINT).unlink(missing_ok=True)
-    store.put("training", key, {})
+    store.put("training", key, {"tensors": trainer.shared_keys})
 
 
 def facts_of(store: Store, key: str) -> dict[str, Any]:

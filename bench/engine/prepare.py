@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-
 from ..images.notes import ImageNote, noted_images
 from ..images.set_folder import prepare_images, show_images
 from ..runs.record import DrawnSet
-from ..runs.rows import ORIGINAL
+from ..runs.references import refer
+from ..runs.rows import ORIGINAL, UNRANKED_ROWS
 from ..runs.scores import write_score
-from ..storage.files import read_json, write_json
+from ..storage.files import read_json
 from ..storage.keys import content_key, file_hash
 from ..storage.reasons import Again, say_why
 from .contexts import Contexts
@@ -51,13 +50,15 @@ def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: A
             file.unlink()
 
 
-def register(setup: Setup, work: Work) -> None:
-    """Write down which entries the run is made of, so that the store keeps them."""
+def register(setup: Setup, work: Work, contexts: Contexts) -> None:
+    """Write down which entries the run is made of, so that the store keeps them, and what is computed from them."""
     used = [("training", training_key(setup, erasure)) for erasure in work.erasures]
-    used += [("images", key) for images in work.drawn.values() for shard in images.drawn for key in shard.keys.values()]
-    root = setup.folder.root.absolute()
-    write_json(setup.folder.used, {"store": os.path.relpath(setup.store.root, root), "entries": used})
-    write_json(setup.store.root / "runs" / f"{content_key(folder=str(root))}.json", {"folder": str(root)})
+    sets = {id(images): images for joined in work.images.values() for images in joined.each}
+    used += [("images", shard.key) for images in sets.values() for shard in images.shards]
+    for row, name, metric in work.cells:
+        if metric.prompts is None and row in UNRANKED_ROWS:  # of no training and no images
+            used.append(("score", content_key(**score_made_from(name, metric, contexts.of(row, metric), None))))
+    refer(setup.folder, setup.store, used)
 
 
 def weights_of(setup: Setup, work: Work) -> dict[str, str]:

@@ -120,7 +120,7 @@ def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -
     from .tasks import UNITS
 
     setup, work = executor.setup, executor.work
-    register(setup, work)
+    register(setup, work, executor.contexts)
     graph = lacking(setup, work, executor.contexts)
     prepare(setup, work, executor.contexts, graph, journal.again)
     pool: Pool

@@ -82,8 +82,16 @@ def score(store: Store, name: str, metric: Metric, context: ScoringContext, imag
     if record.key:
         with suppress(Busy), store.making("score", record.key) as folder:
             write_score(folder / SCORE, record)
-            store.put("score", record.key, {})
+            store.put("score", record.key, {}, of=_of(context, images))
     return record
+
+
+def _of(context: ScoringContext, images: ImageSet | None) -> list[str]:
+    """The entries that a score goes with: its images, or where it has none the trainings, or the original's images."""
+    if images is None and context.versions.get("weights"):
+        return context.versions["weights"].split()
+    shown = images or context.original
+    return [shard.key for part in shown.each for shard in part.shards] if shown else []
 
 
 def _found(name: str, metric: Metric, context: ScoringContext, images: ImageSet | None) -> dict[str, Any]:

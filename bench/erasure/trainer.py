@@ -195,6 +195,11 @@ class Trainer:
         self._charged.add(key)
         return {name: value.to(self.model.device) for name, value in tensors.items()}
 
+    @property
+    def shared_keys(self) -> list[str]:
+        """Which `shared` tensors the training used."""
+        return sorted(self._charged)
+
     def drawn_ahead(
         self, what: Mapping[str, Any], make: Callable[[torch.Generator, int], Mapping[str, torch.Tensor]]
     ) -> Callable[[int], dict[str, torch.Tensor]]:

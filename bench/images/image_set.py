@@ -169,7 +169,7 @@ class ImageSet:
             found = embed(encoder, [self.files[place] for place in shard.places])
             return found, bool(np.isfinite(found).all())  # an unreadable image may be mended
 
-        return self._kept("features", key, compute, save_array, load_array)
+        return self._kept("features", key, shard, compute, save_array, load_array)
 
     def known_through(self, encoder: Encoder) -> dict[str, Any]:
         """What was computed from these features, by name, to be read and added to; it is kept in memory only."""
@@ -200,17 +200,18 @@ class ImageSet:
             values = compute([self.files[place] for place in shard.places])
             return values, not any(isinstance(value, str) for value in values)
 
-        return self._kept("values", key, computed, _save_values, _load_values)
+        return self._kept("values", key, shard, computed, _save_values, _load_values)
 
     def _kept(
         self,
         kind: str,
         key: str,
+        shard: Shard,
         compute: Callable[[], tuple[Kept, bool]],
         save: Callable[[Path, Kept, str], None],
         load: Callable[[Path, str], Kept | None],
     ) -> Kept:
-        """What was computed under a key; it is stored where `compute` says that it may be."""
+        """What was computed of a shard under a key; it is stored where `compute` says that it may be."""
         if key in self._seen:
             known: Kept = self._seen[key]
             return known
@@ -223,7 +224,7 @@ class ImageSet:
         if self.store is not None and whole:
             with suppress(Busy), self.store.making(kind, key) as folder:  # whoever makes it keeps the same
                 save(folder / kind, found, key)
-                self.store.put(kind, key, {})
+                self.store.put(kind, key, {}, of=[shard.key])
         self._seen[key] = found
         return found
 

@@ -98,6 +98,5 @@ def _draw(
             in_float32=in_float32,
             done=done,
         )
-        store.put(
-            "images", key, {"batch": batch, "truncated": model.truncated(list(dict.fromkeys(j.text for j in own)))}
-        )
+        cut = model.truncated(list(dict.fromkeys(job.text for job in own)))
+        store.put("images", key, {"batch": batch, "truncated": cut}, of=[shard.key])

@@ -34,8 +34,9 @@ class Shard:
 
         What memory made smaller is not what was planned so.
         """
-        sizes = list(halves(min(self.batch, len(self.places)))) or [0]
-        return {batch: content_key(**self.made_from, batch=batch, planned=sizes[0]) for batch in sizes}
+        planned, *smaller = list(halves(min(self.batch, len(self.places)))) or [0]
+        key = content_key(**self.made_from, batch=planned)
+        return {planned: key} | {batch: content_key(planned=key, batch=batch) for batch in smaller}
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ from ..storage.files import read_json
 from .rows import SNAPSHOT
 
 DEFAULT_PARENT = Path("results") / "runs"
-USED = "store.json"
+USED, LOCK = "store.json", ".lock"
 UNSEEDED = 0  # in the place of a training seed where none changes anything
 
 
@@ -42,6 +42,11 @@ class RunFolder:
     @property
     def status(self) -> Path:
         return self.root / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works in the folder."""
+        return self.root / LOCK
 
     def patch(self, row: str, seed: int) -> Path:
         """The changed weights; for the row "esd@20" those after 20 steps of "esd"."""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from ..errors import BenchError, unknown
 from .folder import DEFAULT_PARENT, RunFolder
-from .lock import LOCK
 from .record import read_run
+from .references import status_of
 
 
 def run_folders(parent: Path = DEFAULT_PARENT) -> list[Path]:
@@ -64,21 +62,7 @@ def list_runs() -> list[tuple[str, ...]]:
             continue
         rows = list(plan.rows)
         methods = ", ".join(rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
-        status = record.status
-        if status == "running" and not _held(folder):
-            status = "interrupted"
         last = record.sessions[-1] if record.sessions else None
         date = (last.ended or last.started)[:16].replace("T", " ") if last else ""
-        lines.append((folder.name, plan.concept, methods, str(plan.images), status, date))
+        lines.append((folder.name, plan.concept, methods, str(plan.images), status_of(RunFolder(folder)), date))
     return lines
-
-
-def _held(folder: Path) -> bool:
-    """Whether a process works in a run's folder."""
-    if not (folder / LOCK).exists():
-        return False
-    try:
-        with FileLock(folder / LOCK, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True

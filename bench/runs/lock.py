@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from ..errors import BenchError
 from ..storage.files import now, remove_leftovers, write_text
-from .folder import RunFolder
+from .folder import LOCK, RunFolder
 from .plan import Plan
 from .record import read_plan
 
@@ -30,7 +30,7 @@ def locked(folder: RunFolder, plan: Plan) -> Iterator[None]:
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
         others = [entry.name for entry in folder.root.iterdir() if entry.name not in HIDDEN and entry != folder.plan]
-        lock = FileLock(folder.root / LOCK, timeout=0)
+        lock = FileLock(folder.lock, timeout=0)
         lock.acquire()
     except Timeout:
         raise BenchError(
@@ -43,7 +43,7 @@ def locked(folder: RunFolder, plan: Plan) -> Iterator[None]:
             _check_same_plan(folder, plan)
         elif others:
             lock.release()
-            (folder.root / LOCK).unlink(missing_ok=True)
+            folder.lock.unlink(missing_ok=True)
             raise BenchError(f"--out {folder.root} holds files that are no run. Choose an empty or a new folder.")
         remove_leftovers(folder.root)
         if not folder.plan.exists():
@@ -63,7 +63,7 @@ def make_room(folder: RunFolder) -> None:
         (folder.root / SPARE).unlink(missing_ok=True)
 
 
-LOCK, HOLDER, SPARE = ".lock", ".holder", ".reserve"
+HOLDER, SPARE = ".holder", ".reserve"
 HIDDEN = (LOCK, HOLDER, SPARE)
 
 

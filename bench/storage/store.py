@@ -6,7 +6,7 @@ import errno
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from .keys import file_hash
 
 ENTRY, LOCK = "entry.json", ".lock"
 PREFIX = 3  # hex digits of a key that name its folder: 4,096 of them, so that a million entries are 250 in each
+NO_ENTRIES = ("partial", "runs", "tensors", "spectrum")  # folders beside the kinds
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
@@ -63,7 +64,7 @@ class Store:
             if folder.exists():
                 self._take_back(kind, key, ())
             return None
-        broken = [name for name, seen in stored["files"].items() if not _is_as(folder / name, seen)]
+        broken = [name for name, seen in stored["files"].items() if not is_as_put(f"{folder}/{name}", seen)]
         if broken:
             for name in broken:
                 damaged(folder / name)
@@ -99,11 +100,18 @@ class Store:
         finally:
             lock.release()
 
-    def put(self, kind: str, key: str, facts: Mapping[str, Any]) -> Entry:
-        """Make what lies in the partial folder the entry, read-only; the entry that is there, if one is."""
+    def put(self, kind: str, key: str, facts: Mapping[str, Any], of: Iterable[str] = ()) -> Entry:
+        """Make what lies in the partial folder the entry, read-only; the entry that is there, if one is.
+
+        Args:
+            kind: of the entry.
+            key: of the entry.
+            facts: about it.
+            of: keys of the entries that it was made from, for one that no run names: it is kept as long as they are.
+        """
         folder, place = self.partial(kind, key), self._place(kind, key)
         with suppress(FileNotFoundError):  # somebody else's rename took it along
-            _seal(folder, {"kind": kind, "key": key, "facts": dict(facts)})
+            _seal(folder, {"kind": kind, "key": key, "of": sorted(of), "facts": dict(facts)})
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             folder.rename(place)
@@ -131,9 +139,17 @@ class Store:
     def entries(self) -> Iterator[tuple[str, str, Path]]:
         """Kind, key and folder of every entry."""
         for kind in sorted(self.root.iterdir()) if self.root.is_dir() else ():
-            if kind.is_dir() and kind.name not in ("partial", "runs"):
+            if kind.is_dir() and kind.name not in NO_ENTRIES:
                 for prefix in sorted(kind.iterdir()):
                     yield from ((kind.name, folder.name, folder) for folder in sorted(prefix.iterdir()))
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Held while it is written down or looked at which entries are used, so that none is removed in between."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.root / LOCK):
+            self._known.clear()
+            yield
 
     def _place(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:PREFIX] / key
@@ -167,12 +183,18 @@ def _seal(folder: Path, facts: Mapping[str, Any]) -> None:
     (folder / LOCK).unlink(missing_ok=True)
 
 
-def _is_as(file: Path, seen: Mapping[str, Any]) -> bool:
-    """Whether a file is as it was put; a copy with another time is, if its content is."""
+def is_as_put(file: str, seen: Mapping[str, Any]) -> bool:
+    """Whether a file is as it was put; a copy with another time is, if its content is, and gets its time again."""
     try:
-        status = file.stat()
+        status = os.stat(file)  # noqa: PTH116  (of hundreds of thousands of files: a `Path` takes twice as long)
         if status.st_size != seen["bytes"]:
             return False
-        return status.st_mtime_ns == seen["changed"] or file_hash(file) == seen["sha256"]
+        if status.st_mtime_ns == seen["changed"]:
+            return True
+        if file_hash(Path(file)) != seen["sha256"]:
+            return False
+        with suppress(OSError):
+            os.utime(file, ns=(status.st_atime_ns, seen["changed"]))
+        return True
     except OSError:
         return False
