@@ -1,5 +1,7 @@
 """What the erasure cost."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from erasebench import NotApplicable, ScoringContext, SetScore, metric
@@ -21,8 +23,10 @@ def train_steps(images: None, context: ScoringContext) -> SetScore:
 
 @metric(label="Seconds", better="lower", prompts=None, digits=1)
 def train_seconds(images: None, context: ScoringContext) -> SetScore:
-    """Wall-clock seconds of the erasure on the device that the run names."""
-    return _mean(context, "train_seconds")
+    """Wall-clock seconds of the erasure, on the device that the run names and beside as many workers as the note says."""
+    found = _mean(context, "train_seconds")
+    others = sorted({cost["workers"] - 1 for cost in context.costs})
+    return replace(found, note=f"trained beside {' or '.join(map(str, others))} other workers")
 
 
 @metric(label="UNet forwards", better="lower", prompts=None, digits=0)

@@ -1,15 +1,17 @@
-"""Killing a small run again and again, at random moments, and checking that nothing is lost."""
+"""Killing small runs and their workers again and again, at random moments, and checking that nothing is lost."""
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import redirect_stderr
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import torch
@@ -31,16 +33,19 @@ PLAN = Plan(
 )
 LONGEST_WAIT = 2.5  # seconds until a kill, at most
 DAMAGE = 0.3  # share of kills after which a stored file is altered too
-STORED = ("patches/**/*.s*", "patches/**/*.json", "images/**/*.png", "scores/*.json", "features/**/*.s*")
+SHOWN = ("patches/**/*.s*", "patches/**/*.json", "images/**/*.png", "scores/*.json")  # links into the store, or copies
+KEPT = ("features/**/features", "values/**/values", "score/**/*.json")  # what the store alone has
+WORKERS = 2
 
 
 def stress(kills: int, seed: int, folder: Path) -> Iterator[str]:
     """Kill runs of PLAN with SIGKILL, start each again in its folder, and compare what it ends with.
 
-    After some kills a stored file is torn or one of its bits turned over. Lines: kills by stage, and the outcome.
+    After some kills a stored file is torn or one of its bits turned over. At last a run has workers, which are killed
+    while it goes on. Every run has a store of its own. Lines: kills by stage, and the outcome.
 
     Args:
-        kills: at least so many.
+        kills: of runs, at least so many.
         seed: of the moments.
         folder: an empty one, for an undisturbed run and the others.
 
@@ -50,13 +55,13 @@ def stress(kills: int, seed: int, folder: Path) -> Iterator[str]:
     torch.set_num_threads(1)  # a forked process has no other threads
     rng = random.Random(seed)
     began = time.monotonic()
-    calm = folder / "undisturbed"
+    calm = folder / "undisturbed" / "run"
     if run(PLAN, RunFolder(calm), "cpu"):  # in this process, so that children need not import again
         raise BenchError(f"the undisturbed run in {calm} failed: see its run.json.")
     yield f"undisturbed: {time.monotonic() - began:.1f} s"
     stages, damages, runs = Counter[str](), Counter[str](), 0
     while sum(stages.values()) < kills:
-        target = folder / f"run-{runs}"
+        target = folder / str(runs) / "run"
         while True:
             child = _start(target)
             if (status := _wait(child, rng.uniform(0.05, LONGEST_WAIT))) is not None:
@@ -68,13 +73,48 @@ def stress(kills: int, seed: int, folder: Path) -> Iterator[str]:
                 damages[damaged] += 1
         if status != 0:
             raise BenchError(f"the run in {target} failed: see its run.json.")
-        if different := differences(calm, target):
-            raise BenchError(f"{target} differs from {calm} in {', '.join(different[:5])}.")
+        _compare(calm, target)
         runs += 1
     yield f"{sum(stages.values())} kills in {runs} runs: " + ", ".join(f"{n} while {s}" for s, n in stages.items())
     if damages:
         yield f"{sum(damages.values())} stored files altered: " + ", ".join(f"{n} {s}" for s, n in damages.items())
-    yield f"all {runs} runs ended with the tables, images and weights of the undisturbed one, byte by byte"
+    target, killed = folder / "workers" / "run", list[int]()
+    with _workers_killed(target, rng, killed):
+        failed = run(PLAN, RunFolder(target), "cpu", workers=WORKERS)
+    if failed:
+        raise BenchError(f"the run in {target}, whose workers were killed, failed: see its run.json.")
+    _compare(calm, target)
+    yield f"{len(killed)} kills of workers in a run of {WORKERS}"
+    yield f"all {runs + 1} runs ended with the tables, images and weights of the undisturbed one, byte by byte"
+
+
+def _compare(calm: Path, target: Path) -> None:
+    if different := differences(calm, target):
+        raise BenchError(f"{target} differs from {calm} in {', '.join(different[:5])}.")
+
+
+@contextmanager
+def _workers_killed(folder: Path, rng: random.Random, killed: list[int]) -> Iterator[None]:
+    """Kill a worker of this process now and then, once the run has done something since; `killed` gets their pids."""
+    ended = threading.Event()
+
+    def kill() -> None:
+        before = 0
+        while not ended.wait(rng.uniform(0.05, 1.0)):
+            done = sum(1 for _ in (folder.parent / "store").rglob("entry.json"))
+            workers = [child.pid for child in multiprocessing.active_children() if child.pid not in killed]
+            if done > before and workers:
+                before = done
+                killed.append(rng.choice(workers) or 0)
+                os.kill(killed[-1], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def differences(first: Path, second: Path) -> list[str]:
@@ -127,14 +167,17 @@ def _stage(folder: Path) -> str:
 
 def _damage(folder: Path, rng: random.Random) -> str:
     """Tear a stored file or turn over one of its bits; what was done, or "" where there is none."""
-    files = sorted(file for pattern in STORED for file in folder.glob(pattern) if file.stat().st_size)
+    places = [(folder, SHOWN), (folder.parent / "store", KEPT)]
+    found = (file for place, patterns in places for pattern in patterns for file in place.glob(pattern))
+    files = sorted(file for file in found if file.stat().st_size)
     if not files:
         return ""
     file = rng.choice(files)
+    file.chmod(0o644)
     content = bytearray(file.read_bytes())
     if rng.random() < 0.5:
         file.write_bytes(content[: rng.randrange(len(content))])
-        return f"{file.suffix} torn"
+        return f"{file.suffix or file.name} torn"
     content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     file.write_bytes(content)
-    return f"{file.suffix} with a bit turned over"
+    return f"{file.suffix or file.name} with a bit turned over"

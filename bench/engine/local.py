@@ -6,23 +6,27 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+from ..errors import BenchError
 from .pool import Event, Handle
 from .server import context
 from .setup import Setup
 from .tasks import Task
 
 STOP = "stop"
+DEATHS_IN_A_ROW = 5  # for each worker, until none is started any more
 GRACE, PATIENCE = 30.0, 5.0  # seconds that workers have to stop, when asked and when told to
 
 
 class Local:
     """A pool of worker processes; one that dies is replaced."""
 
-    def __init__(self, setup: Setup, size: int) -> None:
+    def __init__(self, setup: Setup, size: int, alone: bool = False) -> None:
         self.size = size
+        self._beside = 1 if alone else size  # workers that are busy while one trains
         self._setup = setup
         self._context = context()
         self._tasks: dict[int, Task] = {}
+        self._deaths = 0  # since a worker last ended a task
         self._workers = [self._start(number) for number in range(size)]
 
     def idle(self) -> list[int]:
@@ -41,6 +45,7 @@ class Local:
                     event = pipe.recv()
                     if event.kind != "progress":
                         self._tasks.pop(worker, None)
+                        self._deaths = 0
                     handle(event)
                     continue
             if process.sentinel in found and not pipe.poll():
@@ -64,7 +69,7 @@ class Local:
 
         mine, its = self._context.Pipe()
         process = self._context.Process(
-            target=serve, args=(its, self._setup, number, self.size), name="erasebench worker"
+            target=serve, args=(its, self._setup, number, self._beside), name="erasebench worker"
         )
         process.start()
         its.close()
@@ -74,6 +79,12 @@ class Local:
         process, pipe = self._workers[worker]
         process.join()
         pipe.close()
+        self._deaths += 1
+        if self._deaths > DEATHS_IN_A_ROW * self.size:
+            raise BenchError(
+                f"{self._deaths} workers in a row ended before they ended a task; of the last, {_how(process.exitcode)}. "
+                "--workers 1 works without them, and shows what is wrong."
+            )
         self._workers[worker] = self._start(worker)
         task = self._tasks.pop(worker, None)
         if task is not None:

@@ -129,7 +129,7 @@ def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -
     else:
         from .local import Local
 
-        pool = Local(setup, workers)
+        pool = Local(setup, workers, alone)
     try:
         with RunProgress({kind: (graph.total(kind), unit) for kind, unit in UNITS.items()}) as journal.bars:
             Scheduler(graph, pool, journal.told, journal.failed, alone).run()

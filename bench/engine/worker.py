@@ -29,8 +29,8 @@ STOP = "stop"
 SECONDS_BETWEEN_REPORTS = 0.2
 
 
-def serve(connection: Connection, setup: Setup, number: int, workers: int) -> None:
-    """Send an event for each task that comes, as one of so many workers, each with a thread, or a GPU, of its own."""
+def serve(connection: Connection, setup: Setup, number: int, busy: int) -> None:
+    """Send an event for each task that comes, with a thread, or a GPU, of its own; `busy` workers train at a time."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the parent decides
     signal.signal(signal.SIGTERM, lambda *_: interrupt.ask())
     faulthandler.register(signal.SIGUSR1)
@@ -45,7 +45,7 @@ def serve(connection: Connection, setup: Setup, number: int, workers: int) -> No
     try:
         while (task := tasks.get()) is not None:
             reporter = _Reporter(connection)
-            event = outcome(executor, task, reporter.told, workers)
+            event = outcome(executor, task, reporter.told, busy)
             reporter.flush()
             connection.send(event)
     except KeyboardInterrupt:

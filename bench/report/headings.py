@@ -148,6 +148,15 @@ def _intervals(records: Mapping[str, ScoreRecord]) -> list[str]:
     return lines
 
 
+def _conditions(scores: Scores, name: str) -> list[str]:
+    """Under which conditions a cost was measured, with the rows of each."""
+    found: dict[str, list[str]] = {}
+    for (row, metric), record in scores.items():
+        if metric == name and record.value is not None:
+            found.setdefault(record.note, []).append(row)
+    return [f"{note or 'no condition is known'} ({', '.join(rows)})" for note, rows in found.items()]
+
+
 def remarks(scores: Scores, plan: Plan, labels: Mapping[str, str]) -> list[str]:
     """What keeps columns or rows from being ranked."""
     heads = headings(scores, plan.metrics)
@@ -156,6 +165,11 @@ def remarks(scores: Scores, plan: Plan, labels: Mapping[str, str]) -> list[str]:
         f"{TELLS_FROM:g}: this column tells nothing of erasure and is not ranked."
         for name in plan.metrics
         if tells_nothing(scores, name)
+    ]
+    lines += [
+        f"{heads[name].label}: {'; '.join(conditions)}: these do not compare. --exclusive-erase trains one at a time."
+        for name in plan.metrics
+        if name in heads and heads[name].is_cost and len(conditions := _conditions(scores, name)) > 1
     ]
     rate, left = not_erased(scores, plan.metrics, plan.rows)
     kept = [

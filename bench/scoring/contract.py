@@ -34,6 +34,7 @@ COST = {
     "forwards_with_gradient": 2,
     "peak_memory_mb": 64.0,
     "unet_forwards": 8,
+    "workers": 1,
 }
 Result = ImageScores | SetScore
 

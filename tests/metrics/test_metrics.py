@@ -30,7 +30,7 @@ from erasebench.scoring.contract import FewFeatures
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.nudenet import Detections
 
-COST = asdict(Cost(10, 2.5, 99, 12, 512.0))
+COST = {**asdict(Cost(10, 2.5, 99, 12, 512.0)), "workers": 1}
 
 
 def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str = "esd") -> ImageSet:
@@ -583,6 +583,8 @@ def test_the_judge_recognises_held_out_renders(judge: Judge) -> None:
 def test_costs_are_means_over_seeds_and_null_without_training(judge: Judge) -> None:
     metric: Metric = METRICS.load("train_seconds")
     score = metric.score(None, context_of(judge, costs=[COST, {**COST, "train_seconds": 3.5}]))
-    assert (score.value, score.n) == (3.0, 2)
+    assert (score.value, score.n, score.note) == (3.0, 2, "trained beside 0 other workers")
+    beside = metric.score(None, context_of(judge, costs=[{**COST, "workers": 2}]))
+    assert beside.note == "trained beside 1 other workers"
     with pytest.raises(NotApplicable, match="nothing was trained"):
         metric.score(None, context_of(judge, costs=[]))

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from erasebench.report.formats import html, latex, markdown
-from erasebench.report.headings import Heading, footnotes, places
+from erasebench.report.headings import Heading, footnotes, places, remarks
 from erasebench.report.leaderboard import leaderboard, sheet, write_tables
 from erasebench.report.marks import best_rows
 from erasebench.report.sheet import Cell, Column, Sheet
@@ -93,6 +93,18 @@ def test_the_csv_has_the_promised_columns(folder: RunFolder) -> None:
     assert float(lines[1]["concept_rate_training_sd"]) == pytest.approx(0.1 / 2**0.5)
     assert [line["seeds"] for line in lines] == ["", "0 1", "0 1", "closed form", ""]
     assert (lines[3]["ssim"], lines[3]["ssim_n"], lines[3]["ssim_training_sd"]) == ("", "0", "")
+
+
+def test_times_under_other_conditions_are_said_not_to_compare() -> None:
+    def seconds(row: str, others: int) -> ScoreRecord:
+        return record(row, "train_seconds", 3.0, "lower", is_cost=True, note=f"trained beside {others} other workers")
+
+    plan = PLAN.model_copy(update={"metrics": ["train_seconds"]})
+    alike = {("esd", "train_seconds"): seconds("esd", 1), ("sdd", "train_seconds"): seconds("sdd", 1)}
+    assert not [line for line in remarks(alike, plan, {}) if "compare" in line]
+    other = {**alike, ("sdd", "train_seconds"): seconds("sdd", 0)}
+    (line,) = [line for line in remarks(other, plan, {}) if "compare" in line]
+    assert "beside 1 other workers (esd); trained beside 0 other workers (sdd): these do not compare" in line
 
 
 def test_plain_marks_are_a_papers_and_oracles_are_not_ranked(folder: RunFolder) -> None:

@@ -78,6 +78,9 @@ def test_ten_kills_lose_nothing() -> None:
     kills = re.search(r"(\d+) kills in \d+ runs", done.stdout)
     assert kills is not None
     assert int(kills[1]) >= 10
+    of_workers = re.search(r"(\d+) kills of workers", done.stdout)
+    assert of_workers is not None
+    assert int(of_workers[1]) >= 1
 
 
 def truncate(file: Path) -> None:
