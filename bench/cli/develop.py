@@ -12,6 +12,7 @@ import typer
 
 from ..errors import unknown
 from .shared import DeviceOption, exit_with, names_of, terminal, with_resume_hint
+from .working import StoreOption, Working, WorkersOption
 
 if TYPE_CHECKING:
     from ..erasure.contract import Finding
@@ -25,6 +26,8 @@ def tune(
     / "runs"
     / "tuning",
     device: DeviceOption = "auto",
+    store: StoreOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Find each method's settings for the embedded model.
 
@@ -32,6 +35,8 @@ def tune(
 
     Example: bench tune --methods esd,sdd --out tuning.csv
     """
+    working = Working(workers, store)
+    working.begin()
     from ..develop.tuning import grid_results, tuning_plan
     from ..engine.run import run as run_plan
     from ..models.devices import choose_device
@@ -41,7 +46,8 @@ def tune(
     from ..storage.files import write_csv
 
     plan, folder = tuning_plan(resolve_methods(names_of(methods) or []), concept), RunFolder(runs)
-    failures = with_resume_hint(lambda: run_plan(plan, folder, choose_device(device)))
+    chosen = choose_device(device)
+    failures = with_resume_hint(lambda: run_plan(plan, folder, chosen, workers=working.workers, store=working.store))
     results = grid_results(plan, folder)
     write_csv(out, results)
     terminal().print(terminal_table("Chosen", sheet_of(results[results["chosen"]], "{:g}".format)))

@@ -10,6 +10,7 @@ import typer
 from ..errors import BenchError, unknown
 from .run import execute, prompts_of, with_quick
 from .shared import DeviceOption, RunArgument, exit_with, integers_of, names_of, numbers_of, print_table, terminal
+from .working import ExclusiveOption, StoreOption, Working, WorkersOption
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -152,6 +153,9 @@ def table1(
     ] = None,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/table1-HASH by default.")] = None,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    exclusive_erase: ExclusiveOption = False,
     quick: Annotated[bool, typer.Option("--quick", help="Few images and steps, to see that all works.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what it will cost.")] = False,
 ) -> None:
@@ -170,7 +174,8 @@ def table1(
         "seeds": integers_of("--seeds", seeds),
         "generation": None if batch_size is None else {"batch_size": batch_size},
     }
-    folder, failures = execute(load_plan("table1", with_quick(flags, quick)), device, out, dry_run)
+    plan, working = load_plan("table1", with_quick(flags, quick)), Working(workers, store, exclusive_erase)
+    folder, failures = execute(plan, device, out, dry_run, working)
     if dry_run:
         return
     from ..report.terminal import terminal_table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from ..errors import BenchError
 from .shared import DeviceOption, exit_with, integers_of, names_of, pairs_of, print_table, settings_of, with_resume_hint
+from .working import ExclusiveOption, StoreOption, Working, WorkersOption
 
 if TYPE_CHECKING:
     from ..runs.folder import RunFolder
@@ -63,15 +63,9 @@ def run(
     device: DeviceOption = "auto",
     name: Annotated[str | None, typer.Option(help="What to call the run; the plan's name by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
-    store: Annotated[
-        Path | None, typer.Option(help="Where results are kept for all runs; results/store by default.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes at work: a core each on a CPU, a GPU each by default.")
-    ] = None,
-    exclusive_erase: Annotated[
-        bool, typer.Option("--exclusive-erase", help="Train one at a time with nothing beside: times then compare.")
-    ] = False,
+    store: StoreOption = None,
+    workers: WorkersOption = None,
+    exclusive_erase: ExclusiveOption = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")
     ] = False,
@@ -124,21 +118,6 @@ def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Working:
-    """How a run is worked on, which changes none of its results.
-
-    Attributes:
-        workers: processes; None for one a core or GPU.
-        store: where results are kept; None for the usual place.
-        alone: whether trainings run one at a time with nothing beside them.
-    """
-
-    workers: int | None = None
-    store: Path | None = None
-    alone: bool = False
-
-
 def execute(
     plan: Plan, device: str, out: Path | None, dry_run: bool, working: Working = Working()
 ) -> tuple[RunFolder, tuple[Failure, ...]]:
@@ -152,10 +131,7 @@ def execute(
     find_model(plan.model)
     if not dry_run:  # the imports below take seconds
         typer.echo(f"starting: “{plan.concept}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
-    if not dry_run and working.workers != 1:
-        from ..engine.server import context
-
-        context()  # imports what workers need while this process does
+        working.begin()
     from ..engine.run import default_folder
 
     folder = RunFolder(out if out is not None else default_folder(plan))
