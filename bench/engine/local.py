@@ -40,15 +40,17 @@ class Local:
     def wait(self, handle: Handle, seconds: float) -> None:
         found = wait([thing for process, pipe in self._workers for thing in (pipe, process.sentinel)], seconds)
         for worker, (process, pipe) in enumerate(self._workers):
-            if pipe in found:
-                with suppress(EOFError, ConnectionResetError):
+            if pipe in found:  # what a worker said before it died comes first
+                try:
                     event = pipe.recv()
-                    if event.kind != "progress":
-                        self._tasks.pop(worker, None)
-                        self._deaths = 0
-                    handle(event)
+                except (EOFError, ConnectionResetError):
+                    self._replace(worker, handle)
                     continue
-            if process.sentinel in found and not pipe.poll():
+                if event.kind != "progress":
+                    self._tasks.pop(worker, None)
+                    self._deaths = 0
+                handle(event)
+            elif process.sentinel in found:
                 self._replace(worker, handle)
 
     def stop(self) -> None:

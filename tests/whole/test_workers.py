@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,19 +27,6 @@ PLAN = Plan(
     train_steps=2,
     generation=Generation(steps=2, batch_size=2),
 )
-SCRIPT = """
-import sys
-from pathlib import Path
-from erasebench.cli.shared import with_resume_hint
-from erasebench.engine.run import run
-from erasebench.runs.folder import RunFolder
-from erasebench.runs.plan import Plan
-import yaml
-
-if __name__ == "__main__":
-    plan = Plan(**yaml.safe_load(Path(sys.argv[1]).read_text()))
-    sys.exit(bool(with_resume_hint(lambda: run(plan, RunFolder(Path(sys.argv[2])), "cpu", workers=2))))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +39,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(place: Path, name: str = "run") -> subprocess.Popen[bytes]:
     """A run with two workers in a process group of its own."""
     place.mkdir(exist_ok=True)
-    (place / "script.py").write_text(SCRIPT)
     (place / "plan.yaml").write_text(PLAN.to_yaml())
-    command = [sys.executable, str(place / "script.py"), str(place / "plan.yaml"), str(place / name)]
+    bench = shutil.which("bench", path=str(Path(sys.executable).parent)) or "bench"
+    command = [bench, "run", str(place / "plan.yaml"), "--out", str(place / name), "--device", "cpu", "--workers", "2"]
     with (place / f"{name}.log").open("wb") as log:
         return subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True)
 
@@ -94,7 +82,7 @@ def test_the_number_of_workers_changes_no_byte(alone: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_no_process_and_goes_on(number: int, alone: Path, tmp_path: Path) -> None:
     stopped = start(tmp_path)
     wait_for("the first images", lambda: drawn(tmp_path) > 2 or stopped.poll() is not None)
