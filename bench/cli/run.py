@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BenchError
-from .shared import DeviceOption, exit_with, integers_of, names_of, pairs_of, print_table, settings_of, with_resume_hint
+from .shared import (
+    DeviceOption,
+    exit_with,
+    integers_of,
+    names_of,
+    pairs_of,
+    print_table,
+    print_views,
+    settings_of,
+    with_resume_hint,
+)
 from .working import ExclusiveOption, StoreOption, Working, WorkersOption
 
 if TYPE_CHECKING:
@@ -124,17 +134,21 @@ def execute(
     """Run a plan, or say what it would cost, and print its leaderboard; its folder and the failures by cell."""
     from erasebench.prompts.concepts import get_concept
 
+    from ..engine.finished import finished_tables
     from ..models.catalog import find_model
-    from ..runs.folder import RunFolder
+    from ..runs.folder import RunFolder, default_folder
 
     get_concept(plan.concept, plan.kind, plan.replacement)
+    folder = RunFolder(out if out is not None else default_folder(plan))
+    shown = None if dry_run else finished_tables(plan, folder, device, working.store)
+    if shown is not None:
+        typer.echo(f"{folder.root} is complete", err=True)
+        print_views(folder, shown)
+        return folder, ()
     find_model(plan.model)
     if not dry_run:  # the imports below take seconds
         typer.echo(f"starting: “{plan.concept}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
         working.begin()
-    from ..engine.run import default_folder
-
-    folder = RunFolder(out if out is not None else default_folder(plan))
     from ..models.devices import choose_device
 
     chosen = choose_device(device)

@@ -15,6 +15,7 @@ from ..errors import BenchError
 from ..runs.interrupt import stoppable
 
 if TYPE_CHECKING:
+    from ..runs.folder import RunFolder
     from ..runs.record import Failure
 
 
@@ -25,11 +26,19 @@ def run_named(name: str) -> Path:
     return find_run(name)
 
 
+def _checked_device(wanted: str) -> str:
+    from ..models.hardware import check_device
+
+    return check_device(wanted)
+
+
 RunArgument = Annotated[
     Path,
     typer.Argument(metavar="RUN", parser=run_named, help="A run's folder, or its name or hash in `bench list runs`."),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, or cuda:N for one of several GPUs.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", callback=_checked_device, help="auto, cpu, cuda, or cuda:N for one of several GPUs.")
+]
 
 
 def exit_with(failures: Sequence[Failure]) -> None:
@@ -104,10 +113,15 @@ def print_table(folder: Path, plain: bool = False) -> None:
 
     run_folder = RunFolder(folder)
     plan, record = read_run(run_folder)
+    print_views(run_folder, terminal_tables(run_folder, plan, record, plain))
+
+
+def print_views(folder: RunFolder, views: Sequence[Any]) -> None:
+    """Print a run's tables, and where its files of them are."""
     console = terminal()
-    for view in terminal_tables(run_folder, plan, record, plain):
+    for view in views:
         console.print(view)
-    typer.echo(f"{run_folder.table('md')} (also .csv, .tex, .html)")
+    typer.echo(f"{folder.table('md')} (also .csv, .tex, .html)")
 
 
 def with_resume_hint(work: Any) -> Any:

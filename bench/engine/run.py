@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelUnavailable
-from ..report.leaderboard import FORMATS, write_tables
+from ..report.leaderboard import FORMATS, terminal_tables, write_tables
 from ..report.nudenet_sweep import has_detections, nudenet_sweep
 from ..report.overview import write_overview
 from ..report.timeline import write_timeline
-from ..runs.folder import DEFAULT_PARENT, RunFolder
+from ..runs.folder import RunFolder
 from ..runs.lock import locked
 from ..runs.plan import Plan
 from ..runs.record import Failure, RunRecord, read_record
-from ..storage.files import read_json, write_csv
+from ..storage.files import is_whole, read_json, write_csv
 from ..storage.keys import file_hash
 from ..storage.reasons import warn
+from .finished import keep_finished
 from .setup import Setup, resolve
 
 if TYPE_CHECKING:
@@ -30,11 +31,6 @@ if TYPE_CHECKING:
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM; says how far the run was."""
-
-
-def default_folder(plan: Plan) -> Path:
-    """Where a plan's run lies unless --out says otherwise."""
-    return DEFAULT_PARENT / f"{'quick-' if plan.quick else ''}{plan.name}-{plan.key[:8]}"
 
 
 def run(
@@ -67,6 +63,7 @@ def run(
     """
     setup = resolve(plan, folder, device, store)
     from .executor import Executor
+    from .prepare import register
     from .work import unfold
     from .workers import usual_workers
 
@@ -79,6 +76,8 @@ def run(
         begun(count)
         before = read_record(folder)
         if before is not None and _is_complete(before, folder, work):
+            register(setup, work, executor.contexts)
+            _keep_finished(setup, before)
             return ()
         for remark in work.remarks:
             warn(remark)
@@ -88,6 +87,11 @@ def run(
             if is_new:
                 shutil.rmtree(folder.root, ignore_errors=True)
             raise
+
+
+def _keep_finished(setup: Setup, record: RunRecord) -> None:
+    """Let the next call find at once that nothing is to be done."""
+    keep_finished(setup, terminal_tables(setup.folder, setup.plan, record))
 
 
 def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bool) -> tuple[Failure, ...]:
@@ -102,6 +106,8 @@ def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bo
         journal.conclude(work)
         _write_tables(setup, work, journal)
         journal.finish("failed" if journal.failures else "complete")
+        if not journal.failures:
+            _keep_finished(setup, journal.record)
     except KeyboardInterrupt:
         journal.finish("interrupted")
         raise Interrupted(journal.progress) from None
@@ -159,4 +165,4 @@ def _is_complete(record: RunRecord, folder: RunFolder, work: Work) -> bool:
         return False
     patches = (folder.patch(erasure.row, erasure.task.seed) for erasure in work.erasures)
     scores = (folder.score(row, name) for row in work.rows for name in work.metrics)
-    return all(file.exists() for file in patches) and all(read_json(file) is not None for file in scores)
+    return all(is_whole(file) for file in patches) and all(read_json(file) is not None for file in scores)

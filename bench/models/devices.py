@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 
 from ..errors import BenchError
+from .hardware import check_device
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -17,8 +16,7 @@ def choose_device(wanted: str) -> str:
     Raises:
         BenchError: it is none of these, there is no CUDA device, or none of this number.
     """
-    if wanted not in ("auto", "cpu", "cuda") and not re.fullmatch(r"cuda:\d{1,3}", wanted):
-        raise BenchError(f"--device is auto, cpu, cuda or cuda:N with a GPU's number, not {wanted!r}.")
+    check_device(wanted)
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return "cpu"
     if not torch.cuda.is_available():

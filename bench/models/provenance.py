@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .hardware import processor
+
 PACKAGES = (
     "erasebench",
     "torch",
@@ -30,7 +32,7 @@ PACKAGES = (
 def provenance(device: str) -> dict[str, Any]:
     """Versions and revisions as a JSON object."""
     return {
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": packages(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": _device_name(device),
@@ -39,6 +41,11 @@ def provenance(device: str) -> dict[str, Any]:
         "git": _git(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def packages() -> dict[str, str | None]:
+    """Versions of the packages that results depend on; None for one that is not installed."""
+    return {name: _version(name) for name in PACKAGES}
 
 
 @cache
@@ -59,22 +66,7 @@ def _device_name(device: str) -> str:
 
     from .devices import is_gpu
 
-    return torch.cuda.get_device_name(device) if is_gpu(device) else _processor()
-
-
-def _processor() -> str:
-    """The CPU's name, which Linux alone tells in a file."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    named = {key.strip(): value.strip() for key, value in facts.items()}
-    parts = [named.get("model name", platform.machine()), *(f"{k} {named[k]}" for k in FAMILY if k in named)]
-    return ", ".join(parts)
-
-
-FAMILY = ("cpu family", "model", "stepping")
+    return torch.cuda.get_device_name(device) if is_gpu(device) else processor()
 
 
 def _driver(device: str) -> str | None:

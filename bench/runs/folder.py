@@ -1,12 +1,18 @@
 """Where everything of a run lies."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import BenchError
 from ..storage.files import read_json
 from .rows import SNAPSHOT
+
+if TYPE_CHECKING:
+    from .plan import Plan
 
 DEFAULT_PARENT = Path("results") / "runs"
 USED, LOCK = "store.json", ".lock"
@@ -29,6 +35,11 @@ def safe_name(name: str) -> str:
     return name
 
 
+def default_folder(plan: Plan) -> Path:
+    """Where a plan's run lies unless --out says otherwise."""
+    return DEFAULT_PARENT / f"{'quick-' if plan.quick else ''}{plan.name}-{plan.key[:8]}"
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The paths below a run's folder."""
@@ -47,6 +58,11 @@ class RunFolder:
     def lock(self) -> Path:
         """Held by the process that works in the folder."""
         return self.root / LOCK
+
+    @property
+    def finished(self) -> Path:
+        """What a complete run was made in, and what it holds."""
+        return self.root / "finished.json"
 
     def patch(self, row: str, seed: int) -> Path:
         """The changed weights; for the row "esd@20" those after 20 steps of "esd"."""

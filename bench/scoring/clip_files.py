@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import BenchError, unknown
@@ -47,7 +48,7 @@ def clip_revision(wanted: str) -> str | None:
         place = Path(wanted.removeprefix(LOCAL))
         loaded = [file.name for file in place.iterdir() if file.suffix in (".json", ".txt", ".safetensors")]
         return files_hash(place, loaded)
-    weights = _weights(wanted)
+    weights = cached_weights(*clip_origin(wanted))
     if weights is None:
         return None
     config = weights.with_name(CONFIG)
@@ -74,20 +75,30 @@ def fetch_clip(wanted: str) -> None:
         logging.getLogger("erasebench").debug("CLIP weights of %s: %s", wanted, error)
 
 
-def _weights(wanted: str) -> Path | None:
-    """The file in open_clip's caches: the hub's, or its own of plain addresses."""
+def clip_origin(wanted: str) -> tuple[str, tuple[str, ...]]:
+    """Where open_clip has a model's weights from: a repository of the hub and file names there, or "" and a file.
+
+    The judge's and a folder's are where `clip_revision` says.
+    """
+    if wanted == "judge" or wanted.startswith(LOCAL):
+        return "", ()
+    if wanted.startswith(HUB):
+        return wanted.removeprefix(HUB), NAMES
     import open_clip
+
+    facts = open_clip.get_pretrained_cfg(*wanted.split("/", 1))
+    if not facts.get("hf_hub"):
+        return "", (str(Path("~/.cache/clip").expanduser() / facts.get("url", "none").rpartition("/")[2]),)
+    repository, _, name = facts["hf_hub"].rpartition("/")
+    return repository, NAMES if name in ("", NAMES[1]) else (str(Path(name).with_suffix(".safetensors")), name)
+
+
+def cached_weights(repository: str, names: Sequence[str]) -> Path | None:
+    """The first of these files that this machine has; `repository` and `names` as of `clip_origin`."""
+    if not repository:
+        return next((Path(name) for name in names if Path(name).is_file()), None)
     from huggingface_hub import try_to_load_from_cache
 
-    if wanted.startswith(HUB):
-        repository, names = wanted.removeprefix(HUB), NAMES
-    else:
-        facts = open_clip.get_pretrained_cfg(*wanted.split("/", 1))
-        if not facts.get("hf_hub"):
-            file = Path("~/.cache/clip").expanduser() / facts.get("url", "none").rpartition("/")[2]
-            return file if file.is_file() else None
-        repository, _, name = facts["hf_hub"].rpartition("/")
-        names = NAMES if name in ("", NAMES[1]) else (str(Path(name).with_suffix(".safetensors")), name)
     found = (try_to_load_from_cache(repository, name) for name in names)
     return next((Path(file) for file in found if isinstance(file, str)), None)
 

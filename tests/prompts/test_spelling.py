@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from erasebench.engine.run import default_folder
 from erasebench.errors import BenchError, unknown
 from erasebench.prompts.concepts import concept_names, get_concept
 from erasebench.prompts.sets import BUILDERS
 from erasebench.prompts.spelling import canonical, mentions, same, spelled
+from erasebench.runs.folder import default_folder
 from erasebench.runs.plan import Plan
 
 GARBAGE_TRUCKS = [

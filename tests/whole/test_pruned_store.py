@@ -101,7 +101,6 @@ def test_the_command_says_what_is_there_and_removes_when_told(copy: Path) -> Non
     ("words", "says"),
     [
         (["nowhere"], "there is no store"),
-
         (["prune", "nowhere", "--yes"], "there is no store"),
         (["a", "b"], "then one folder"),
         (["prune", "a", "b"], "then one folder"),
