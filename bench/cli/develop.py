@@ -12,7 +12,7 @@ import typer
 
 from ..errors import unknown
 from .shared import DeviceOption, exit_with, names_of, terminal, with_resume_hint
-from .working import StoreOption, Working, WorkersOption
+from .working import StoreOption, WorkersOption, Working
 
 if TYPE_CHECKING:
     from ..erasure.contract import Finding

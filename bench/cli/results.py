@@ -10,7 +10,7 @@ import typer
 from ..errors import BenchError, unknown
 from .run import execute, prompts_of, with_quick
 from .shared import DeviceOption, RunArgument, exit_with, integers_of, names_of, numbers_of, print_table, terminal
-from .working import ExclusiveOption, StoreOption, Working, WorkersOption
+from .working import ExclusiveOption, StoreOption, WorkersOption, Working
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -19,7 +19,7 @@ from .shared import (
     settings_of,
     with_resume_hint,
 )
-from .working import ExclusiveOption, StoreOption, Working, WorkersOption
+from .working import ExclusiveOption, StoreOption, WorkersOption, Working
 
 if TYPE_CHECKING:
     from ..runs.folder import RunFolder
