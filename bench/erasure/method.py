@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from ..errors import BenchError
+from ..storage.schema import configured
 
 if TYPE_CHECKING:
     from ..models.text_to_image import TextToImage
@@ -98,26 +98,7 @@ class Method:
         Raises:
             BenchError: a setting is unknown or of a wrong type.
         """
-        merged: dict[str, Any] = {}
-        for name in (kind, family, f"{family}/{kind}"):
-            merged |= self.presets.get(name, {})
-        try:
-            return self.config(**{**merged, **settings})
-        except ValidationError as error:
-            allowed = ", ".join(
-                f"{name} ({_shown(info.annotation)})" for name, info in self.config.model_fields.items()
-            )
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            given = f", not {first['input']!r}" if first["type"] != "extra_forbidden" else ""
-            message = first["msg"][0].lower() + first["msg"][1:]
-            raise BenchError(
-                f"{self.label}: setting {key!r} is wrong: {message}{given}. Allowed settings: {allowed}."
-            ) from None
-
-
-def _shown(annotation: Any) -> str:
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+        return configured(self.config, self.label, self.presets, family, kind, settings)
 
 
 def method(

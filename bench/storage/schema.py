@@ -1,7 +1,8 @@
-"""Stored objects with a strict form and a version of it."""
+"""Objects with a strict form: stored ones with a version of it, and settings with presets."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -52,3 +53,48 @@ def parsed(kind: type[Kind], stored: dict[str, Any], where: str, otherwise: str 
         first = error.errors()[0]
         told = f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}. {otherwise}"
         raise BenchError(told.rstrip()) from None
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def configured(
+    kind: type[Settings],
+    label: str,
+    presets: Mapping[str, Mapping[str, Any]],
+    family: str,
+    concept: str,
+    settings: Mapping[str, Any],
+) -> Settings:
+    """A configuration from its defaults, the presets that hold, and a plan's settings on top.
+
+    Args:
+        kind: the configuration's class.
+        label: whose it is, for errors.
+        presets: overrides of the defaults by kind of concept ("style"), by model family ("mini") and by both
+            ("mini/style"), applied in this order.
+        family: the model's.
+        concept: the concept's kind.
+        settings: a plan's own.
+
+    Raises:
+        BenchError: a setting is unknown or of a wrong type.
+    """
+    merged: dict[str, Any] = {}
+    for name in (concept, family, f"{family}/{concept}"):
+        merged |= presets.get(name, {})
+    try:
+        return kind(**{**merged, **settings})
+    except ValidationError as error:
+        allowed = ", ".join(f"{name} ({_shown(info.annotation)})" for name, info in kind.model_fields.items())
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        given = f", not {first['input']!r}" if first["type"] != "extra_forbidden" else ""
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise BenchError(
+            f"{label}: setting {key!r} is wrong: {message}{given}. Allowed settings: {allowed or 'none'}."
+        ) from None
+
+
+def _shown(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
