@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .attacking.attack import Attack, AttackConfig, attack
+    from .attacking.attempt import Attempt
     from .erasure.inversion import invert
     from .erasure.method import ErasureTask, Method, MethodConfig, method
     from .erasure.trainer import Trainer
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from .storage.keys import folder_hash
 
 _HOME = {
+    "Attack": "attacking.attack",
+    "AttackConfig": "attacking.attack",
+    "attack": "attacking.attack",
+    "Attempt": "attacking.attempt",
     "invert": "erasure.inversion",
     "ErasureTask": "erasure.method",
     "Method": "erasure.method",
@@ -54,6 +60,9 @@ _HOME = {
 __all__ = [
     "GROUPS",
     "JACKKNIFE_GROUPS",
+    "Attack",
+    "AttackConfig",
+    "Attempt",
     "BenchError",
     "Distributions",
     "Encoder",
@@ -70,6 +79,7 @@ __all__ = [
     "TextToImage",
     "Trainer",
     "Unreadable",
+    "attack",
     "error_of_mean",
     "folder_hash",
     "invert",

@@ -1,4 +1,4 @@
-"""Finds methods and metrics: a file in their folder, or an entry point of another package.
+"""Finds methods, metrics and attacks: a file in their folder, or an entry point of another package.
 
 Names and summaries are read from the source text, so that listing imports neither torch nor any method.
 """
@@ -42,7 +42,7 @@ class Entry:
 
 
 class Registry:
-    """The functions with a decorator of this kind ("method" or "metric")."""
+    """The functions with a decorator of this kind ("method", "metric" or "attack")."""
 
     def __init__(self, kind: str, first: tuple[str, ...] = (), dear: tuple[str, ...] = ()) -> None:
         self.kind = kind
@@ -50,7 +50,7 @@ class Registry:
         self.dear = dear  # what is not meant by "all"
         self.package = f"erasebench.{kind}s"
 
-    @cache  # noqa: B019  (the two registries live as long as the process)
+    @cache  # noqa: B019  (the registries live as long as the process)
     def entries(self) -> dict[str, Entry]:
         """All entries by name, those of this package first."""
         found: dict[str, Entry] = {}
@@ -93,7 +93,7 @@ class Registry:
         """Import and return the entry's object.
 
         Raises:
-            BenchError: there is no such name, or what it stands for can't be imported or is no method or metric.
+            BenchError: there is no such name, or what it stands for can't be imported or is none of this kind.
         """
         name = self.check(name)
         target = self.entries()[name].target
@@ -150,7 +150,7 @@ class Registry:
 
     def public(self, name: str) -> str:
         """How plans call a function of this name."""
-        return name.replace("_", "-") if self.kind == "method" else name
+        return name.replace("_", "-") if self.kind != "metric" else name
 
 
 def _facts(decorator: ast.expr) -> dict[str, Any]:
@@ -170,3 +170,4 @@ METRICS = Registry(
     first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim"),
     dear=("spectrum",),
 )
+ATTACKS = Registry("attack", first=("random-tokens", "seed-search"))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def list_(
     what: Annotated[
-        str, typer.Argument(help="runs, methods, metrics, models, concepts, kinds, prompts, protocols or plans.")
+        str,
+        typer.Argument(help="runs, methods, metrics, attacks, models, concepts, kinds, prompts, protocols or plans."),
     ],
 ) -> None:
     """List what can be named in a plan, or the runs in results/runs.
@@ -24,6 +25,7 @@ def list_(
     kinds = {
         "methods": _list_methods,
         "metrics": _list_metrics,
+        "attacks": _list_attacks,
         "models": _list_models,
         "concepts": _list_concepts,
         "kinds": _list_kinds,
@@ -71,6 +73,17 @@ def _list_metrics() -> list[tuple[str, str]]:
         return _told(entry, f"{facts.get('label', '')}{arrow}{role}")
 
     return [(name, text(name)) for name in METRICS.names()]
+
+
+def _list_attacks() -> list[tuple[str, str]]:
+    from ..registry import ATTACKS
+
+    def text(name: str) -> str:
+        entry = ATTACKS.entries()[name]
+        access = ", a control" if entry.facts.get("control") else ""
+        return _told(entry, f"{entry.facts.get('label', '')} ({entry.facts.get('access', '')}{access})")
+
+    return [(name, text(name)) for name in ATTACKS.names()]
 
 
 def _told(entry: Entry, heading: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import BenchError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..images.image_set import ImageSet
+    from .attack import Attacks
 
 Report = Callable[[int, str], None]  # how much more of the task is done, in its unit, and a line about it
 
@@ -110,6 +112,22 @@ class Executor:
             if one.row != REFERENCE:
                 one.forget()
         return record.failure
+
+    def _attack(self, task: Task, report: Report, workers: int) -> None:
+        def say(text: str) -> None:
+            report(0, f"{task.text}: {text}")
+
+        self.attacks.run(task.row, task.item, task.training, self.model.exact, self._patch_of(task), say)
+
+    @cached_property
+    def attacks(self) -> Attacks:
+        """The attacks that the run is asked for."""
+        from .attack import Attacks
+        from .judges import Judges
+
+        if self.setup.attacks is None:
+            raise ValueError("this run is not asked for attacks")
+        return Attacks(self.setup, self.work, self.setup.attacks, Judges(self.contexts))
 
     def _patch_of(self, task: Task) -> Mapping[str, torch.Tensor]:
         """The weights of a task's row; {} for the original model."""

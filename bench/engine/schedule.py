@@ -11,7 +11,13 @@ from .graph import Graph
 from .pool import Event, Pool
 from .tasks import Kind, Task
 
-ORDER: tuple[Kind, ...] = ("erase", "score", "look", "draw")  # trainings take longest; what ends a row comes next
+ORDER: tuple[Kind, ...] = (
+    "erase",
+    "score",
+    "look",
+    "draw",
+    "attack",
+)  # trainings take longest; what ends a row comes next
 DEATHS = 2  # of a worker at one task, after which it is tried once more
 TRIES = 2  # of a task that raised what may not happen again
 WAIT = 0.5  # seconds until a task that another run does is looked at again

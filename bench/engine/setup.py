@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..models.catalog import ModelSource, find_model
+from ..runs.attacks import AttackRequest
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..storage.store import Store
@@ -22,6 +23,7 @@ class Setup:
         store: where everything is kept, shared with other runs.
         device: "cpu", "cuda" or "cuda:N".
         precision: "fp32", "fp16" or "bf16", of "training" and of "generation".
+        attacks: what is attacked with what; None where nothing is.
     """
 
     plan: Plan
@@ -30,6 +32,7 @@ class Setup:
     store: Store
     device: str
     precision: dict[str, str]
+    attacks: AttackRequest | None = None
 
 
 def resolve(plan: Plan, folder: RunFolder, device: str, store: Path | None = None) -> Setup:

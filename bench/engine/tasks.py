@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["erase", "draw", "look", "score"]
-UNITS: dict[Kind, str] = {"erase": "steps", "draw": "images", "look": "images", "score": "scores"}
+Kind = Literal["erase", "draw", "look", "score", "attack"]
+UNITS: dict[Kind, str] = {"erase": "steps", "draw": "images", "look": "images", "score": "scores", "attack": "attacks"}
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,10 @@ class Task:
     """One piece of work; what it means is looked up in the run's `Work` by these names.
 
     Attributes:
-        kind: erase (train one row once), draw (a shard), look (an encoder or detector at a shard), score (a cell).
+        kind: erase (train one row once), draw (a shard), look (an encoder or detector at a shard), score (a cell),
+            attack (an attack on a training).
         row: the row; of a snapshot "ROW@STEP".
-        item: the prompt set, or the metric; "" for erase.
+        item: the prompt set, the metric or the attack; "" for erase.
         training: the training seed; None where no seed changes anything, and for scores.
         part: of a prompt set, the shard's number.
         encoder: of a look, through what.

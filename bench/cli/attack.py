@@ -1,0 +1,71 @@
+"""`bench attack`: does the concept come back when it is asked for cleverly?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..errors import BenchError
+from .shared import DeviceOption, RunArgument, names_of, settings_of, terminal, with_resume_hint
+
+
+def attack(
+    folder: RunArgument,
+    attacks: Annotated[str, typer.Option(help="all, or names with commas; `bench list attacks`.")] = "all",
+    methods: Annotated[str | None, typer.Option(help="Rows of the run with commas; all by default.")] = None,
+    targets: Annotated[int | None, typer.Option(help="Prompts to attack; 50, on the embedded model 8.", min=1)] = None,
+    budget: Annotated[int | None, typer.Option(help="Images a prompt; 50, on the embedded model 5.", min=1)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="ATTACK.KEY=VALUE, an attack's setting; repeat for more.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is random in attacks.", min=0)] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that work at the same time; one a core or GPU by default.", min=1)
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Attack the erased models of a finished run.
+
+    Beside every attack stand two controls with as many images, random tokens and other noise, and the same attack on
+    the original. Writes attacks.csv, .md, .tex, .html and .json into the run's folder. Resumes.
+
+    Example: bench attack results/runs/main-1a2b3c4d --attacks concept-inversion --methods esd
+    """
+    from ..registry import ATTACKS
+    from ..runs.attacks import USUAL, AttackRequest
+    from ..runs.folder import RunFolder
+    from ..runs.record import read_run, resolve_row
+
+    run = RunFolder(folder)
+    plan, _ = read_run(run)
+    chosen = ATTACKS.names() if attacks == "all" else [ATTACKS.check(name) for name in names_of(attacks) or []]
+    if not chosen:
+        raise BenchError("--attacks: name an attack, or all. `bench list attacks` shows them.")
+    given = settings_of(settings or [])
+    usual_targets, usual_budget = USUAL[plan.family]
+    request = AttackRequest(
+        names=tuple(dict.fromkeys(chosen)),
+        rows=tuple(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in names_of(methods) or plan.rows)),
+        targets=targets or usual_targets,
+        budget=budget or usual_budget,
+        settings={ATTACKS.check(name): values for name, values in given.items()},
+        seed=seed,
+    )
+    from ..engine.attack_run import attack_run
+    from ..models.devices import choose_device
+    from ..report.attacks import terminal_sheets
+    from ..report.terminal import terminal_table
+
+    def begun(count: int) -> None:
+        typer.echo(f"attacking {folder}, {count} worker{'s' if count > 1 else ''}", err=True)
+
+    record = with_resume_hint(lambda: attack_run(run, request, choose_device(device), begun, workers))
+    for sheet in terminal_sheets(plan, record):
+        terminal().print(terminal_table(sheet.caption, sheet))
+    typer.echo(f"{run.root / 'attacks.md'} (also .csv, .tex, .html, .json)")
+    for cell, reason in record.failures.items():
+        typer.echo(f"failed: {cell}: {reason}", err=True)
+    if record.failures:
+        typer.echo("The same command tries these again.", err=True)
+        raise typer.Exit(1)

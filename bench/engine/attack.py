@@ -1,0 +1,245 @@
+"""One attack on one training of a row: made and stored, unless the store has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from erasebench.prompts.sets import prompt_set
+
+from ..attacking.attack import Attack, AttackConfig
+from ..attacking.attempt import Attempt
+from ..errors import NotApplicable
+from ..images.files import write_png
+from ..images.jobs import Job, plan_jobs
+from ..models.cost import Meter
+from ..models.patch import attached
+from ..models.provenance import made_on
+from ..models.text_to_image import TextToImage
+from ..registry import ATTACKS
+from ..runs.attacks import UNATTACKED, AttackCell, AttackedTarget, AttackRequest
+from ..runs.rows import ORIGINAL
+from ..storage.files import read_json, write_json
+from ..storage.keys import content_key
+from ..storage.store import Busy
+from ..storage.tensors import load_tensors, save_tensors
+from .erase import training_key
+from .setup import Setup
+from .work import Work
+
+if TYPE_CHECKING:
+    from .judges import Judges
+
+ATTACK_VERSION = 1
+CELL, LEARNED = "cell.json", "learned"
+
+
+def as_they_are(attempt: Attempt, config: AttackConfig) -> None:
+    """The targets without an attack."""
+    for live in attempt.rounds():
+        attempt.draw([attempt.ask(target) for target in live])
+
+
+PLAIN = Attack("No attack", "", "black box", AttackConfig, as_they_are)
+
+
+def attack_of(name: str) -> Attack:
+    """The registered attack, or the one that attacks nothing."""
+    if name == UNATTACKED:
+        return PLAIN
+    found: Attack = ATTACKS.load(name)
+    return found
+
+
+class Attacks:
+    """The attacks that are asked for on a run, each by row, name and training seed.
+
+    Attributes:
+        request: what is asked for.
+        targets: the prompts to attack: the plan's for the concept, of the built-in ones those with its name.
+    """
+
+    def __init__(self, setup: Setup, work: Work, request: AttackRequest, judges: Judges) -> None:
+        self.setup, self.work, self.request, self.judges = setup, work, request, judges
+        wanted = setup.plan.prompts["concept"]
+        source = "direct" if wanted.source == "wordings" else wanted.source
+        found = prompt_set("concept", source, work.concept, request.targets, wanted.category, wanted.order)
+        prompts = found.prompts if setup.plan.generation.own_settings else found.without_settings().prompts
+        self.targets: Sequence[Job] = plan_jobs(prompts, None, setup.plan.image_seed, setup.source.image_size)
+
+    def made_from(self, row: str, name: str, training: int | None) -> dict[str, Any]:
+        """Everything that an attack's results depend on."""
+        return {
+            "stage": "attack",
+            "version": ATTACK_VERSION,
+            "attack": name,
+            "attack_version": attack_of(name).version,
+            "config": self.configured(name).model_dump(mode="json"),
+            "targets": [(job.prompt_id, job.text, job.seed, job.guidance, job.size) for job in self.targets],
+            "budget": self.request.budget,
+            "seed": self.request.seed,
+            **self._shared(),
+            **self._weights(row, training),
+        }
+
+    def key(self, row: str, name: str, training: int | None) -> str:
+        """The key of an attack's results."""
+        return content_key(**self.made_from(row, name, training))
+
+    def configured(self, name: str) -> AttackConfig:
+        """An attack's configuration for this model and concept."""
+        settings = self.request.settings.get(name, {})
+        return attack_of(name).configure(self.setup.source.family, self.work.concept.preset, settings)
+
+    def find(self, row: str, name: str, training: int | None) -> AttackCell | None:
+        """What the store has of an attack; None where it has nothing."""
+        entry = self.setup.store.find("attack", self.key(row, name, training))
+        stored = None if entry is None else read_json(entry.file(CELL))
+        return None if stored is None else AttackCell(**stored | {"row": row, "training": training})
+
+    def run(
+        self,
+        row: str,
+        name: str,
+        training: int | None,
+        model: Callable[[], TextToImage],
+        patch: Mapping[str, torch.Tensor],
+        say: Callable[[str], None],
+    ) -> None:
+        """Make one attack and store it; "none" must have been made before any other.
+
+        Args:
+            row: what is attacked.
+            name: the attack.
+            training: the seed of the row's training.
+            model: the original model in full precision.
+            patch: the row's weights; {} for the original.
+            say: told what is going on; may raise.
+
+        Raises:
+            Busy: another process makes it.
+        """
+        if self.find(row, name, training) is not None:
+            return
+        before = {} if name == UNATTACKED else self._before(row, training)
+        left = [job for job in self.targets if row == ORIGINAL or not before.get(job.prompt_id)]
+        key, network = self.key(row, name, training), model()
+        with self.setup.store.making("attack", key) as place:
+            unpatched = {layer: network.unet.state_dict()[layer].clone() for layer in patch}
+            with attached(network.unet, patch):
+                attempt = Attempt(
+                    network,
+                    self.work.concept,
+                    left,
+                    1 if name == UNATTACKED else self.request.budget,
+                    self.setup.plan.generation,
+                    self.request.seed,
+                    self.judges.first,
+                    lambda: _with(network, unpatched),
+                    partial(self._keep, row, name, training),
+                    say,
+                )
+                cell = self._attacked(attempt, row, name, training, key)
+            _write_images(attempt, place)
+            write_json(place / CELL, cell.model_dump(mode="json"))
+            self.setup.store.put("attack", key, {})
+
+    def _attacked(self, attempt: Attempt, row: str, name: str, training: int | None, key: str) -> AttackCell:
+        meter, reason = Meter(attempt.model), ""
+        try:
+            if attempt.targets:
+                attack_of(name).run(attempt, self.configured(name))
+        except NotApplicable as why:
+            reason = str(why)
+        cost = meter.cost()
+        images = [outcome.image for outcome in attempt.outcomes.values() if outcome.image is not None]
+        verdicts = iter(self.judges.second(np.stack(images)) if images else ())
+        return AttackCell(
+            row=row,
+            attack=name,
+            training=training,
+            key=key,
+            targets=tuple(_told(attempt, target, verdicts) for target in attempt.targets),
+            reason=reason,
+            forwards=cost.forwards,
+            forwards_with_gradient=cost.forwards_with_gradient,
+            text_passes=attempt.tokens.passes,
+            seconds=cost.train_seconds,
+            peak_memory_mb=cost.peak_memory_mb,
+        )
+
+    def _before(self, row: str, training: int | None) -> dict[str, bool]:
+        """By target, whether it shows the concept without an attack."""
+        plain = self.find(row, UNATTACKED, training)
+        return {} if plain is None else {target.prompt: target.found is not None for target in plain.targets}
+
+    def _keep(
+        self, row: str, name: str, training: int | None, what: str, shared: bool, make: Callable[[], torch.Tensor]
+    ) -> torch.Tensor:
+        own = {"attack": name, "config": self.configured(name).model_dump(mode="json")} | self._weights(row, training)
+        key = content_key(
+            what=what, version=ATTACK_VERSION, seed=self.request.seed, **self._shared(), **({} if shared else own)
+        )
+        store = self.setup.store
+        entry = store.find("learned", key)
+        stored = None if entry is None else load_tensors(entry.file(LEARNED))
+        if stored is not None:
+            return stored[0]["value"]
+        value = make()
+        with suppress(Busy), store.making("learned", key) as folder:
+            save_tensors(folder / LEARNED, {"value": value}, {"what": what})
+            store.put("learned", key, {})
+        return value
+
+    def _shared(self) -> dict[str, Any]:
+        """What all attacks on a run depend on."""
+        return {
+            "model": self.setup.source.revision,
+            "made_on": made_on(self.setup.device),
+            "drawing": self.setup.plan.generation.model_dump(exclude={"precision", "own_settings"}),
+            "judge": self.judges.key,
+        }
+
+    def _weights(self, row: str, training: int | None) -> dict[str, Any]:
+        return {"weights": None if row == ORIGINAL else training_key(self.setup, self.work.trained[row, training])}
+
+
+def _told(attempt: Attempt, target: Job, verdicts: Any) -> AttackedTarget:
+    """One target's record; its image is the next that the second judge saw."""
+    outcome = attempt.outcomes[target.prompt_id]
+    verdict = None if outcome.image is None else next(verdicts)
+    return AttackedTarget(
+        prompt=target.prompt_id,
+        text=target.text,
+        cluster=target.cluster,
+        seed=target.seed,
+        tries=outcome.tries,
+        unscored=outcome.unscored,
+        found=outcome.found,
+        told=outcome.told,
+        confirmed=None if verdict is None else bool(verdict),
+    )
+
+
+def _write_images(attempt: Attempt, place: Path) -> None:
+    """The image of every target's successful try, or of its last one."""
+    for name, outcome in attempt.outcomes.items():
+        if outcome.image is not None:
+            write_png(place / f"{name}.png", outcome.image)
+
+
+def _with(model: TextToImage, weights: Mapping[str, torch.Tensor]) -> Any:
+    """A frozen UNet like the model's with some other weights; it shares all that are the same."""
+    same = [value for name, value in model.unet.named_parameters() if name not in weights]
+    copied = model.frozen_copy(same)
+    state = copied.state_dict()
+    with torch.no_grad():
+        for name, value in weights.items():
+            state[name].copy_(value)
+    return copied

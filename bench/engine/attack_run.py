@@ -1,0 +1,135 @@
+"""Attacks on a finished run: those that the store lacks are made, task by task; then the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import BenchError, ModelUnavailable
+from ..registry import ATTACKS
+from ..report.attacks import write_attack_tables
+from ..runs.attacks import UNATTACKED, AttackCell, AttackRecord, AttackRequest
+from ..runs.folder import RunFolder
+from ..runs.lock import locked
+from ..runs.progress import RunProgress
+from ..runs.record import read_run
+from ..runs.rows import ORIGINAL
+from ..storage.files import write_json
+from ..storage.links import show
+from .attack import attack_of
+from .erase import patch_of
+from .executor import Executor
+from .graph import Graph
+from .pool import Event, Inline, Pool
+from .schedule import Scheduler
+from .setup import resolve
+from .tasks import UNITS, Task
+from .work import unfold
+from .workers import usual_workers
+
+
+def attack_run(
+    folder: RunFolder,
+    request: AttackRequest,
+    device: str,
+    begun: Callable[[int], None] = lambda workers: None,
+    workers: int | None = 1,
+) -> AttackRecord:
+    """Make the attacks that are missing, the controls and those on the original among them, and write the tables.
+
+    Args:
+        folder: of the run.
+        request: what to attack with what.
+        device: "cpu", "cuda" or "cuda:N".
+        begun: called with the number of workers when the work begins.
+        workers: processes that work at the same time; None: as many as the machine has cores or GPUs, and memory for.
+
+    Raises:
+        BenchError: the folder holds no finished run, or a setting is wrong.
+    """
+    plan, _ = read_run(folder)
+    setup = replace(resolve(plan, folder, device), attacks=request)
+    work = unfold(setup)
+    executor = Executor(setup, work)
+    names = _with_controls(request.names)
+    for name in names:
+        executor.attacks.configured(name)  # what is wrong with a setting shows before anything is made
+    trainings = [(ORIGINAL, None), *(key for key in work.trained if key[0] in request.rows)]
+    if lacking := [row for row, seed in trainings[1:] if patch_of(setup, work.trained[row, seed]) is None]:
+        raise BenchError(f"the store has no weights of {', '.join(dict.fromkeys(lacking))}: finish the run first.")
+    graph = Graph()
+    for row, training in trainings:
+        plain = [UNATTACKED] if executor.attacks.find(row, UNATTACKED, training) is None else []
+        before = tuple(graph.add(Task("attack", row, name, training)) for name in plain)
+        for name in names:
+            if before or executor.attacks.find(row, name, training) is None:
+                graph.add(Task("attack", row, name, training), before)
+    failures: dict[str, str] = {}
+    with locked(folder, plan):
+        _do_tasks(executor, graph, failures, usual_workers(setup) if workers is None else workers, begun)
+        cells = [
+            cell
+            for row, training in trainings
+            for name in (UNATTACKED, *names)
+            if (cell := executor.attacks.find(row, name, training)) is not None
+        ]
+        found = AttackRecord(
+            request=request.model_copy(update={"names": names}).model_dump(mode="json"),
+            judges=executor.attacks.judges.names,
+            labels={row: work.labels[row] for row, _ in trainings} | {name: attack_of(name).label for name in names},
+            access={name: attack_of(name).access for name in names},
+            cells=tuple(cells),
+            failures=failures,
+        )
+        write_json(folder.root / "attacks.json", found.model_dump(mode="json"))
+        for cell in cells:
+            _show_images(executor, cell)
+        write_attack_tables(folder, plan, found)
+    return found
+
+
+def _with_controls(names: Sequence[str]) -> tuple[str, ...]:
+    """The controls first, and the attacks that are asked for, in the registry's order."""
+    controls = [name for name in ATTACKS.names() if attack_of(name).control]
+    return tuple(name for name in ATTACKS.names() if name in controls or name in names)
+
+
+def _do_tasks(
+    executor: Executor, graph: Graph, failures: dict[str, str], workers: int, begun: Callable[[int], None]
+) -> None:
+    if not graph.needs:
+        return
+    begun(workers)
+    pool: Pool
+    if workers == 1:
+        pool = Inline(executor)
+    else:
+        from .local import Local
+
+        pool = Local(executor.setup, workers)
+
+    def told(event: Event) -> None:
+        if event.kind == "fatal":
+            raise ModelUnavailable(event.text)
+        bars.advance("attack", 1 if event.kind == "done" else 0, event.text or event.task.text)
+
+    def given_up(event: Event, lost: list[Task]) -> None:
+        for task in (event.task, *lost):
+            failures[f"{task.row} {task.item}"] = event.text
+
+    try:
+        with RunProgress({"attack": (graph.total("attack"), UNITS["attack"])}) as bars:
+            Scheduler(graph, pool, told, given_up).run()
+    finally:
+        pool.stop()
+
+
+def _show_images(executor: Executor, cell: AttackCell) -> None:
+    """Show what came of an attack in the run's folder: attacks/ROW/ATTACK/[seed-N/]PROMPT.png."""
+    entry = executor.setup.store.find("attack", cell.key)
+    place: Path = executor.setup.folder.root / "attacks" / cell.row / cell.attack
+    place = place if cell.training is None else place / f"seed-{cell.training}"
+    for name in () if entry is None else entry.names:
+        if name.endswith(".png"):
+            show(entry.file(name), place / name)  # type: ignore[union-attr]

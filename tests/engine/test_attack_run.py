@@ -1,0 +1,111 @@
+"""Attacks on a finished run: beside controls and the original, kept, resumed, and one that fails loses nothing else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from erasebench import BenchError
+from erasebench.attacking import attempt as room
+from erasebench.engine.attack_run import attack_run
+from erasebench.engine.run import run
+from erasebench.registry import ATTACKS
+from erasebench.runs.attacks import AttackRequest, read_attacks
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation, Plan
+from erasebench.storage.store import Store
+
+PLAN = Plan(
+    methods=["uce", "esd"],
+    metrics=["concept_rate"],
+    concept="garbage truck",
+    images=2,
+    train_steps=1,
+    generation=Generation(steps=2, batch_size=4),
+)
+REQUEST = AttackRequest(
+    names=("concept-inversion",),
+    rows=("uce",),
+    targets=2,
+    budget=2,
+    settings={"concept-inversion": {"steps": 2, "batch": 1, "images": 2}},
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("attacked") / "run")
+    assert run(PLAN, folder, "cpu") == ()
+    return folder
+
+
+def contents(folder: RunFolder) -> dict[str, bytes]:
+    files = [file for file in folder.root.glob("attacks*/**/*") if file.is_file()]
+    return {file.name: file.read_bytes() for file in [*folder.root.glob("attacks.*"), *files]}
+
+
+def test_everything_is_made_once(finished: RunFolder) -> None:
+    begun: list[int] = []
+    record = attack_run(finished, REQUEST, "cpu", begun.append)
+    made = [(cell.row, cell.attack) for cell in record.cells]
+    assert made == [
+        (row, name)
+        for row in ("original", "uce")
+        for name in ("none", "random-tokens", "seed-search", "concept-inversion")
+    ]
+    assert begun == [1]
+    first = contents(finished)
+    assert {"attacks.csv", "attacks.md", "attacks.tex", "attacks.html", "attacks.json"} <= set(first)
+    assert attack_run(finished, REQUEST, "cpu", begun.append) == record == read_attacks(finished)
+    assert contents(finished) == first
+    assert begun == [1]
+
+
+def test_what_was_interrupted_goes_on_to_the_same(finished: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = attack_run(finished, REQUEST, "cpu")
+    other = REQUEST.model_copy(update={"seed": 5})
+    undisturbed = {(cell.row, cell.attack): cell.targets for cell in attack_run(finished, other, "cpu").cells}
+    calls, store = 0, Store(finished.store)
+    for cell in attack_run(finished, other, "cpu").cells:
+        store.drop("attack", cell.key)
+    drawn = room.draw
+
+    def stopped(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise KeyboardInterrupt
+        return drawn(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(room, "draw", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        attack_run(finished, other, "cpu")
+    monkeypatch.setattr(room, "draw", drawn)
+    again = attack_run(finished, other, "cpu")
+    assert {(cell.row, cell.attack): cell.targets for cell in again.cells} == undisturbed
+    assert attack_run(finished, REQUEST, "cpu").cells == wanted.cells
+
+
+def test_an_attack_that_fails_is_counted_and_the_others_go_on(
+    finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(attempt: object, config: object) -> None:
+        raise BenchError("no such luck")
+
+    from erasebench.attacks import concept_inversion
+
+    broken_one = replace(ATTACKS.load("concept-inversion"), run=broken)
+    monkeypatch.setattr(concept_inversion, "concept_inversion", broken_one)
+    request = REQUEST.model_copy(update={"seed": 9})
+    record = attack_run(finished, request, "cpu")
+    assert record.failures == dict.fromkeys(["original concept-inversion", "uce concept-inversion"], "no such luck")
+    assert {cell.attack for cell in record.cells} == {"none", "random-tokens", "seed-search"}
+    assert "| failed |" in (finished.root / "attacks.md").read_text()
+
+
+def test_what_is_wrong_is_said(finished: RunFolder, tmp_path: Path) -> None:
+    wrong = REQUEST.model_copy(update={"settings": {"concept-inversion": {"step": 1}}})
+    with pytest.raises(BenchError, match="setting 'step' is wrong"):
+        attack_run(finished, wrong, "cpu")
+    with pytest.raises(BenchError, match="is no run's folder"):
+        attack_run(RunFolder(tmp_path), REQUEST, "cpu")
