@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .errors import BenchError, NotApplicable, NotScored
     from .images.files import Unreadable, read_image
     from .images.image_set import Encoder, ImageSet
+    from .images.jobs import Job
     from .models.attention import start_token_detached, visible_cross_attention
     from .models.parameter_groups import GROUPS
     from .models.text_to_image import TextToImage
@@ -42,6 +43,7 @@ _HOME = {
     "read_image": "images.files",
     "ImageSet": "images.image_set",
     "Encoder": "images.image_set",
+    "Job": "images.jobs",
     "start_token_detached": "models.attention",
     "visible_cross_attention": "models.attention",
     "GROUPS": "models.parameter_groups",
@@ -69,6 +71,7 @@ __all__ = [
     "ErasureTask",
     "ImageScores",
     "ImageSet",
+    "Job",
     "Method",
     "MethodConfig",
     "Metric",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from erasebench.prompts.built_in import direct
-from erasebench.prompts.concepts import Concept
+from erasebench.prompts.concepts import Concept, paraphrases
 
 from ..errors import BenchError, NotApplicable
 from ..images.jobs import Job
@@ -159,6 +159,23 @@ class Attempt:
                 outcome.found = outcome.tries
         self.say(f"{sum(o.found is not None for o in self.outcomes.values())} of {len(self.targets)} found")
         return [self.outcomes[name].found is not None for name in names]
+
+    @property
+    def paraphrases(self) -> tuple[str, ...]:
+        """Other ways to say the concept, as they stand in a prompt; none for a text of the user's own."""
+        return paraphrases(self.concept.name)
+
+    def instead(self, target: Job, phrase: str) -> str:
+        """A target's prompt with a phrase in the concept's place; before it, where the concept is not named."""
+        for own in (self.concept.phrase, self.concept.name):
+            if own in target.text:
+                return target.text.replace(own, phrase)
+        return f"{phrase}, {target.text}"
+
+    def asked_in_turn(self, wordings: Sequence[Callable[[Job], str]]) -> None:
+        """Ask each target in these ways, one a try, from its own noise, until the concept is found."""
+        for wording, live in zip(wordings, self.rounds(), strict=False):
+            self.draw([self.ask(target, wording(target)) for target in live])
 
     def number(self, *what: object) -> int:
         """A number of 63 bits for these names and the seed: the same whatever else is drawn, and in whatever order."""

@@ -8,6 +8,7 @@ import typer
 
 from ..errors import BenchError
 from .shared import DeviceOption, RunArgument, names_of, settings_of, terminal, with_resume_hint
+from .working import WorkersOption, Working
 
 
 def attack(
@@ -20,9 +21,7 @@ def attack(
         list[str] | None, typer.Option("--set", help="ATTACK.KEY=VALUE, an attack's setting; repeat for more.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all that is random in attacks.", min=0)] = 0,
-    workers: Annotated[
-        int | None, typer.Option(help="Processes that work at the same time; one a core or GPU by default.", min=1)
-    ] = None,
+    workers: WorkersOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Attack the erased models of a finished run.
@@ -52,6 +51,7 @@ def attack(
         settings={ATTACKS.check(name): values for name, values in given.items()},
         seed=seed,
     )
+    Working(workers).begin()
     from ..engine.attack_run import attack_run
     from ..models.devices import choose_device
     from ..report.attacks import terminal_sheets

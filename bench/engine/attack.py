@@ -148,7 +148,7 @@ class Attacks:
                 cell = self._attacked(attempt, row, name, training, key)
             _write_images(attempt, place)
             write_json(place / CELL, cell.model_dump(mode="json"))
-            self.setup.store.put("attack", key, {})
+            self.setup.store.put("attack", key, {}, of=self._of(row, training))
 
     def _attacked(self, attempt: Attempt, row: str, name: str, training: int | None, key: str) -> AttackCell:
         meter, reason = Meter(attempt.model), ""
@@ -194,7 +194,7 @@ class Attacks:
         value = make()
         with suppress(Busy), store.making("learned", key) as folder:
             save_tensors(folder / LEARNED, {"value": value}, {"what": what})
-            store.put("learned", key, {})
+            store.put("learned", key, {}, of=[] if shared else self._of(row, training))
         return value
 
     def _shared(self) -> dict[str, Any]:
@@ -205,6 +205,10 @@ class Attacks:
             "drawing": self.setup.plan.generation.model_dump(exclude={"precision", "own_settings"}),
             "judge": self.judges.key,
         }
+
+    def _of(self, row: str, training: int | None) -> list[str]:
+        """The key of the training that is attacked."""
+        return [key for key in self._weights(row, training).values() if key is not None]
 
     def _weights(self, row: str, training: int | None) -> dict[str, Any]:
         return {"weights": None if row == ORIGINAL else training_key(self.setup, self.work.trained[row, training])}

@@ -22,6 +22,7 @@ from .erase import patch_of
 from .executor import Executor
 from .graph import Graph
 from .pool import Event, Inline, Pool
+from .prepare import register
 from .schedule import Scheduler
 from .setup import resolve
 from .tasks import UNITS, Task
@@ -83,6 +84,7 @@ def attack_run(
             failures=failures,
         )
         write_json(folder.root / "attacks.json", found.model_dump(mode="json"))
+        register(setup, work, executor.contexts)
         for cell in cells:
             _show_images(executor, cell)
         write_attack_tables(folder, plan, found)

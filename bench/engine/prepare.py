@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..images.notes import ImageNote, noted_images
 from ..images.set_folder import prepare_images, show_images
+from ..runs.attacks import attack_entries
 from ..runs.record import DrawnSet
 from ..runs.references import refer
 from ..runs.rows import ORIGINAL, UNRANKED_ROWS
@@ -58,7 +59,7 @@ def register(setup: Setup, work: Work, contexts: Contexts) -> None:
     for row, name, metric in work.cells:
         if metric.prompts is None and row in UNRANKED_ROWS:  # of no training and no images
             used.append(("score", content_key(**score_made_from(name, metric, contexts.of(row, metric), None))))
-    refer(setup.folder, setup.store, used)
+    refer(setup.folder, setup.store, [*used, *attack_entries(setup.folder)])
 
 
 def weights_of(setup: Setup, work: Work) -> dict[str, str]:
