@@ -21,7 +21,7 @@ from ..runs.plan import Plan
 from ..storage.store import Store
 from .setup import Setup
 
-GENERATE_VERSION = 5
+GENERATE_VERSION = 6
 
 
 def images_made_from(weights: str | None, model_revision: str, plan: Plan, device: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from ..models.devices import resolve_training_precision
 from ..models.provenance import made_on
 from ..storage.keys import content_key
 
-ERASE_VERSION = 3
+ERASE_VERSION = 4
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Executor:
     def __init__(self, setup: Setup, work: Work) -> None:
         self.setup, self.work = setup, work
         self.model = LoadedModel(setup)
-        self.contexts = Contexts(setup, work, self.model.exact)
+        self.contexts = Contexts(setup, work, self.model.full)
         self._blind: set[str] = set()  # encoders that could not be had, or failed
         self._patch: tuple[str, Mapping[str, torch.Tensor]] = ("", {})  # the last that was attached
 
@@ -67,7 +67,7 @@ class Executor:
             before = step
 
         erasure = self.work.trained[task.row, task.training]
-        erase(self.setup, erasure, self.model.training, told, workers)
+        erase(self.setup, erasure, self.model.full, told, workers)
 
     def _draw(self, task: Task, report: Report, workers: int) -> None:
         images = self.work.drawn[task.row, task.item, task.training]
@@ -75,12 +75,12 @@ class Executor:
         if task.row == REFERENCE:
             render_world(self.setup.store, images, shard)
             return
-        exact = None if self.setup.precision["generation"] == "fp32" else self.model.exact
+        exact = None if self.setup.precision["generation"] == "fp32" else self.model.full
 
         def done(count: int) -> None:
             report(count, task.text)
 
-        draw(self.setup, images, shard, self._patch_of(task), self.model.generation, exact, done)
+        draw(self.setup, images, shard, self._patch_of(task), self.model.drawing, exact, done)
 
     def _look(self, task: Task, report: Report, workers: int) -> None:
         """Look ahead: what goes wrong here is told by the score that needs it, which looks again."""

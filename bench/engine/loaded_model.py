@@ -1,7 +1,8 @@
-"""The run's model, loaded when a stage first asks for it."""
+"""The run's model, loaded when a task first asks for it."""
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,36 +11,26 @@ if TYPE_CHECKING:
 
 
 class LoadedModel:
-    """One model in the precision that each stage needs; never twice in memory where once will do."""
+    """One model in full precision and in the plan's of drawing; tasks of both kinds may follow each other."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._model: TextToImage | None = None
-        self._exact: TextToImage | None = None
-        self._generating = False
+        self._full: TextToImage | None = None
+        self._drawing: TextToImage | None = None
 
-    def training(self) -> TextToImage:
-        """The model in full precision."""
-        if self._model is None:
-            self._model = self._load()
-        return self._model
+    def full(self) -> TextToImage:
+        """The model in full precision: for trainings and for metrics that look at the network."""
+        if self._full is None:
+            self._full = self._load()
+        return self._full
 
-    def generation(self) -> TextToImage:
-        """The model in the plan's generation precision."""
-        if not self._generating:
-            if self._setup.device != "cpu":
-                self._model = None  # cast weights would not be the full-precision ones again
-            self.training().set_precision(self._setup.precision["generation"])
-            self._generating = True
-        return self.training()
-
-    def exact(self) -> TextToImage:
-        """The model in full precision, beside one that was made to draw in another."""
-        if not self._generating or self._setup.precision["generation"] == "fp32":
-            return self.training()
-        if self._exact is None:
-            self._exact = self._load()
-        return self._exact
+    def drawing(self) -> TextToImage:
+        """The model in the precision of drawing: bf16 shares the full one's weights, fp16 has cast ones of its own."""
+        if self._drawing is None:
+            precision = self._setup.precision["generation"]
+            self._drawing = self._load() if precision == "fp16" else copy.copy(self.full())
+            self._drawing.set_precision(precision)
+        return self._drawing
 
     def _load(self) -> TextToImage:
         from ..models.loading import load_model

@@ -71,7 +71,7 @@ def run(
     executor, is_new = Executor(setup, work), not folder.plan.exists()
     count = usual_workers(setup) if workers is None else workers
     if is_new and count == 1:
-        executor.model.training()
+        executor.model.full()
     with locked(folder, plan):
         begun(count)
         before = read_record(folder)

@@ -39,7 +39,7 @@ def generate(
 ) -> int:
     """Draw the jobs whose files are missing and return how many there were.
 
-    Jobs of one size and guidance are drawn together; `guidance` and `size` are for those without their own. A file is
+    Jobs of one size are drawn together; `guidance` and `size` are for those without their own. A file is
     complete as soon as it has its name. Batches are the same whatever is missing, and one that lacks an image is drawn
     again as a whole: so an interrupted run repeats a batch at most, and its images equal an undisturbed run's bit by
     bit.
@@ -54,16 +54,15 @@ def generate(
         return 0
 
     def drawn(model: TextToImage, empty: torch.Tensor, batch: Sequence[Job]) -> tuple[np.ndarray, np.ndarray]:
-        """Images of one size and guidance, and which of them are finite; `empty` is the empty prompt's embedding."""
-        own = batch[0]
+        """Images of one size, and which of them are finite; `empty` is the empty prompt's embedding."""
         texts = list(dict.fromkeys(job.text for job in batch))
         embeddings = dict(zip(texts, model.encode(texts), strict=True))
         latents = model.denoise(
-            model.noise([job.seed for job in batch], own.size or size),
+            model.noise([job.seed for job in batch], batch[0].size or size),
             torch.stack([embeddings[job.text] for job in batch]),
             empty,
             steps=steps,
-            guidance=guidance if own.guidance is None else own.guidance,
+            guidance=[guidance if job.guidance is None else job.guidance for job in batch],
             solver=scheduler,
         )
         return model.decode_checked(latents)
@@ -102,10 +101,10 @@ def _write(path: Path, image: np.ndarray, note: ImageNote | None) -> None:
 
 
 def _batches(jobs: Sequence[Job], batch_size: int) -> Iterator[list[Job]]:
-    """Batches of one size and guidance each; where all are alike, in the jobs' order."""
+    """Batches of one size each, in the jobs' order."""
 
-    def kind(job: Job) -> tuple[str, str]:
-        return str(job.size), str(job.guidance)
+    def kind(job: Job) -> str:
+        return str(job.size)
 
     for _, group in groupby(sorted(jobs, key=kind), key=kind):
         alike = list(group)

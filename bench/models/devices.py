@@ -42,14 +42,20 @@ def has_bf16(device: str) -> bool:
     return not is_gpu(device) or torch.cuda.get_device_capability(device)[0] >= 8
 
 
+def has_fast_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 matrices by instructions of its own; others are slower in it than in fp32."""
+    known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 def resolve_precision(precision: str, device: str) -> str:
-    """The number format of generation; "auto" is fp16 on a GPU and fp32 on a CPU.
+    """The number format of generation; "auto" is fp16 on a GPU, bf16 on a CPU that is fast in it, else fp32.
 
     Raises:
         BenchError: fp16 is asked for on a CPU, or bf16 on a GPU without it.
     """
     if precision == "auto":
-        return "fp16" if is_gpu(device) else "fp32"
+        return "fp16" if is_gpu(device) else "bf16" if has_fast_bf16() else "fp32"
     if precision == "fp16" and not is_gpu(device):
         raise BenchError("generation.precision: fp16 needs a GPU; on the CPU use fp32 or bf16.")
     if precision == "bf16" and not has_bf16(device):

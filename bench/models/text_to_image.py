@@ -10,21 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import (
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    LMSDiscreteScheduler,
-    PNDMScheduler,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
 from ..errors import BenchError, ModelUnavailable
 from .pipeline_folder import noise_schedule
+from .sampler import Sampler, new_sampler
 from .sampler_steps import schedule_fault
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
-SOLVERS: dict[str, Any] = {"dpm++": DPMSolverMultistepScheduler, "lms": LMSDiscreteScheduler, "pndm": PNDMScheduler}
 DECODED = 8  # images that are decoded together: 32 of 512 pixels would make a tensor of 2³¹ elements
 
 
@@ -119,23 +112,17 @@ class TextToImage:
 
     def timesteps(self, steps: int) -> list[int]:
         """DDIM's "leading" timesteps with Stable Diffusion's offset of 1, noisiest first (50: 981, 961, …, 1)."""
-        self.scheduler.set_timesteps(steps)
-        return [int(t) for t in self.scheduler.timesteps]
+        return [int(t) for t in self.sampler("ddim", steps).timesteps]
 
-    def new_scheduler(self, solver: str) -> Any:
-        """A diffusers scheduler on this model's noise levels.
+    def sampler(self, solver: str, steps: int) -> Sampler:
+        """A sampler on this model's noise levels, for one walk.
 
-        LMS has its own "linspace" timesteps, as in the evaluation scripts that use it; the others have "leading" ones.
-        PNDM is without Runge-Kutta steps, as Stable Diffusion v1 configures it.
+        Raises:
+            BenchError: so many steps would not begin at pure noise.
         """
-        if solver == "ddim":
-            return self.scheduler
-        own: dict[str, dict[str, Any]] = {
-            "dpm++": {"timestep_spacing": "leading", "steps_offset": 1},
-            "lms": {"timestep_spacing": "linspace", "steps_offset": 1},
-            "pndm": {"timestep_spacing": "leading", "steps_offset": 1, "skip_prk_steps": True},
-        }
-        return SOLVERS[solver](**self.levels, **own[solver])
+        if fault := schedule_fault(solver, steps, self.scheduler.config.num_train_timesteps):
+            raise BenchError(f"{fault}.")
+        return new_sampler(solver, self.levels, self.scheduler.alphas_cumprod.tolist(), steps)
 
     @torch.no_grad()
     def walk(
@@ -159,20 +146,17 @@ class TextToImage:
         Raises:
             BenchError: so many steps would not begin at pure noise.
         """
-        if fault := schedule_fault(solver, steps, self.scheduler.config.num_train_timesteps):
-            raise BenchError(f"{fault}.")
-        scheduler = self.new_scheduler(solver)
-        scheduler.set_timesteps(steps, device=self.device)
-        z = z * scheduler.init_noise_sigma
-        stop = len(scheduler.timesteps) if until is None else until
+        sampler = self.sampler(solver, steps)
+        z = z * sampler.start
+        stop = len(sampler.timesteps) if until is None else until
         if isinstance(stop, int):
-            for step, t in enumerate(scheduler.timesteps[:stop]):
-                z = scheduler.step(predict(scheduler.scale_model_input(z, t), t.item(), step), t, z).prev_sample
+            for step, t in enumerate(sampler.timesteps[:stop]):
+                z = sampler.step(z, predict(sampler.scaled(z, step), t, step), step)
             return z
-        z, ends = z.clone(), torch.tensor(stop, device=z.device)
-        for step, t in enumerate(scheduler.timesteps[: max(stop)]):
-            live = ends > step
-            z[live] = scheduler.step(predict(z[live], t.item(), step), t, z[live]).prev_sample
+        z = z.clone()
+        for step, t in enumerate(sampler.timesteps[: max(stop)]):
+            live = [row for row, end in enumerate(stop) if end > step]
+            z[live] = sampler.step(z[live], predict(z[live], t, step), step)
         return z
 
     def denoise(
@@ -182,7 +166,7 @@ class TextToImage:
         empty: torch.Tensor,
         *,
         steps: int,
-        guidance: float,
+        guidance: float | Sequence[float],
         until: int | Sequence[int] | None = None,
         unet: UNet2DConditionModel | None = None,
         solver: str = "ddim",
@@ -194,19 +178,21 @@ class TextToImage:
             context: embeddings, (batch, 77, width), or (1, 77, width) for all rows.
             empty: the embedding of "" or of a negative prompt, (1, 77, width).
             steps: sampler steps.
-            guidance: at 1 the unconditional forward is left out.
+            guidance: one for all rows, or one for each; where all are 1 the unconditional forward is left out.
             until: as for `walk`; several levels need a single context.
             unet: the network that draws; the model's own by default.
             solver: as for `walk`.
         """
+        scales = [guidance] if isinstance(guidance, int | float) else list(guidance)
+        scale = torch.tensor(scales, dtype=torch.float32, device=z.device).view(-1, 1, 1, 1)
 
         def predict(z: torch.Tensor, t: float, step: int) -> torch.Tensor:
             conditions = context.expand(len(z), -1, -1)
-            if guidance == 1:
+            if all(one == 1 for one in scales):
                 return self.predict_noise(z, t, conditions, unet)
             both = torch.cat([empty.expand(len(z), -1, -1), conditions])
             unconditional, conditional = self.predict_noise(torch.cat([z, z]), t, both, unet).chunk(2)
-            return unconditional + guidance * (conditional - unconditional)
+            return unconditional + scale * (conditional - unconditional)
 
         return self.walk(z, predict, steps, until, solver)
 

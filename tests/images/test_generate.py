@@ -8,6 +8,8 @@ import pytest
 import torch
 from diffusers import LMSDiscreteScheduler
 
+from samplers import OWN, theirs
+
 from erasebench.engine.run import run
 from erasebench.images.drawing import generate
 from erasebench.images.files import read_image
@@ -109,10 +111,10 @@ def test_each_row_of_a_walk_stops_at_its_own_level(mini: TextToImage) -> None:
         assert torch.allclose(together[k], alone[0], atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["dpm++", "lms", "pndm"])
+@pytest.mark.parametrize("name", OWN)
 def test_every_scheduler_draws_what_diffusers_draws_with_it(mini: TextToImage, name: str) -> None:
     pipeline = mini.pipeline()
-    pipeline.scheduler = mini.new_scheduler(name)
+    pipeline.scheduler = theirs(name, mini)
     pipeline.set_progress_bar_config(disable=True)
     z = mini.noise([7])
     drawn = pipeline("a bus", num_inference_steps=8, guidance_scale=6.0, latents=z, output_type="latent").images
@@ -120,16 +122,48 @@ def test_every_scheduler_draws_what_diffusers_draws_with_it(mini: TextToImage, n
     assert torch.allclose(mine, drawn, atol=1e-3)
 
 
+@pytest.mark.parametrize("solver", OWN)
+@pytest.mark.parametrize("steps", [2, 3, 12, 14, 25, 50])
+def test_every_step_is_diffusers_own(mini: TextToImage, solver: str, steps: int) -> None:
+    """With a noise that depends on all of a latent and on the level."""
+
+    def noise(z: torch.Tensor, t: float) -> torch.Tensor:
+        return torch.tanh(z.roll(1, -1) + t / 1000)
+
+    scheduler = theirs(solver, mini)
+    scheduler.set_timesteps(steps)
+    z = mini.noise([1, 2])
+    expected = z * scheduler.init_noise_sigma
+    for t in scheduler.timesteps:
+        expected = scheduler.step(noise(scheduler.scale_model_input(expected, t), t.item()), t, expected).prev_sample
+    seen: list[float] = []
+
+    def predict(z: torch.Tensor, t: float, step: int) -> torch.Tensor:
+        seen.append(t)
+        return noise(z, t)
+
+    mine = mini.walk(z, predict, steps, solver=solver)
+    assert seen == scheduler.timesteps.tolist()
+    assert not any(isinstance(t, torch.Tensor) for t in seen)
+    assert torch.allclose(mine, expected, atol=2e-5 * float(expected.abs().max()))
+
+
 def test_lms_has_the_timesteps_of_the_evaluation_scripts(mini: TextToImage) -> None:
     """Their LMSDiscreteScheduler is made from the betas alone."""
-    theirs = LMSDiscreteScheduler(
+    scheduler = LMSDiscreteScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000
     )
-    mine = mini.new_scheduler("lms")
-    theirs.set_timesteps(100)
-    mine.set_timesteps(100)
-    assert torch.equal(mine.timesteps, theirs.timesteps)
-    assert torch.allclose(mine.sigmas, theirs.sigmas)
+    scheduler.set_timesteps(100)
+    assert list(mini.sampler("lms", 100).timesteps) == scheduler.timesteps.tolist()
+
+
+def test_guidance_of_each_row_is_its_own(mini: TextToImage) -> None:
+    context, empty, z = mini.encode(["a cat", "a bus", "a cat"]), mini.encode([""]), mini.noise([1, 2, 3])
+    scales = [1.0, 3.0, 7.5]
+    together = mini.denoise(z, context, empty, steps=4, guidance=scales)
+    for k, scale in enumerate(scales):
+        alone = mini.denoise(z[k : k + 1], context[k : k + 1], empty, steps=4, guidance=scale)
+        assert torch.allclose(together[k], alone[0], atol=1e-3)
 
 
 def test_a_prompts_own_guidance_and_size_count(mini: TextToImage, whole: dict[str, np.ndarray], tmp_path: Path) -> None:
