@@ -20,7 +20,6 @@ app = BenchApp(
 def speed_generation(
     model: Annotated[str, typer.Option(help="As for `bench run`.")] = "mini",
     images: Annotated[int, typer.Option(help="Images to draw in each way.", min=2)] = 64,
-    steps: Annotated[int, typer.Option(help="DDIM steps.", min=1)] = 25,
     batch_size: Annotated[int, typer.Option(help="Images drawn at once.", min=1)] = 32,
     rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 3,
     device: DeviceOption = "auto",
@@ -29,10 +28,11 @@ def speed_generation(
 
     Example: bench speed generation --images 64
     """
-    from ..develop.speed.generation import measure, report
+    from ..develop.speed.generation import measure_generation
     from ..models.devices import choose_device
 
-    typer.echo(report(measure(model, choose_device(device), images, steps, batch_size, rounds)))
+    for line in measure_generation(model, choose_device(device), images, batch_size, rounds):
+        typer.echo(line)
 
 
 @app.command("training")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,8 @@ from ..storage.files import damaged, read_json, write_atomically
 from .modes import as_rgb
 from .notes import note_file, read_note
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 CHECKSUM = "pixels-sha256"  # an entry of a PNG's text
 END = b"\x00\x00\x00\x00IEND\xaeB\x60\x82"  # a PNG's last chunk
 SUFFIXES = frozenset(
@@ -122,11 +125,19 @@ def remove_damaged(paths: Iterable[Path]) -> None:
 
 
 def stream(paths: Iterable[Path]) -> Iterator[np.ndarray | Unreadable]:
-    """The images in the order of their paths, read ahead by a few threads; memory does not grow with their number."""
+    """The images in the order of their paths, read ahead."""
+    return ahead(read_image, paths)
+
+
+def ahead(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """The function's results in the items' order, computed by a few threads before they are asked for.
+
+    Memory does not grow with the number of items.
+    """
     with ThreadPoolExecutor(READERS) as readers:
-        pending: deque[Future[np.ndarray | Unreadable]] = deque()
-        for path in paths:
-            pending.append(readers.submit(read_image, path))
+        pending: deque[Future[Result]] = deque()
+        for item in items:
+            pending.append(readers.submit(function, item))
             if len(pending) > AHEAD:
                 yield pending.popleft().result()
         while pending:

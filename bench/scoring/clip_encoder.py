@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
+from ..images.files import ahead
 from ..models.clip_tokens import count_truncated
 
 
@@ -24,8 +26,8 @@ class ClipEncoder:
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 64) -> np.ndarray:
         """Image embeddings before normalisation, float32 of shape (images, width), from uint8 RGB arrays."""
         parts = []
-        for start in range(0, len(images), batch_size):
-            batch = [self._preprocess(Image.fromarray(image)) for image in images[start : start + batch_size]]
+        prepared = ahead(lambda image: self._preprocess(Image.fromarray(image)), images)
+        while batch := list(islice(prepared, batch_size)):
             parts.append(self._model.encode_image(torch.stack(batch).to(self.device)).float().cpu().numpy())
         return np.concatenate(parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from cleanfid.downloads_helper import inception_url
 
 from ..errors import NotApplicable, NotScored
+from ..images.files import ahead
 from ..images.image_set import Encoder
 from .clip_encoder import ClipEncoder
 from .clip_files import HUB, LOCAL, check_clip
@@ -83,9 +85,9 @@ class CleanFidInception:
     def image_features(self, images: Sequence[np.ndarray], batch_size: int = 32) -> np.ndarray:
         """Pool features, float32 of shape (images, 2048)."""
         parts = []
-        for start in range(0, len(images), batch_size):
-            batch = np.stack([self._resize(image) for image in images[start : start + batch_size]])
-            tensor = torch.from_numpy(batch).permute(0, 3, 1, 2).float().to(self.device)
+        prepared = ahead(self._resize, images)
+        while batch := list(islice(prepared, batch_size)):
+            tensor = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2).float().to(self.device)
             parts.append(self._model(tensor).cpu().numpy())
         return np.concatenate(parts)
 

@@ -19,7 +19,7 @@ from erasebench.runs.plan_file import load_plan
         ("run --concept cat --concept dog", "--concept is given twice, and takes one value"),
         ("run --methods esd --methods=uce", "put commas between them"),
         ("run --own-settings --no-own-settings", "--own-settings is given twice"),
-        ("speed generation --steps 2 --steps 3 --steps 2", "--steps is given 3 times"),
+        ("speed generation --images 2 --images 3 --images 2", "--images is given 3 times"),
         ("mini evaluate --images 9 --images 10", "--images is given twice"),
         ("drift RUN --baseline a --baseline b", "--baseline is given twice"),
         ("run --prompts concept=a --prompts concept=b", "--prompts: concept is both a and b"),
