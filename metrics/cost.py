@@ -23,7 +23,7 @@ def train_steps(images: None, context: ScoringContext) -> SetScore:
 
 @metric(label="Seconds", better="lower", prompts=None, digits=1)
 def train_seconds(images: None, context: ScoringContext) -> SetScore:
-    """Wall-clock seconds of the erasure, on the device that the run names and beside as many workers as the note says."""
+    """Wall-clock seconds of the erasure on the device that the run names, beside as many workers as the note says."""
     found = _mean(context, "train_seconds")
     others = sorted({cost["workers"] - 1 for cost in context.costs})
     return replace(found, note=f"trained beside {' or '.join(map(str, others))} other workers")

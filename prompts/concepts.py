@@ -61,7 +61,7 @@ class _Kind(_Strict):
     """What the concepts of a kind share."""
 
     replacement: str
-    mini_replacement: str | None = None
+    replacement_by_family: dict[str, str] = {}
     templates: list[str]
 
 
@@ -164,7 +164,7 @@ def get_concept(name: str, kind: str | None = None, replacement: str | None = No
     if chosen not in content.kinds:
         raise unknown("kind", chosen, content.kinds, "bench list kinds")
     defaults = content.kinds[chosen]
-    usual = (defaults.mini_replacement if family == "mini" else None) or defaults.replacement
+    usual = defaults.replacement_by_family.get(family, defaults.replacement)
     article = known.article if known is not None else ""
     phrase = f"in the style of {name}" if chosen == "style" else f"{article} {name}".strip()
     shown = f"{defaults.replacement} {phrase}" if chosen == "style" else phrase

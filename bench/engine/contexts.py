@@ -54,7 +54,7 @@ class Contexts:
             original=images.get((ORIGINAL, prompts or "")),
             others=images.get((ORIGINAL, metric.others or "")),
             reference=images.get((REFERENCE, prompts or "")),
-            judge=_WhenAsked(self._judge) if self.source.family == "mini" else None,
+            judge=_WhenAsked(self._judge) if self.source.family.has_world else None,
             clip=self._clip if metric.clip else undeclared,
             device=self.device,
             distance=self._distance,
@@ -70,13 +70,13 @@ class Contexts:
         Raises:
             NotScored: its weights can't be had.
         """
-        judge = self._judge if self.source.family == "mini" else self._clip
+        judge = self._judge if self.source.family.has_world else self._clip
         return {"judge": judge, "clip": self._clip, "distance": self._distance}[look]()
 
     def name_of(self, look: Look) -> str:
         """A look's encoder by a name that no other has: on the embedded model the judge is all of them."""
         if look == "judge" or look == "distance":
-            return "judge" if self.source.family == "mini" else {"judge": self.name_of("clip")}.get(look, look)
+            return "judge" if self.source.family.has_world else {"judge": self.name_of("clip")}.get(look, look)
         return "judge" if look == "clip" and self.plan.scoring.clip == "judge" else look
 
     def _costs(self, row: str) -> list[dict[str, Any]]:
@@ -86,7 +86,7 @@ class Contexts:
     def _versions(self, row: str, metric: Metric) -> dict[str, str]:
         """Packages, and what else a metric looks with or at."""
         clip = {"clip": self.work.clip} if metric.clip and self.work.clip else {}
-        judge = {"judge": files_hash(MINI_WEIGHTS / "judge", JUDGE)} if self.source.family == "mini" else {}
+        judge = {"judge": files_hash(MINI_WEIGHTS / "judge", JUDGE)} if self.source.family.has_world else {}
         return self.work.versions | clip | judge | (self._weights(row) if metric.prompts is None else {})
 
     def _weights(self, row: str) -> dict[str, str]:
@@ -127,5 +127,5 @@ class Contexts:
     def _distance(self) -> Encoder:
         from ..scoring.encoders import CleanFidInception
 
-        found: Encoder = self._judge() if self.source.family == "mini" else CleanFidInception(self.device)
+        found: Encoder = self._judge() if self.source.family.has_world else CleanFidInception(self.device)
         return found

@@ -16,6 +16,7 @@ from ..images.files import write_png
 from ..models.catalog import ModelSource, find_model
 from ..models.cost import Cost
 from ..models.devices import resolve_precision
+from ..models.families import EMBEDDED_MODEL, STABLE_DIFFUSION
 from ..models.loading import load_model
 from ..models.parameter_groups import select
 from ..models.text_to_image import TextToImage
@@ -77,7 +78,7 @@ def _find(name: str) -> tuple[ModelSource, ModelUnavailable | None]:
         return find_model(name), None
     except ModelUnavailable as error:
         hub_id, _, wanted = name.partition("@")
-        return ModelSource(name, "sd", hub_id, wanted or "main", name), error
+        return ModelSource(name, STABLE_DIFFUSION, hub_id, wanted or "main", name), error
 
 
 def _load(source: ModelSource, device: str) -> TextToImage | ModelUnavailable:
@@ -148,7 +149,7 @@ def _timed(work: Callable[[], object], seconds: float, device: str) -> float:
 
 def _training(erasures: list[Erasure]) -> Cost:
     """All erasures' forwards; trainings of one row cost alike."""
-    carrier = load_model(find_model("mini"), "cpu")
+    carrier = load_model(find_model(EMBEDDED_MODEL), "cpu")
     total, known = Cost(), dict[str, Cost]()
     for erasure in erasures:
         if erasure.row not in known:

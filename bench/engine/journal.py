@@ -167,7 +167,7 @@ def _new_record(setup: Setup, work: Work, before: RunRecord | None) -> RunRecord
     return RunRecord(
         fingerprint=work.fingerprint,
         plan=setup.plan.model_dump(mode="json"),
-        model=ModelRecord(name=source.name, family=source.family, revision=source.revision),
+        model=ModelRecord(name=source.name, family=source.family.name, revision=source.revision),
         precision=setup.precision,
         prompts={name: s.described() for name, s in work.prompt_sets.items()},
         reference=real.planned_key if real else "",

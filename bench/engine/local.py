@@ -84,8 +84,8 @@ class Local:
         self._deaths += 1
         if self._deaths > DEATHS_IN_A_ROW * self.size:
             raise BenchError(
-                f"{self._deaths} workers in a row ended before they ended a task; of the last, {_how(process.exitcode)}. "
-                "--workers 1 works without them, and shows what is wrong."
+                f"{self._deaths} workers in a row ended before they ended a task; of the last, "
+                f"{_how(process.exitcode)}. --workers 1 works without them, and shows what is wrong."
             )
         self._workers[worker] = self._start(worker)
         task = self._tasks.pop(worker, None)

@@ -18,6 +18,7 @@ from ..images.image_set import PIECE, ImageSet
 from ..images.jobs import Job, plan_jobs
 from ..images.reference import open_reference
 from ..images.shards import pieces_of, shards_of
+from ..models.families import Family
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
 from ..runs.folder import UNSEEDED
@@ -111,9 +112,9 @@ def unfold(setup: Setup) -> Work:
             reaches a snapshot's step, or the CLIP model can't exist.
     """
     plan, model, device = setup.plan, setup.source, setup.device
-    concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
+    concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family.name)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
-    erasures = _erasures(plan, concept, model.family)
+    erasures = _erasures(plan, concept, model.family.name)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
     of_original = needed | dict.fromkeys(metric.others for metric in metrics.values() if metric.others)
     sets = {name: _prompts(plan, name, concept) for name in of_original}
@@ -176,7 +177,11 @@ def unfold(setup: Setup) -> Work:
 
 
 def _remarks(
-    plan: Plan, concept: Concept, family: str, sets: Mapping[str, PromptSet], images: Mapping[tuple[str, str], ImageSet]
+    plan: Plan,
+    concept: Concept,
+    family: Family,
+    sets: Mapping[str, PromptSet],
+    images: Mapping[tuple[str, str], ImageSet],
 ) -> tuple[str, ...]:
     """Where a plan's images are other than somebody may think."""
     found = []
@@ -187,7 +192,7 @@ def _remarks(
                 f"prompts.{role}: {drawn} images of each training, not {wanted}: every one of {len(prompts.prompts)} "
                 "prompts has the same number."
             )
-        if source == "world" and family != "mini":
+        if source == "world" and not family.has_world:
             found.append(
                 f"prompts.{role}: “world” are captions of the embedded model's pictograms; scores over them compare "
                 f"with no paper's. Give everyday captions: --prompts {role}=coco_30k.csv ({WHERE['coco_30k.csv']})."
@@ -260,7 +265,7 @@ def _reference(setup: Setup) -> ImageSet | None:
     """The real images: the user's folder, a prepared reference, the embedded world's renders, or none."""
     if setup.plan.reference is not None:
         return open_reference(Path(setup.plan.reference), setup.store)
-    if setup.source.family != "mini":
+    if not setup.source.family.has_world:
         return None
     jobs = [Job(prompt.id, prompt.text, 0, 0) for prompt, _ in world_reference()]
     key = content_key(reference=[(prompt.id, prompt.text, repr(scene)) for prompt, scene in world_reference()])

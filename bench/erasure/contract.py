@@ -13,6 +13,7 @@ import torch
 
 from ..errors import BenchError, Broken, told
 from ..models.cost import Cost
+from ..models.families import FAMILIES
 from ..models.parameter_groups import GROUPS
 from ..models.patch import attached, check, difference, load_patch, save_patch, snapshot
 from ..models.text_to_image import TextToImage
@@ -150,8 +151,8 @@ def configuration_is_strict_and_frozen(subject: Subject) -> None:
             continue
         raise Broken(f"the setting {key}={value!r} is accepted: let the config inherit from MethodConfig.")
     for kind in ("nudity", "object", "style"):
-        for family in ("sd", "mini"):
-            config = method.configure(family, kind, {})
+        for family in FAMILIES:
+            config = method.configure(family.name, kind, {})
             if config.parameters not in GROUPS:
                 raise Broken(f"parameters {config.parameters!r} is no group; allowed: {', '.join(GROUPS)}.")
     try:

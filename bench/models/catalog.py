@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import BenchError, unknown
 from ..storage.keys import files_hash
+from .families import EMBEDDED, EMBEDDED_MODEL, STABLE_DIFFUSION, Family
 from .hub import cached_snapshot, fetch, resolve_commit
 from .pipeline_folder import CONVERT, open_pipeline
 
@@ -32,14 +33,14 @@ class ModelSource:
 
     Attributes:
         name: as the user gave it.
-        family: "mini" for the embedded model, "sd" for all others; methods have presets by family.
+        family: what it has in common with others.
         source: a folder, a hub id that has yet to be fetched, or the random model's name.
         hub_revision: the hub's commit, for a model that has yet to be fetched; None otherwise.
         revision: a hash of the files that are loaded, or hub id and commit; part of every cache key.
     """
 
     name: str
-    family: str
+    family: Family
     source: str
     hub_revision: str | None
     revision: str
@@ -80,13 +81,13 @@ def find_model(name: str) -> ModelSource:
         BenchError: there is no such model, or it is no pipeline that the bench can use.
     """
     folder = Path(name)
-    if name == "mini":
+    if name == EMBEDDED_MODEL:
         # The judge is part of the embedded model: the hash covers both.
         files = [f"pipeline/{file}" for file in open_pipeline(MINI_WEIGHTS / "pipeline").files]
         revision = files_hash(MINI_WEIGHTS, [*files, *(f"judge/{file}" for file in JUDGE)])
-        return ModelSource(name, "mini", str(MINI_WEIGHTS / "pipeline"), None, revision)
+        return ModelSource(name, EMBEDDED, str(MINI_WEIGHTS / "pipeline"), None, revision)
     if name == RANDOM_MODEL:
-        return ModelSource(name, "sd", name, None, "random weights, seed 0")
+        return ModelSource(name, STABLE_DIFFUSION, name, None, "random weights, seed 0")
     if name in HUB_MODELS:
         return _on_the_hub(name, *HUB_MODELS[name])
     if folder.is_file() or folder.suffix in SINGLE_FILES:
@@ -96,7 +97,7 @@ def find_model(name: str) -> ModelSource:
         )
     if folder.is_dir():
         found = open_pipeline(folder)
-        return ModelSource(name, "sd", name, None, files_hash(folder, found.files))
+        return ModelSource(name, STABLE_DIFFUSION, name, None, files_hash(folder, found.files))
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not name.startswith("."):
         hub_id, _, wanted = name.partition("@")
         return _on_the_hub(name, hub_id, wanted or "main")
@@ -112,11 +113,11 @@ def _on_the_hub(name: str, hub_id: str, wanted: str) -> ModelSource:
     commit = resolve_commit(name, hub_id, wanted)
     snapshot = cached_snapshot(hub_id, commit)
     if snapshot is None:
-        return ModelSource(name, "sd", hub_id, commit, f"{hub_id}@{commit}")
+        return ModelSource(name, STABLE_DIFFUSION, hub_id, commit, f"{hub_id}@{commit}")
     return _at(name, hub_id, commit, snapshot)
 
 
 def _at(name: str, hub_id: str, commit: str, snapshot: Path) -> ModelSource:
     """A hub model whose files are here; other weights than the plain ones are named in its revision."""
     variants = {variant for variant in open_pipeline(snapshot).variants.values() if variant}
-    return ModelSource(name, "sd", str(snapshot), None, " ".join([f"{hub_id}@{commit}", *sorted(variants)]))
+    return ModelSource(name, STABLE_DIFFUSION, str(snapshot), None, " ".join([f"{hub_id}@{commit}", *sorted(variants)]))

@@ -43,7 +43,7 @@ def has_bf16(device: str) -> bool:
 
 
 def has_fast_bf16() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices by instructions of its own; others are slower in it than in fp32."""
+    """Whether this CPU has instructions for bfloat16 matrices; others are slower in it than in fp32."""
     known: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # older versions of torch do not tell
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
 

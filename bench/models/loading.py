@@ -27,4 +27,4 @@ def load_model(source: ModelSource, device: str) -> TextToImage:
         source = source.fetched()
         pipeline = read_pipeline(open_pipeline(Path(source.source)))
     check_finite(pipeline, source.name)
-    return TextToImage(pipeline, source.name, source.family, source.revision, device)
+    return TextToImage(pipeline, source.name, source.family.name, source.revision, device)

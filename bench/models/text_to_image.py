@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +32,7 @@ class TextToImage:
     """A Stable Diffusion pipeline's parts on one device.
 
     Attributes:
-        family: "mini" for the embedded model, "sd" for everything else; methods have presets by family.
+        family: the name of the model's family; methods have presets by it.
         revision: a content hash or a hub commit; part of every cache key.
         unet: the network that methods change.
         levels: the noise schedule: all that is taken of the model's saved sampler.

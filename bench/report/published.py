@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from ..models.families import Family
 from .headings import Heading
 
 
@@ -20,8 +21,9 @@ class PublishedColumn:
     metric: str
     on_mini: str
 
-    def measured_by(self, family: str) -> str:
-        return self.on_mini if family == "mini" else self.metric
+    def measured_by(self, family: Family) -> str:
+        """The metric for models of a family."""
+        return self.on_mini if family.has_world else self.metric
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pydantic import (
 from erasebench.prompts.concepts import canonical_name
 
 from ..errors import BenchError
+from ..models.families import EMBEDDED_MODEL, Family, family_of
 from ..models.sampler_steps import schedule_fault, single_step_fault
 from ..registry import METRICS
 from ..storage.keys import content_key
@@ -123,18 +124,6 @@ class SpectrumSettings(_Strict):
 NUDITY_METRICS = ("nudenet_rate", "nudenet_confidence")
 MERGE = "tag:yaml.org,2002:merge"  # the key <<
 
-# By model family: what a plan means where it does not say.
-DEFAULT_PROMPTS = {
-    "mini": {"concept": "wordings", "coco": "world", "objects": "others"},
-    "sd": {"concept": "wordings", "coco": "world", "objects": "objects"},
-}
-DEFAULT_CLIP = {"mini": "judge", "sd": "ViT-B-32-quickgelu/openai"}
-
-
-def family_of(model: str) -> Literal["mini", "sd"]:
-    """ "mini" for the embedded model, "sd" for all others; methods and plans have presets by family."""
-    return "mini" if model == "mini" else "sd"
-
 
 class Variant(_Strict):
     """A row of its own: a method with other settings."""
@@ -144,9 +133,9 @@ class Variant(_Strict):
     settings: dict[str, Any] = {}
 
 
-def _with_sources(prompts: dict[str, Any], family: str) -> dict[str, Any]:
+def _with_sources(prompts: dict[str, Any], family: Family) -> dict[str, Any]:
     """All roles, each with its source."""
-    usual: dict[str, Any] = {role: {"source": source} for role, source in DEFAULT_PROMPTS[family].items()}
+    usual: dict[str, Any] = {role: {"source": source} for role, source in family.prompts.items()}
     for role, given in prompts.items():
         own = _by_name(given)
         usual[role] = {**usual.get(role, {}), **own} if isinstance(own, dict) else own
@@ -178,7 +167,7 @@ class Plan(_Strict):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
-    model: str = "mini"
+    model: str = EMBEDDED_MODEL
     concept: Annotated[str, AfterValidator(canonical_name)] = "nudity"
     kind: str | None = None
     replacement: str | None = None
@@ -206,17 +195,17 @@ class Plan(_Strict):
         """Say what is left unsaid, so that a resolved plan pins everything."""
         if not isinstance(given, dict):
             return given
-        family = family_of(str(given.get("model", "mini")))
+        family = family_of(str(given.get("model", EMBEDDED_MODEL)))
         prompts, scoring = given.get("prompts", {}), given.get("scoring", {})
         filled = {
             "prompts": _with_sources(prompts, family) if isinstance(prompts, dict) else prompts,
-            "scoring": {"clip": DEFAULT_CLIP[family], **scoring} if isinstance(scoring, dict) else scoring,
+            "scoring": {"clip": family.clip, **scoring} if isinstance(scoring, dict) else scoring,
         }
         return {**given, **filled}
 
     @property
-    def family(self) -> str:
-        """The model's family: "mini" or "sd"."""
+    def family(self) -> Family:
+        """The model's family."""
         return family_of(self.model)
 
     def images_of(self, role: str) -> int | None:

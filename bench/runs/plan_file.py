@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..errors import BenchError, unknown
+from ..models.families import EMBEDDED_MODEL, family_of
 from ..registry import METHODS, METRICS, Registry
 from .plan import (
     RESERVED,
@@ -23,7 +24,6 @@ from .plan import (
     _check_keys,
     _Strict,
     _usual_metrics,
-    family_of,
 )
 from .protocols import get_protocol
 
@@ -104,7 +104,7 @@ def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
         layers.insert(0, deepcopy(get_protocol(str(own)).plan))
     if named is not None:
         layers.append(deepcopy(get_protocol(named).plan))
-    if family_of(str(flags.get("model", content.get("model", "mini")))) == "mini":
+    if family_of(str(flags.get("model", content.get("model", EMBEDDED_MODEL)))).has_world:
         smaller = content.get(ON_MINI) or {}
         if not isinstance(smaller, dict):
             raise BenchError(f"{ON_MINI}: a mapping with a plan's keys, not {smaller!r}.")

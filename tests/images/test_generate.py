@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import LMSDiscreteScheduler
-
 from samplers import OWN, theirs
 
 from erasebench.engine.run import run

@@ -10,6 +10,7 @@ from diffusers import UNet2DConditionModel
 
 from erasebench.errors import BenchError, ModelUnavailable
 from erasebench.models.catalog import MINI_WEIGHTS, find_model
+from erasebench.models.families import STABLE_DIFFUSION
 from erasebench.models.loading import load_model
 from erasebench.models.parameter_groups import select
 from erasebench.models.text_to_image import TextToImage, check_finite
@@ -67,7 +68,7 @@ def test_a_folder_that_is_no_pipeline(tmp_path: Path) -> None:
 
 def test_a_local_folder_loads_as_a_stable_diffusion(mini: TextToImage) -> None:
     source = find_model(str(MINI_WEIGHTS / "pipeline"))
-    assert source.family == "sd"
+    assert source.family is STABLE_DIFFUSION
     model = load_model(source, "cpu")
     z, context = mini.noise([1]), mini.encode(["a cat"])
     with torch.no_grad():

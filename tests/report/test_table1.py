@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from test_tables import PROMPTS, record
 
+from erasebench.models.families import family_of
 from erasebench.report.headings import places
 from erasebench.report.paper_table import rank_correlation, write_table1
 from erasebench.report.published import published_table
@@ -40,12 +41,12 @@ def test_measured_stands_beside_published(tmp_path: Path, model: str) -> None:
     """Numbers that are the paper's but for a constant: the same order, and the constant as the difference."""
     table, folder = published_table("all-but-one"), RunFolder(tmp_path)
     plan = load_plan("table1", {"model": model})
-    family = "mini" if model == "mini" else "sd"
+    family = family_of(model)
     for row, printed in table.rows.items():
         for key, column in table.columns.items():
             value = printed[key]
             extra = {"low": None, "high": None, "label": column.heading.label.removesuffix(" (%)")}
-            extra["qualifier"] = "judge" if family == "mini" and key in ("fid", "kid", "clip") else ""
+            extra["qualifier"] = "judge" if family.has_world and key in ("fid", "kid", "clip") else ""
             metric = column.measured_by(family)
             shown = record(row, metric, None if value is None else value + 0.125, column.heading.better, **extra)
             write_score(folder.score(row, metric), shown)

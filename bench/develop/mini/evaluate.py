@@ -13,6 +13,7 @@ import numpy as np
 from ...images.jobs import image_seed
 from ...mini.world import CONCEPTS, STYLES, Scene, render, scenes
 from ...models.catalog import MINI_WEIGHTS, ModelSource
+from ...models.families import EMBEDDED, EMBEDDED_MODEL
 from ...models.loading import load_model
 from ...models.text_to_image import TextToImage
 from ...scoring.judge import Judge
@@ -69,7 +70,7 @@ class Line:
 def load(device: str, weights: Path | None) -> tuple[TextToImage, Judge]:
     """The pipeline and its judge from a weights folder."""
     folder = weights or MINI_WEIGHTS
-    source = ModelSource("mini", "mini", str(folder / "pipeline"), None, folder.name)
+    source = ModelSource(EMBEDDED_MODEL, EMBEDDED, str(folder / "pipeline"), None, folder.name)
     return load_model(source, device), Judge(device, folder)
 
 

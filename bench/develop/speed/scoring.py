@@ -20,6 +20,7 @@ from ...images.files import stream
 from ...images.image_set import Encoder, ImageSet
 from ...images.jobs import Job, image_seed
 from ...models.catalog import find_model
+from ...models.families import family_of
 from ...models.loading import load_model
 from ...models.text_to_image import TextToImage
 from ...registry import METRICS
@@ -28,7 +29,7 @@ from ...scoring.context import ScoringContext
 from ...scoring.metric import Metric
 from ...scoring.nudenet import detector
 
-SETTINGS = {"steps": 25, "guidance": 5.0, "batch_size": 32}
+SETTINGS = {"scheduler": "dpm++", "steps": 12, "guidance": 5.0, "batch_size": 32}
 
 
 def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
@@ -97,13 +98,12 @@ def _line(name: str, images: int, work: Callable[[], object]) -> str:
 
 def _encoders(model_name: str, device: str) -> tuple[Callable[[], Encoder], Callable[[], Encoder], Any]:
     """The CLIP model, the features for distances, and the judge, as a run of this model would take them."""
-    if model_name == "mini":
+    if family_of(model_name).has_world:
         from ...scoring.judge import Judge
 
         judge = Judge(device)
         judge.image_features([np.zeros((64, 64, 3), np.uint8)])  # warm
         return (lambda: judge), (lambda: judge), judge
-    from ...runs.plan import DEFAULT_CLIP
     from ...scoring.encoders import CleanFidInception, OpenClip
 
-    return cache(lambda: OpenClip(DEFAULT_CLIP["sd"], device)), cache(lambda: CleanFidInception(device)), None
+    return cache(lambda: OpenClip(family_of(model_name).clip, device)), cache(lambda: CleanFidInception(device)), None

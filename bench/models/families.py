@@ -1,0 +1,37 @@
+"""Families of models: what plans, methods and metrics mean where they do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """What models of a kind have in common.
+
+    Attributes:
+        name: methods and concepts have presets by it.
+        prompts: the usual source of prompts by role.
+        clip: the usual model of the CLIP score.
+        has_world: whether it draws the embedded world: then that world's renders are the real images, and its judge
+            sees what is in a picture.
+    """
+
+    name: str
+    prompts: Mapping[str, str]
+    clip: str
+    has_world: bool
+
+
+EMBEDDED = Family("mini", {"concept": "wordings", "coco": "world", "objects": "others"}, "judge", True)
+STABLE_DIFFUSION = Family(
+    "sd", {"concept": "wordings", "coco": "world", "objects": "objects"}, "ViT-B-32-quickgelu/openai", False
+)
+FAMILIES = (EMBEDDED, STABLE_DIFFUSION)
+EMBEDDED_MODEL = "mini"
+
+
+def family_of(model: str) -> Family:
+    """The family of a model by its name, as `bench run --model` takes it."""
+    return EMBEDDED if model == EMBEDDED_MODEL else STABLE_DIFFUSION
