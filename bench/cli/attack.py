@@ -42,7 +42,7 @@ def attack(
     if not chosen:
         raise BenchError("--attacks: name an attack, or all. `bench list attacks` shows them.")
     given = settings_of(settings or [])
-    usual_targets, usual_budget = USUAL[plan.family]
+    usual_targets, usual_budget = USUAL[plan.family.name]
     request = AttackRequest(
         names=tuple(dict.fromkeys(chosen)),
         rows=tuple(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in names_of(methods) or plan.rows)),

@@ -95,7 +95,7 @@ class Attacks:
     def configured(self, name: str) -> AttackConfig:
         """An attack's configuration for this model and concept."""
         settings = self.request.settings.get(name, {})
-        return attack_of(name).configure(self.setup.source.family, self.work.concept.preset, settings)
+        return attack_of(name).configure(self.setup.source.family.name, self.work.concept.preset, settings)
 
     def find(self, row: str, name: str, training: int | None) -> AttackCell | None:
         """What the store has of an attack; None where it has nothing."""

@@ -117,7 +117,7 @@ class Executor:
         def say(text: str) -> None:
             report(0, f"{task.text}: {text}")
 
-        self.attacks.run(task.row, task.item, task.training, self.model.exact, self._patch_of(task), say)
+        self.attacks.run(task.row, task.item, task.training, self.model.full, self._patch_of(task), say)
 
     @cached_property
     def attacks(self) -> Attacks:

@@ -32,7 +32,7 @@ class Judges:
     def __init__(self, contexts: Contexts) -> None:
         self._contexts = contexts
         self._concept = contexts.work.concept
-        self._mini = contexts.source.family == "mini"
+        self._mini = contexts.source.family.has_world
 
     @cached_property
     def key(self) -> dict[str, Any]:
