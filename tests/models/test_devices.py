@@ -57,8 +57,25 @@ def test_cuda_without_a_gpu_is_an_error(wanted: str) -> None:
         choose_device(wanted)
 
 
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({"avx512_bf16": True, "amx_bf16": False}, "bf16"),
+        ({"avx512_bf16": False, "amx_bf16": True}, "bf16"),
+        ({"avx512_f": True, "avx512_bf16": False}, "fp32"),
+        ({"neon": True}, "fp32"),
+    ],
+)
+def test_a_cpu_draws_in_bf16_where_it_is_fast_in_it(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, bool], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert resolve_precision("auto", "cpu") == expected
+    assert resolve_precision("fp32", "cpu") == resolve_training_precision("auto", "cpu") == "fp32"
+
+
 def test_half_precision_needs_a_device_that_has_it(two_gpus: SimpleNamespace) -> None:
-    assert resolve_precision("auto", "cpu") == resolve_training_precision("auto", "cpu") == "fp32"
+    assert resolve_training_precision("auto", "cpu") == "fp32"
     assert resolve_precision("bf16", "cpu") == resolve_training_precision("bf16", "cpu") == "bf16"
     with pytest.raises(BenchError, match="fp16 needs a GPU"):
         resolve_precision("fp16", "cpu")
