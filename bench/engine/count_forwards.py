@@ -74,14 +74,18 @@ def _hollow(model: TextToImage, with_gradient: bool) -> Iterator[None]:
     Without `with_gradient`, predictions that need a gradient stay real.
     """
     real = model.predict_noise
+    weights: dict[nn.Module, list[nn.Parameter]] = {}  # to look for them takes longer than the rest
     encoded = model.encode([""])
 
     def predict(
         z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor, unet: nn.Module | None = None
     ) -> torch.Tensor:
         network = unet if unet is not None else model.unet
-        learned = [tensor for tensor in (z, context, *network.parameters()) if tensor.requires_grad]
-        if torch.is_grad_enabled() and learned:
+        if network not in weights:
+            weights[network] = list(network.parameters())
+        grad = torch.is_grad_enabled()
+        learned = [tensor for tensor in (z, context, *weights[network]) if tensor.requires_grad] if grad else []
+        if learned:
             if not with_gradient:
                 return real(z, t, context, unet)
             model.forwards.with_gradient += len(z)

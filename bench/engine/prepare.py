@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..images.notes import ImageNote, noted_images
-from ..images.set_folder import prepare_images, show_images
+from ..images.set_folder import prepare_images
 from ..runs.attacks import attack_entries
 from ..runs.record import DrawnSet
 from ..runs.references import refer
@@ -36,8 +36,6 @@ def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: A
         show_training(setup, erasure)
     for images in work.drawn.values():
         prepare_images(setup.folder, images, again)
-        for shard in images.drawn:
-            show_images(images, shard)
     for row, name, metric in work.cells:
         file, own = setup.folder.score(row, name), work.images.get((row, metric.prompts or ""))
         stored = read_json(file)

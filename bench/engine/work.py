@@ -17,7 +17,7 @@ from ..errors import BenchError
 from ..images.image_set import PIECE, ImageSet
 from ..images.jobs import Job, plan_jobs
 from ..images.reference import open_reference
-from ..images.shards import pieces_of, shards_of
+from ..images.shards import cuts_of, pieces_of, shards_of
 from ..models.families import Family
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
@@ -125,12 +125,14 @@ def unfold(setup: Setup) -> Work:
         for name, prompts in sets.items()
     }
 
+    cuts = {name: cuts_of(jobs, min(plan.generation.batch_size, len(jobs))) for name, jobs in jobs_of.items()}
+
     def plan_images(row: str, names: Iterable[str], patches: Mapping[int | None, str | None]) -> None:
         for name in names:
             jobs, parts = jobs_of[name], []
             for seed, patch in patches.items():
                 made_from = images_made_from(patch, model.revision, plan, device)
-                drawn = shards_of(jobs, min(plan.generation.batch_size, len(jobs)), made_from)
+                drawn = shards_of(cuts[name], made_from)
                 told = made_from | {"prompts": sets[name].hash, "images": len(jobs), "image_seed": plan.image_seed}
                 place = setup.folder.images(row, name, seed)
                 parts.append(

@@ -100,8 +100,11 @@ class ImageSet:
             return content_key(trainings=[part._key(key_of) for part in self.parts])
         if not self.drawn:
             return self.own_key
-        prompts = [(job.prompt_id, job.cluster, job.sample) for job in self.jobs]
-        return content_key(shards=[key_of(shard) for shard in self.drawn], prompts=prompts)
+        return content_key(shards=[key_of(shard) for shard in self.drawn], prompts=self._prompts)
+
+    @cached_property
+    def _prompts(self) -> str:
+        return content_key(prompts=[(job.prompt_id, job.cluster, job.sample) for job in self.jobs])
 
     def key_of(self, shard: Shard) -> str:
         """The key under which a shard's images are kept; the planned one where there are none yet."""
@@ -136,7 +139,11 @@ class ImageSet:
         """The images' files in the jobs' order."""
         if self.parts:
             return [file for part in self.parts for file in part.files]
-        return list(self.paths) if self.paths is not None else [self.folder / job.file_name for job in self.jobs]
+        if self.paths is not None:
+            return list(self.paths)
+        few = len(self.jobs) <= IN_A_FOLDER
+        folders = [self.folder if few else self.folder / f"{k:03d}" for k in range(-(-len(self.jobs) // IN_A_FOLDER))]
+        return [folders[k // IN_A_FOLDER] / job.file_name for k, job in enumerate(self.jobs)]
 
     @property
     def shards(self) -> tuple[Shard, ...]:
@@ -254,6 +261,7 @@ class ImageSet:
             self._seen.clear()
 
 
+IN_A_FOLDER = 1000  # images of a run at most: of a larger set they lie in folders 000, 001, …
 PIECE = 256  # images that are not drawn, in a shard
 Kept = TypeVar("Kept")
 

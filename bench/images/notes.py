@@ -71,4 +71,4 @@ def noted_images(files: Iterable[Path]) -> dict[str, ImageNote]:
     """The notes beside these files, by file name; folders are listed once."""
     files = list(files)
     present = {note for folder in {file.parent for file in files} for note in folder.glob("*.json")}
-    return {file.name: read_note(file) for file in files if note_file(file) in present}
+    return {file.name: read_note(file) for file in files if note_file(file) in present} if present else {}

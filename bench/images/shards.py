@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 from ..storage.keys import content_key
@@ -44,24 +43,42 @@ class Shard:
         return next(iter(self.keys.values()))
 
 
-def shards_of(jobs: Sequence[Job], batch: int, made_from: Mapping[str, Any]) -> tuple[Shard, ...]:
-    """Shards of whole batches, each of one size; a job's text, seed, guidance and size are what its image is made from.
+@dataclass(frozen=True)
+class Cut:
+    """Images of a set that make a shard, whichever weights draw them.
 
-    Prompts' ids and names of sets are no part of it, so that the same image has one key in all runs.
+    Attributes:
+        places: their numbers in the set.
+        batch: how many are planned to be drawn together.
+        content: a hash of their texts, seeds, guidance and sizes.
+    """
+
+    places: tuple[int, ...]
+    batch: int
+    content: str
+
+
+def cuts_of(jobs: Sequence[Job], batch: int) -> tuple[Cut, ...]:
+    """Where a set is cut into shards of whole batches, each of one size; once for all rows that draw it.
+
+    Prompts' ids and names of sets are no part of the content, so that the same image has one key in all runs.
     """
     images = max(1, SHARD // batch) * batch
-
-    def kind(place: int) -> str:
-        return str(jobs[place].size)
-
+    by_size: dict[tuple[int, int] | None, list[int]] = {}
+    for place, job in enumerate(jobs):
+        by_size.setdefault(job.size, []).append(place)
     found = []
-    for _, group in groupby(sorted(range(len(jobs)), key=kind), key=kind):
-        alike = list(group)
-        for start in range(0, len(alike), images):
-            places = tuple(alike[start : start + images])
+    for size in sorted(by_size, key=str):
+        for start in range(0, len(by_size[size]), images):
+            places = tuple(by_size[size][start : start + images])
             own = [(jobs[k].text, jobs[k].seed, jobs[k].guidance, jobs[k].size) for k in places]
-            found.append(Shard(places, batch, {**made_from, "images": own}))
+            found.append(Cut(places, batch, content_key(images=own)))
     return tuple(found)
+
+
+def shards_of(cuts: Sequence[Cut], made_from: Mapping[str, Any]) -> tuple[Shard, ...]:
+    """The shards of a set whose images are made from their jobs and from `made_from`."""
+    return tuple(Shard(cut.places, cut.batch, {**made_from, "images": cut.content}) for cut in cuts)
 
 
 def pieces_of(key: str, count: int, size: int) -> tuple[Shard, ...]:

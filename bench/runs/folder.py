@@ -96,6 +96,10 @@ class RunFolder:
         folder = self.images(row, prompt_set, training)
         return folder.with_name(f"{folder.name}.json")
 
+    def images_list(self, row: str, prompt_set: str) -> Path:
+        """The prompts and seeds of a set's images."""
+        return self.images(row, prompt_set).with_name(f"{prompt_set}.prompts.json")
+
     def score(self, row: str, metric: str) -> Path:
         return self.root / "scores" / f"{safe_name(row)}.{safe_name(metric)}.json"
 

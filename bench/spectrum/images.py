@@ -13,7 +13,7 @@ from ..images.image_set import Encoder, ImageSet
 from ..images.jobs import plan_jobs
 from ..images.set_folder import prepare_images
 from ..images.shard_drawing import draw_shard
-from ..images.shards import shards_of
+from ..images.shards import cuts_of, shards_of
 from ..models.devices import resolve_precision
 from ..models.patch import attached
 from ..models.provenance import made_on
@@ -66,7 +66,7 @@ def image_space(
             "precision": resolve_precision(settings.precision, model.device),
             "made_on": made_on(model.device),
         }
-        shards = shards_of(jobs, settings.batch_size, made_from)
+        shards = shards_of(cuts_of(jobs, settings.batch_size), made_from)
         images = ImageSet(name, SET, place.images(name, SET), jobs, "", store, drawn=shards, made_from=made_from)
         prepare_images(place, images)
         with attached(model.unet, patch()):

@@ -29,11 +29,22 @@ class Busy(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished result: a folder of files that never change, and facts about them."""
+    """A finished result: a folder of files that never change, and facts about them.
+
+    Attributes:
+        folder: where it lies.
+        facts: what is known of it.
+        inodes: its files' names with their inodes, by which a link to them is known.
+    """
 
     folder: Path
     facts: Mapping[str, Any]
-    names: tuple[str, ...]
+    inodes: Mapping[str, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its files' names."""
+        return tuple(self.inodes)
 
     def file(self, name: str) -> Path:
         """One of its files."""
@@ -59,18 +70,20 @@ class Store:
         if (kind, key) in self._known:
             return self._known[kind, key]
         folder = self._place(kind, key)
+        if not folder.exists():  # most often so in a new run: it asks for every image under the key of every batch size
+            return None
         stored = read_json(folder / ENTRY)
         if stored is None:
-            if folder.exists():
-                self._take_back(kind, key, ())
+            self._take_back(kind, key, ())
             return None
-        broken = [name for name, seen in stored["files"].items() if not is_as_put(f"{folder}/{name}", seen)]
+        inodes = {name: is_as_put(f"{folder}/{name}", seen) for name, seen in stored["files"].items()}
+        broken = [name for name, inode in inodes.items() if not inode]
         if broken:
             for name in broken:
                 damaged(folder / name)
             self._take_back(kind, key, [name for name in stored["files"] if name not in broken])
             return None
-        found = Entry(folder, stored["facts"], tuple(stored["files"]))
+        found = Entry(folder, stored["facts"], inodes)
         self._known[kind, key] = found
         return found
 
@@ -183,18 +196,20 @@ def _seal(folder: Path, facts: Mapping[str, Any]) -> None:
     (folder / LOCK).unlink(missing_ok=True)
 
 
-def is_as_put(file: str, seen: Mapping[str, Any]) -> bool:
-    """Whether a file is as it was put; a copy with another time is, if its content is, and gets its time again."""
+def is_as_put(file: str, seen: Mapping[str, Any]) -> int:
+    """A file's inode where it is as it was put, else 0.
+
+    A copy with another time is, if its content is, and gets its time again.
+    """
     try:
         status = os.stat(file)  # noqa: PTH116  (of hundreds of thousands of files: a `Path` takes twice as long)
         if status.st_size != seen["bytes"]:
-            return False
-        if status.st_mtime_ns == seen["changed"]:
-            return True
-        if file_hash(Path(file)) != seen["sha256"]:
-            return False
-        with suppress(OSError):
-            os.utime(file, ns=(status.st_atime_ns, seen["changed"]))
-        return True
+            return 0
+        if status.st_mtime_ns != seen["changed"]:
+            if file_hash(Path(file)) != seen["sha256"]:
+                return 0
+            with suppress(OSError):
+                os.utime(file, ns=(status.st_atime_ns, seen["changed"]))
+        return status.st_ino
     except OSError:
-        return False
+        return 0

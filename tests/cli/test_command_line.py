@@ -139,7 +139,7 @@ def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: P
     pipeline = StableDiffusionPipeline.from_pretrained(target)
     pipeline.set_progress_bar_config(disable=True)
     images = finished / "images" / "esd" / "objects" / "seed-1"
-    stored = json.loads(images.with_suffix(".json").read_text())
+    stored = json.loads((finished / "images" / "original" / "objects.prompts.json").read_text())
     name = sorted(stored["seeds"])[1]
     noise = torch.randn((1, 4, 16, 16), generator=torch.Generator().manual_seed(stored["seeds"][name]))
     drawn = pipeline(

@@ -18,7 +18,7 @@ from erasebench.images.image_set import ImageSet
 from erasebench.images.jobs import Job
 from erasebench.images.notes import ImageNote, is_drawn, note_file, noted_images, read_note
 from erasebench.images.shard_drawing import draw_shard
-from erasebench.images.shards import shards_of
+from erasebench.images.shards import cuts_of, shards_of
 from erasebench.models.catalog import find_model
 from erasebench.models.loading import load_model
 from erasebench.models.parameter_groups import select
@@ -213,7 +213,7 @@ def test_some_lost_images_are_named_and_less_memory_halves_the_batch(
 
 def planned(folder: Path, batch: int) -> ImageSet:
     """Five images of the original, to be drawn so many at a time."""
-    shards = shards_of(JOBS, batch, {"model": "a sketch"})
+    shards = shards_of(cuts_of(JOBS, batch), {"model": "a sketch"})
     return ImageSet("original", "concept", folder / "images", JOBS, "", Store(folder / "store"), drawn=shards)
 
 
