@@ -114,14 +114,12 @@ def minimax(
         on_concept: whether the harm is measured on z of the erased concept, not of the preserved one.
     """
     teacher, official = trainer.teacher, config.recipe == "official"
-    concept, empty, neutral = trainer.text(task.prompt), trainer.text(""), trainer.text(config.neutral)
+    concept, neutral = trainer.text(task.prompt), trainer.text(config.neutral)
     levels = model.timesteps(config.sampler_steps)
     alphas = model.scheduler.alphas_cumprod
 
     def latents(context: torch.Tensor, level: int, noise: torch.Tensor) -> torch.Tensor:
-        return model.denoise(
-            noise, context, empty, steps=config.sampler_steps, guidance=config.sampler_guidance, until=level
-        )
+        return trainer.latents(noise, context, level, config.sampler_steps, config.sampler_guidance)
 
     def weight(t: int) -> float:
         """In x̂0 space an error of ε counts (1 − ᾱ) / ᾱ."""

@@ -104,7 +104,7 @@ def train(
         drawn = {"z": z, "t": t, "empty": unconditional, "target": direction}
         return {name: value.unflatten(0, (steps, config.batch)) for name, value in drawn.items()}
 
-    batch_of = trainer.drawn_ahead({**what, "sampler": config.sampler_steps, "batch": config.batch}, draw)
+    batch_of = trainer.shared.drawn_ahead({**what, "sampler": config.sampler_steps, "batch": config.batch}, draw)
 
     def loss(step: int) -> torch.Tensor:
         batch = batch_of(step)

@@ -58,18 +58,7 @@ def esd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
     teacher = trainer.teacher
     concept, empty = trainer.text(task.prompt), trainer.text("")
     both = torch.cat([empty, concept])
-    levels = model.timesteps(config.sampler_steps)
-
-    def latents(noise: torch.Tensor, until: int | list[int], own: bool) -> torch.Tensor:
-        return model.denoise(
-            noise,
-            concept,
-            empty,
-            steps=config.sampler_steps,
-            guidance=config.sampler_guidance,
-            until=until,
-            unet=None if own else teacher,
-        )
+    levels, sampler = model.timesteps(config.sampler_steps), (config.sampler_steps, config.sampler_guidance)
 
     def targets(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         noise = model.predict_noise(z.repeat(2, 1, 1, 1), t.repeat(2), both.repeat_interleave(len(z), 0), teacher)
@@ -79,19 +68,20 @@ def esd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
     def draw(generator: torch.Generator, steps: int) -> dict[str, torch.Tensor]:
         level = torch.randint(len(levels), (steps,), generator=generator).repeat_interleave(config.batch)
         t = torch.tensor(levels)[level].to(model.device)
-        z = latents(trainer.noise(steps * config.batch, generator), level.tolist(), own=False)
+        noise = trainer.noise(steps * config.batch, generator)
+        z = trainer.latents(noise, concept, level.tolist(), *sampler, unet=teacher)
         drawn = {"z": z, "t": t, "target": targets(z, t)}
         return {name: value.unflatten(0, (steps, config.batch)) for name, value in drawn.items()}
 
     what = {"esd": task.prompt, "eta": config.eta, "guidance": config.sampler_guidance, "batch": config.batch}
-    drawn_ahead = trainer.drawn_ahead({**what, "sampler": config.sampler_steps}, draw)
+    drawn_ahead = trainer.shared.drawn_ahead({**what, "sampler": config.sampler_steps}, draw)
 
     def batch_of(step: int) -> dict[str, torch.Tensor]:
         if config.recipe == "2024":
             return drawn_ahead(step)
         level = trainer.random_level(len(levels))
         t = torch.full((config.batch,), levels[level], device=model.device)
-        z = latents(trainer.noise(config.batch), level, own=True)
+        z = trainer.latents(trainer.noise(config.batch), concept, level, *sampler)
         with torch.no_grad():
             return {"z": z, "t": t, "target": targets(z, t)}
 

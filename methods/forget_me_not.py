@@ -152,7 +152,7 @@ def _inverted(
 
     erasing = {"parameters", "steps", "batch", "lr", "weight_decay", "clip", "end_and_padding"}
     what = {"inversion of": template.format(x=task.prompt), "config": config.model_dump(exclude=erasing)}
-    return trainer.shared(what, learn)["embedding"]
+    return trainer.shared.made_once(what, learn)["embedding"]
 
 
 def _encode_folder(model: TextToImage, folder: Path) -> torch.Tensor:

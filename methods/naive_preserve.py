@@ -42,7 +42,7 @@ def naive_preserve(model: TextToImage, task: ErasureTask, config: Config, traine
     Slides, equation 1: ‖ε_θ(c_e) − ε*(c_n)‖² + λ ‖ε_θ(c_p) − ε*(c_p)‖², on z_t that the student draws for c_e.
     """
     teacher = trainer.teacher
-    concept, empty = trainer.text(task.prompt), trainer.text("")
+    concept = trainer.text(task.prompt)
     learned = trainer.text(task.prompt, config.preserved).repeat_interleave(config.batch, 0)
     targets = trainer.text(config.neutral, config.preserved).repeat_interleave(config.batch, 0)
     levels = model.timesteps(config.sampler_steps)
@@ -50,14 +50,8 @@ def naive_preserve(model: TextToImage, task: ErasureTask, config: Config, traine
     def loss(step: int) -> torch.Tensor:
         level = trainer.random_level(len(levels))
         t = levels[level]
-        z = model.denoise(
-            trainer.noise(config.batch),
-            concept,
-            empty,
-            steps=config.sampler_steps,
-            guidance=config.sampler_guidance,
-            until=level,
-        )
+        noise = trainer.noise(config.batch)
+        z = trainer.latents(noise, concept, level, config.sampler_steps, config.sampler_guidance)
         both = torch.cat([z, z])
         with torch.no_grad():
             neutral, original = model.predict_noise(both, t, targets, teacher).chunk(2)

@@ -45,15 +45,8 @@ def sdd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
     def loss(step: int) -> torch.Tensor:
         level = trainer.random_level(len(levels))
         t = levels[level]
-        z = model.denoise(
-            trainer.noise(config.batch),
-            concept,
-            empty,
-            steps=config.sampler_steps,
-            guidance=config.sampler_guidance,
-            until=level,
-            unet=average,
-        )
+        noise = trainer.noise(config.batch)
+        z = trainer.latents(noise, concept, level, config.sampler_steps, config.sampler_guidance, average)
         with torch.no_grad():
             target = model.predict_noise(z, t, empty)
         return mse_loss(model.predict_noise(z, t, concept), target)

@@ -73,7 +73,7 @@ class Caught:
             self.make = make
             return lambda step: drawn
 
-        self.trainer.drawn_ahead = drawn_ahead  # type: ignore[method-assign]
+        self.trainer.shared.drawn_ahead = drawn_ahead  # type: ignore[method-assign]
         method.erase(self.model, TASK, self.config, self.trainer)
 
     def _catch(self, loss: Callable[[int], torch.Tensor], **options: Any) -> None:

@@ -52,9 +52,7 @@ def {function}(model: TextToImage, task: ErasureTask, config: Config, trainer: T
 
     def loss(step: int) -> torch.Tensor:
         level = trainer.random_level(len(levels))
-        z = model.denoise(
-            trainer.noise(config.batch), concept, empty, steps=config.sampler_steps, guidance=3.0, until=level
-        )
+        z = trainer.latents(trainer.noise(config.batch), concept, level, config.sampler_steps, guidance=3.0)
         with torch.no_grad():
             target = model.predict_noise(z, levels[level], empty, teacher)
         return mse_loss(model.predict_noise(z, levels[level], concept), target)

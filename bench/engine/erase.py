@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from ..erasure.trainer import Report, Trainer, Workspace
+from ..erasure.trainer import Report, Trainer
+from ..erasure.workspace import Workspace
 from ..models.patch import changed, check, difference, save_patch, snapshot
 from ..models.text_to_image import TextToImage
 from ..runs.rows import SNAPSHOT
@@ -137,7 +138,7 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
     }
     write_json(place / FACTS, facts)
     (place / CHECKPOINT).unlink(missing_ok=True)
-    store.put("training", key, {"tensors": trainer.shared_keys})
+    store.put("training", key, {"tensors": sorted(trainer.shared.charged)})
 
 
 def facts_of(store: Store, key: str) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,40 +17,17 @@ from ..errors import BenchError
 from ..models.cost import Cost, Meter
 from ..models.devices import resolve_training_precision
 from ..models.parameter_groups import select
-from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
-from ..storage.keys import content_key
-from ..storage.tensors import below, load_tensors, save_tensors
-from .checkpoint import optimiser_tensors, restore_optimiser
+from ..storage.tensors import below
+from .checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from .shared_tensors import SharedTensors
+from .workspace import Workspace
 
 Report = Callable[[int, str], None]
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 LARGE_UNET = 100_000_000  # parameters; above it, activations are recomputed rather than kept
 BLOCK = 8  # steps whose latents are drawn together
 CHUNK = 16  # images that are drawn together
-CHECKPOINT_SECONDS = 60.0
-CHECKPOINT_SHARE = 20  # a checkpoint that took s seconds to write is followed by none for 20 s
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where a training keeps what it may need again.
-
-    Attributes:
-        checkpoint: the file of the training's state, or None to keep none.
-        cache: a folder of tensors that trainings share (teacher's trajectories), or None.
-        key: of the training; a checkpoint of another is ignored.
-        version: of the code that draws shared tensors; those of another are not used.
-        checkpoint_seconds: the least time between two checkpoints.
-        resume_before: a checkpoint of this step or a later one is not used: this step's snapshot is missing.
-    """
-
-    checkpoint: Path | None = None
-    cache: Path | None = None
-    key: str = ""
-    version: str = ""
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
-    resume_before: float = math.inf
 
 
 @dataclass
@@ -69,6 +44,7 @@ class Trainer:
         snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated.
         workspace: files for checkpoints and shared trajectories.
         block: steps whose latents are drawn together.
+        shared: tensors that the original model makes once for all trainings.
     """
 
     model: TextToImage
@@ -79,23 +55,24 @@ class Trainer:
     report: Report = lambda step, text: None
     snapshots: frozenset[int] = frozenset()
     on_snapshot: Callable[[int, Mapping[str, torch.Tensor]], None] = lambda step, weights: None
-    workspace: Workspace = Workspace()
+    workspace: Workspace = field(default_factory=Workspace)
     block: int = BLOCK
     step: int = 0
     generator: torch.Generator = field(init=False)
+    shared: SharedTensors = field(init=False)
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.parameters: Mapping[str, nn.Parameter] = select(self.model.unet, self.group)
-        self._calls = 0  # of the loss, in the whole training
         self._average: UNet2DConditionModel | None = None
         self._average_decay = 0.0
         self._kept: dict[str, torch.Tensor] = {}
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
         self._texts: dict[str, torch.Tensor] = {}
         self.history: list[dict[str, Any]] = []
-        self._charged: set[str] = set()  # shared tensors that are in the cost already
-        self._extra = Cost()  # before an interruption, and what shared tensors cost when they were made
+        self._precision = resolve_training_precision(self.precision, self.model.device)
+        self.shared = SharedTensors(self.model, self.seed, self._precision, self.workspace, self.block)
+        self._before = Cost()  # of an earlier part that was interrupted
         self._meter = Meter(self.model)
 
     # What losses are made of
@@ -148,84 +125,31 @@ class Trainer:
             self._optimisers[name] = optimiser
         return tensor
 
-    def shared(
-        self, what: Mapping[str, Any], make: Callable[[torch.Generator], Mapping[str, torch.Tensor]], share: float = 1.0
-    ) -> dict[str, torch.Tensor]:
-        """Tensors that depend on `what` and the original model alone, made once for all trainings of a run.
-
-        Whoever finds them made is charged the time and forwards that they cost, so that each method's cost is that of
-        the method alone.
-
-        Args:
-            what: everything that the tensors depend on, besides the model and the seed.
-            make: called with a generator that is seeded from `what` and the seed alone, so that one draw in another
-                precision or on another device starts from the same noise.
-            share: how much of their cost this training is charged.
-
-        Raises:
-            BenchError: what was made is not finite.
-        """
-        with self._precision():
-            key = content_key(
-                what=what,
-                model=self.model.revision,
-                made_on=made_on(self.model.device),
-                seed=self.seed,
-                precision=str(self.model.autocast_dtype),
-                version=self.workspace.version,
-            )
-            path = self.workspace.cache / f"{key}.safetensors" if self.workspace.cache else None
-            if path is not None and (found := load_tensors(path)):
-                tensors, facts = found
-                if key not in self._charged:
-                    self._extra += Cost(**facts).scaled(share)
-            else:
-                meter = Meter(self.model, memory=False)
-                with torch.no_grad():
-                    tensors = dict(make(torch.Generator().manual_seed(_seed_of(what, self.seed))))
-                if broken := [name for name, value in tensors.items() if not torch.isfinite(value).all()]:
-                    raise BenchError(
-                        f"what the original model drew for training is not finite ({broken[0]}): look at its weights, "
-                        "or train in float32 (`training: {precision: fp32}` in a plan)."
-                    )
-                cost = meter.cost()
-                self._extra += cost.scaled(share - 1)
-                if path is not None:
-                    save_tensors(path, tensors, asdict(cost))
-        self._charged.add(key)
-        return {name: value.to(self.model.device) for name, value in tensors.items()}
-
-    @property
-    def shared_keys(self) -> list[str]:
-        """Which `shared` tensors the training used."""
-        return sorted(self._charged)
-
-    def drawn_ahead(
-        self, what: Mapping[str, Any], make: Callable[[torch.Generator, int], Mapping[str, torch.Tensor]]
-    ) -> Callable[[int], dict[str, torch.Tensor]]:
-        """`shared` tensors of several steps at once; returns a function from a step to its part.
+    def latents(
+        self,
+        noise: torch.Tensor,
+        context: torch.Tensor,
+        until: int | Sequence[int],
+        steps: int,
+        guidance: float,
+        unet: UNet2DConditionModel | None = None,
+    ) -> torch.Tensor:
+        """z at a level of the sampler, drawn by the student with guidance against the empty prompt; no gradient.
 
         Args:
-            what: as for `shared`.
-            make: (generator, steps) → tensors whose first dimension is `steps`.
+            noise: (batch, channels, height, width).
+            context: embeddings, (batch, 77, width) or (1, 77, width).
+            until: the level, 0 for the noisiest; one for all rows, or one for each.
+            steps: of DDIM.
+            guidance: classifier-free guidance.
+            unet: the network that draws; the student by default.
         """
-        block, tensors = -1, dict[str, torch.Tensor]()
-
-        def of_step(step: int) -> dict[str, torch.Tensor]:
-            nonlocal block, tensors
-            if step // self.block != block:
-                block = step // self.block
-                parts = {**what, "block": block, "steps": self.block}
-                share = min(1.0, (self._calls - block * self.block) / self.block)
-                tensors = self.shared(parts, lambda generator: make(generator, self.block), share)
-            return {name: value[step % self.block] for name, value in tensors.items()}
-
-        return of_step
+        return self.model.denoise(noise, context, self.text(""), steps=steps, guidance=guidance, until=until, unet=unet)
 
     def drawn_images(
         self, prompts: Sequence[str], negative: str, steps: int, guidance: float, solver: str
     ) -> torch.Tensor:
-        """Clean latents that the original model draws, one for each prompt, shared as by `shared`.
+        """Clean latents that the original model draws, one for each prompt, made once for all trainings.
 
         Args:
             prompts: what to draw.
@@ -246,7 +170,7 @@ class Trainer:
                 return {"latents": z}
 
             what = {"images of": chosen, "from": start, "not": negative, "sampler": (solver, steps, guidance)}
-            chunks.append(self.shared(what, draw)["latents"])
+            chunks.append(self.shared.made_once(what, draw)["latents"])
             self.report(0, f"{min(start + CHUNK, len(prompts))} of {len(prompts)} images drawn")
         return torch.cat(chunks)
 
@@ -281,8 +205,10 @@ class Trainer:
         update = OPTIMISERS[optimiser](weights, lr=lr, weight_decay=weight_decay)
         self._optimisers["student"] = update
         steps = min(steps, self.max_steps or steps)
-        self._calls = steps * accumulate
-        self._resume()
+        self.shared.calls = steps * accumulate
+        checkpoint = Checkpoint(self.workspace)
+        if (found := checkpoint.load()) is not None:
+            self._restore(*found)
         if self.step == 0:
             self._snapshot()
         with self.trainable():
@@ -302,13 +228,15 @@ class Trainer:
                     self._update_average(self._average)
                 self.report(self.step, f"step {self.step}/{steps}, loss {total:.4g}")
                 self._snapshot()
-                self._checkpoint(last=self.step == steps)
+                if checkpoint.is_due and self.step < steps:
+                    with self._meter.paused():
+                        checkpoint.save(*self._state())
         if self._average is not None:
             self._write(self._weights())
 
     def cost(self) -> Cost:
         """What the training cost so far, an earlier, interrupted part included."""
-        return self._meter.cost(self.step) + self._extra
+        return self._meter.cost(self.step) + self._before + self.shared.cost
 
     # Inside
 
@@ -342,22 +270,12 @@ class Trainer:
         if large:
             unet.enable_gradient_checkpointing()
         try:
-            with self._precision():
+            with self.model.in_precision(self._precision):
                 yield
         finally:
             unet.disable_gradient_checkpointing()
             unet.requires_grad_(False)
             unet.zero_grad(set_to_none=True)
-
-    @contextmanager
-    def _precision(self) -> Iterator[None]:
-        before = self.model.autocast_dtype
-        half = resolve_training_precision(self.precision, self.model.device) == "bf16"
-        self.model.autocast_dtype = torch.bfloat16 if half else None
-        try:
-            yield
-        finally:
-            self.model.autocast_dtype = before
 
     @torch.no_grad()
     def _update_average(self, average: UNet2DConditionModel) -> None:
@@ -378,11 +296,8 @@ class Trainer:
             with self._meter.paused():
                 self.on_snapshot(self.step, {name: value.detach() for name, value in self._weights().items()})
 
-    def _checkpoint(self, last: bool) -> None:
-        path = self.workspace.checkpoint
-        if path is None or last or time.monotonic() < self._next_checkpoint:
-            return
-        began = time.monotonic()
+    def _state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """All that the rest of the training depends on: tensors, and facts that are JSON."""
         tensors: dict[str, torch.Tensor] = {f"student/{name}": value for name, value in self.parameters.items()}
         if self._average is not None:
             tensors |= {f"average/{name}": value for name, value in self._weights().items()}
@@ -390,46 +305,22 @@ class Trainer:
         for name, optimiser in self._optimisers.items():
             tensors |= {f"optimiser {name}/{k}": value for k, value in optimiser_tensors(optimiser).items()}
         tensors["generator"] = self.generator.get_state()
-        facts = {
-            "key": self.workspace.key,
-            "step": self.step,
-            "cost": asdict(self.cost()),
-            "charged": [*self._charged],
-            "history": self.history,
-        }
-        with self._meter.paused():
-            save_tensors(path, tensors, facts)
-        self._plan_checkpoint(time.monotonic() - began)
+        charged = sorted(self.shared.charged)
+        return tensors, {"step": self.step, "cost": asdict(self.cost()), "charged": charged, "history": self.history}
 
-    def _plan_checkpoint(self, took: float = 0.0) -> None:
-        wait = max(
-            self.workspace.checkpoint_seconds, CHECKPOINT_SHARE * took if self.workspace.checkpoint_seconds else 0
-        )
-        self._next_checkpoint = time.monotonic() + wait
-
-    def _resume(self) -> None:
-        """Go on from the checkpoint, where there is one of this very training."""
-        self._plan_checkpoint()
-        found = load_tensors(self.workspace.checkpoint) if self.workspace.checkpoint else None
-        if found is None or found[1]["key"] != self.workspace.key or found[1]["step"] >= self.workspace.resume_before:
-            return
-        tensors, facts = found
+    @torch.no_grad()
+    def _restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
+        """Go on from what `_state` gave."""
         self._write(below(tensors, "student"))
-        with torch.no_grad():
-            if self._average is not None:
-                stored = below(tensors, "average")
-                for name, weight in select(self._average, self.group).items():
-                    weight.copy_(stored[name])
-            for name, kept in self._kept.items():
-                kept.copy_(tensors[f"kept/{name}"])
+        if self._average is not None:
+            stored = below(tensors, "average")
+            for name, weight in select(self._average, self.group).items():
+                weight.copy_(stored[name])
+        for name, kept in self._kept.items():
+            kept.copy_(tensors[f"kept/{name}"])
         for name, optimiser in self._optimisers.items():
             restore_optimiser(optimiser, below(tensors, f"optimiser {name}"))
         self.generator.set_state(tensors["generator"])
-        self._extra, self.step = Cost(**{**facts["cost"], "train_steps": 0}), facts["step"]
-        self._charged, self.history = set(facts["charged"]), facts["history"]
-        self._meter = Meter(self.model)
-
-
-def _seed_of(what: Mapping[str, Any], seed: int) -> int:
-    """63 bits."""
-    return int(content_key(what=what, seed=seed)[:16], 16) >> 1
+        self.step, self.history = facts["step"], facts["history"]
+        self.shared.charged, self.shared.cost = set(facts["charged"]), Cost()
+        self._before, self._meter = Cost(**{**facts["cost"], "train_steps": 0}), Meter(self.model)

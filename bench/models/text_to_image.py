@@ -260,6 +260,16 @@ class TextToImage:
         elif self.unet.dtype != torch.float32:
             raise ValueError(f"weights cast to {self.unet.dtype} can't be drawn with in {precision}: load them again")
 
+    @contextmanager
+    def in_precision(self, precision: str) -> Iterator[None]:
+        """Predict noise in fp32, or in bf16's autocast over the same weights, inside the block."""
+        before = self.autocast_dtype
+        self.autocast_dtype = torch.bfloat16 if precision == "bf16" else None
+        try:
+            yield
+        finally:
+            self.autocast_dtype = before
+
 
 @contextmanager
 def _output_in_float32(network: UNet2DConditionModel, kind: str) -> Iterator[None]:

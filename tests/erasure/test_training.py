@@ -63,7 +63,7 @@ def test_interrupted_training_goes_on_to_the_same_weights(
     mini: TextToImage, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every kind of state: optimisers, a moving average, logits, an embedding, trajectories that were charged once."""
-    monkeypatch.setattr("erasebench.erasure.trainer.CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr("erasebench.erasure.checkpoint.SHARE", 0)
     monkeypatch.setattr(
         "erasebench.engine.erase.Workspace", lambda *given, **more: Workspace(*given, **more, checkpoint_seconds=0.0)
     )
@@ -101,7 +101,7 @@ def test_snapshots_do_not_cost_the_checkpoint(
     mini: TextToImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Resumed with snapshots still to come, and from the start where one before the checkpoint is gone."""
-    monkeypatch.setattr("erasebench.erasure.trainer.CHECKPOINT_SHARE", 0)
+    monkeypatch.setattr("erasebench.erasure.checkpoint.SHARE", 0)
     monkeypatch.setattr(
         "erasebench.engine.erase.Workspace", lambda *given, **more: Workspace(*given, **more, checkpoint_seconds=0.0)
     )
@@ -289,7 +289,7 @@ def test_weights_that_are_not_finite_stop_with_their_step(mini: TextToImage, ste
 def test_a_draw_that_is_not_finite_is_refused_and_not_kept(mini: TextToImage, tmp_path: Path) -> None:
     trainer = Trainer(mini, "xattn", 0, workspace=Workspace(cache=tmp_path))
     with pytest.raises(BenchError, match=r"not finite \(z\)"):
-        trainer.shared({"x": 1}, lambda generator: {"z": torch.tensor([1.0, float("nan")])})
+        trainer.shared.made_once({"x": 1}, lambda generator: {"z": torch.tensor([1.0, float("nan")])})
     assert list(tmp_path.iterdir()) == []
 
 
@@ -300,7 +300,7 @@ def test_shared_draws_are_random_in_what_they_are_and_the_seed_alone(mini: TextT
         trainer = Trainer(
             mini, "xattn", seed, precision=precision, workspace=Workspace(cache=tmp_path, version=version)
         )
-        return trainer.shared({"x": what}, lambda generator: {"z": torch.randn(4, generator=generator)})["z"]
+        return trainer.shared.made_once({"x": what}, lambda generator: {"z": torch.randn(4, generator=generator)})["z"]
 
     assert torch.equal(draw(), draw(precision="bf16"))
     assert torch.equal(draw(), draw(version="2"))
@@ -316,11 +316,11 @@ def test_shared_draws_of_another_machine_or_other_libraries_are_made_anew(
 
     def draw() -> None:
         trainer = Trainer(mini, "xattn", 0, workspace=Workspace(cache=tmp_path))
-        trainer.shared({"x": 1}, lambda generator: {"z": torch.tensor([float(made.append(1) is None)])})
+        trainer.shared.made_once({"x": 1}, lambda generator: {"z": torch.tensor([float(made.append(1) is None)])})
 
     for planted in ({}, {}, {"diffusers": "9.9"}, {"device": "another"}, {}):
         there = made_on(mini.device) | planted
-        monkeypatch.setattr("erasebench.erasure.trainer.made_on", lambda device, there=there: there)
+        monkeypatch.setattr("erasebench.erasure.shared_tensors.made_on", lambda device, there=there: there)
         draw()
     assert len(made) == 3
 

@@ -149,7 +149,7 @@ PLAN = Plan(
     concept="garbage truck",
     images=4,
     train_steps=2,
-    generation=Generation(steps=2, batch_size=4),
+    generation=Generation(steps=2, batch_size=4, precision="fp32"),
     settings={"esd": {"sampler_steps": 2, "batch": 1}},
 )
 

@@ -135,7 +135,7 @@ def test_ablating_is_equation_4_or_5(variant: str) -> None:
     caught.trainer.noise = lambda batch, generator=None: next(noises)  # type: ignore[method-assign]
     value, gradient = caught.evaluate()
     alpha = caught.model.scheduler.alphas_cumprod[0]
-    latent = caught.trainer.shared({"again": 1}, lambda generator: {"x": Z})["x"]
+    latent = caught.trainer.shared.made_once({"again": 1}, lambda generator: {"x": Z})["x"]
     assert torch.equal(latent, Z)
     anchor, concept = G, CODES["phrase"]  # the prompt "guide", and "phrase" in its place
     # The anchor's latent: one DPM-Solver++ step from z at its only level to the clean image.

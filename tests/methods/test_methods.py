@@ -159,7 +159,7 @@ def test_all_but_one_costs_two_and_m_forwards_a_level(mini: TextToImage) -> None
     config = method.configure("mini", "object", {"batch": 1, "steps": 1, "instructions": two, "sampler_steps": 35})
     before = snapshot(mini.unet)
     trainer = Trainer(mini, config.parameters, 0, 1, block=1)
-    draw = trainer.drawn_ahead
+    draw = trainer.shared.drawn_ahead
 
     def counted(what, make):  # type: ignore[no-untyped-def]
         def make_and_note(generator: torch.Generator, steps: int) -> dict[str, torch.Tensor]:
@@ -170,7 +170,7 @@ def test_all_but_one_costs_two_and_m_forwards_a_level(mini: TextToImage) -> None
 
         return draw(what, make_and_note)
 
-    trainer.drawn_ahead = counted  # type: ignore[method-assign]
+    trainer.shared.drawn_ahead = counted  # type: ignore[method-assign]
     method.erase(mini, TASK, config, trainer)
     mini.unet.load_state_dict(before)
     assert len(trainer_levels) == 1
