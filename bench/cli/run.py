@@ -70,6 +70,9 @@ def run(
         bool | None,
         typer.Option("--own-settings/--no-own-settings", help="Draw prompts at their file's own guidance and size."),
     ] = None,
+    keep_images: Annotated[
+        str | None, typer.Option(help="Once they are scored: all (the default), sample (100 of a set) or none.")
+    ] = None,
     device: DeviceOption = "auto",
     name: Annotated[str | None, typer.Option(help="What to call the run; the plan's name by default.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; results/runs/NAME-HASH by default.")] = None,
@@ -108,6 +111,7 @@ def run(
         "snapshots": integers_of("--snapshots", snapshots),
         "settings": settings_of(settings or []) or None,
         "generation": generation or None,
+        "keep_images": keep_images,
     }
     resolved = load_plan(plan, with_quick(flags, quick))
     _, failures = execute(resolved, device, out, dry_run, Working(workers, store, exclusive_erase))
@@ -156,7 +160,7 @@ def execute(
         from ..engine.estimate import estimate
 
         typer.echo(plan.to_yaml())
-        for line in estimate(plan, folder, chosen, working.store):
+        for line in estimate(plan, folder, chosen, working.store, working.workers):
             typer.echo(f"# {line}")
         return folder, ()
     from ..engine.run import run as run_plan

@@ -84,7 +84,7 @@ def attack_run(
             failures=failures,
         )
         write_json(folder.root / "attacks.json", found.model_dump(mode="json"))
-        register(setup, work, executor.contexts)
+        register(setup, work, executor.contexts, scored=True)
         for cell in cells:
             _show_images(executor, cell)
         write_attack_tables(folder, plan, found)

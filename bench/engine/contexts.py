@@ -10,6 +10,7 @@ from ..errors import NotScored
 from ..models.catalog import JUDGE, MINI_WEIGHTS
 from ..runs.rows import ORIGINAL, REFERENCE
 from ..scoring.context import DeclaredSettings, ScoringContext, undeclared
+from ..scoring.nudenet import are_detected
 from ..storage.keys import files_hash
 from .erase import facts_of, patch_of, training_key
 from .setup import Setup
@@ -18,7 +19,7 @@ from .work import Work, by_row
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..images.image_set import Encoder
+    from ..images.image_set import Encoder, ImageSet
     from ..models.text_to_image import TextToImage
     from ..scoring.metric import Look, Metric
 
@@ -78,6 +79,15 @@ class Contexts:
         if look == "judge" or look == "distance":
             return "judge" if self.source.family.has_world else {"judge": self.name_of("clip")}.get(look, look)
         return "judge" if look == "clip" and self.plan.scoring.clip == "judge" else look
+
+    def has_seen(self, look: Look, images: ImageSet) -> bool:
+        """Whether the store has what a look sees in every image of one training, so that none has to be read."""
+        if look == "nudenet":
+            return are_detected(images)
+        try:
+            return images.has_features(self.encoder(look))
+        except NotScored:  # the score will say so, with images or without
+            return True
 
     def _costs(self, row: str) -> list[dict[str, Any]]:
         facts = [facts_of(self.setup.store, training_key(self.setup, erasure)) for erasure in self.trained[row]]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,30 +16,39 @@ from ..errors import ModelUnavailable
 from ..images.files import write_png
 from ..models.catalog import ModelSource, find_model
 from ..models.cost import Cost
-from ..models.devices import resolve_precision
+from ..models.devices import is_gpu, resolve_precision
 from ..models.families import EMBEDDED_MODEL, STABLE_DIFFUSION
 from ..models.loading import load_model
 from ..models.parameter_groups import select
 from ..models.text_to_image import TextToImage
 from ..models.timing import synchronize
+from ..report.overview import PER_SET
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import REFERENCE
 from ..scoring.nudenet import detect
+from .contexts import Contexts
 from .count_forwards import count_forwards
 from .erase import is_trained
 from .erasure import Erasure
-from .setup import set_up
-from .work import Work, unfold
+from .setup import Setup, set_up
+from .work import SAMPLE, Work, unfold
+from .workers import COPIES, WORKER_BYTES, usual_workers
 
 SECONDS = 10.0  # of measurement, in all
 TRAINING_BATCH = 4
 SCORED = 8  # images, for the measurement
+SEEN = {"judge": 512, "clip": 2048, "distance": 8192, "nudenet": 1024}  # bytes an image, about
 COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
 
 
-def estimate(plan: Plan, folder: RunFolder, device: str, store: Path | None = None) -> list[str]:
-    """Lines: cells, images, UNet forwards, disk and time; erasures and images that are there already are left out."""
+def estimate(
+    plan: Plan, folder: RunFolder, device: str, store: Path | None = None, workers: int | None = None
+) -> list[str]:
+    """Lines: cells, images, UNet forwards, disk, memory and time; what is there already is left out.
+
+    Arguments as for `run`.
+    """
     source, unreachable = _find(plan.model)
     setup = set_up(plan, source, folder, device, store)
     work = unfold(setup)
@@ -56,20 +66,62 @@ def estimate(plan: Plan, folder: RunFolder, device: str, store: Path | None = No
         f"UNet forwards: {images * per_image:,} to draw, {training.forwards:,} without and "
         f"{training.forwards_with_gradient:,} with gradient to erase",
     ]
-    pixels = f"disk: about {images * size * size * 3 * COMPRESSION / 2**20:,.0f} MiB of images"
+    each = size * size * 3 * COMPRESSION / 2**20
+    kept = "" if plan.keep_images == "all" else f", of which {_kept(plan, work) * each:,.0f} stay"
+    seen = sum(SEEN[look] for look in _looks(setup, work)) * images / 2**20
+    pixels = f"disk: about {images * each:,.0f} MiB of images{kept}, {seen:,.0f} MiB of what is seen in them"
     model = unreachable or _load(source, device)
     if isinstance(model, ModelUnavailable):
         return [*lines, pixels, f"time: not known without the weights: {model}"]
     weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures)
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
-    measured = measure(model, plan, size)
+    count = usual_workers(setup) if workers is None else workers
+    with _threads(1 if count > 1 else torch.get_num_threads()):  # as each of several workers has
+        measured = measure(model, plan, size)
     erase = training.forwards * measured["forward"] + training.forwards_with_gradient * measured["gradient"]
     draw, score = images * measured["image"], images * measured["score"]
     parts = f"erase {_minutes(erase)}, draw {_minutes(draw)}, score {_minutes(score)}"
+    together = f"; with {count} workers about {_minutes((erase + draw + score) / count)}" if count > 1 else ""
     return [
         *lines,
-        f"time on {device}: about {_minutes(erase + draw + score)} ({parts}), from {SECONDS:.0f} s of measurement",
+        f"memory: about {_memory(setup, work, count) / 2**30:.1f} GiB{_on_gpu(device)}",
+        f"time on {device}: about {_minutes(erase + draw + score)} ({parts}), from {SECONDS:.0f} s of measurement"
+        f"{together}",
     ]
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _looks(setup: Setup, work: Work) -> set[str]:
+    """Through which encoders and detectors images are seen."""
+    contexts = Contexts(setup, work, lambda: None)  # type: ignore[arg-type, return-value]
+    return {contexts.name_of(look) for metric in work.metrics.values() for look in metric.looks}
+
+
+def _kept(plan: Plan, work: Work) -> int:
+    """Images that stay once they are scored: a sample of each set, or none."""
+    sets = [images for images in work.drawn.values() if images.row != REFERENCE]
+    return 0 if plan.keep_images == "none" else sum(min(len(images.jobs), SAMPLE + PER_SET) for images in sets)
+
+
+def _memory(setup: Setup, work: Work, workers: int) -> float:
+    """Bytes of the processes together: each worker's model, and the largest set's features beside the real ones."""
+    each = WORKER_BYTES + (0 if is_gpu(setup.device) else COPIES * setup.source.weight_bytes)
+    largest = max((len(images.jobs) for images in work.images.values()), default=0)
+    widest = max((SEEN[look] for look in _looks(setup, work) if look != "nudenet"), default=0)
+    return WORKER_BYTES + workers * each + 2 * 2 * largest * widest
+
+
+def _on_gpu(device: str) -> str:
+    return "; a GPU's own: docs/memory.md" if is_gpu(device) else ""
 
 
 def _find(name: str) -> tuple[ModelSource, ModelUnavailable | None]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from ..images.image_set import ImageSet
+from ..registry import METRICS
 from ..runs.rows import SNAPSHOT, UNRANKED_ROWS
 from ..scoring.metric import Metric
 from .contexts import Contexts
@@ -23,10 +24,13 @@ class Graph:
     Attributes:
         needs: by task, those without whose results it can't be done.
         after: by task, one that it had better wait for, as both would compute the same.
+        again: sets of images to draw again, by row, prompt set and training, with the metric that needs them: they were
+            removed once they had been scored.
     """
 
     needs: dict[Task, frozenset[Task]] = field(default_factory=dict)
     after: dict[Task, Task] = field(default_factory=dict)
+    again: dict[tuple[str, str, int | None], str] = field(default_factory=dict)
 
     def add(self, task: Task, needs: tuple[Task, ...] = ()) -> Task:
         """Add a task once."""
@@ -47,18 +51,20 @@ def lacking(setup: Setup, work: Work, contexts: Contexts) -> Graph:
 class _Lacking:
     def __init__(self, setup: Setup, work: Work, contexts: Contexts) -> None:
         self.setup, self.work, self.contexts, self.graph = setup, work, contexts, Graph()
+        missing = [cell for cell in work.cells if not self._is_scored(*cell)]
+        for row, name, metric in missing:
+            self._find_removed(row, name, metric)
         for row, training in work.trained:
             self._erase(row, training)
         for images in work.drawn.values():
             self._draws(images)
         first: dict[str, Task] = {}
-        for row, name, metric in work.cells:
-            if not self._is_scored(row, name, metric):
-                task = self.graph.add(Task("score", row, name), self._before(row, metric))
-                if metric.prompts is None and not metric.is_cost and row not in UNRANKED_ROWS:
-                    before = first.setdefault(name, task)  # what it computes of the original serves all rows
-                    if before != task:
-                        self.graph.after[task] = before
+        for row, name, metric in missing:
+            task = self.graph.add(Task("score", row, name), self._before(row, metric))
+            if metric.prompts is None and not metric.is_cost and row not in UNRANKED_ROWS:
+                before = first.setdefault(name, task)  # what it computes of the original serves all rows
+                if before != task:
+                    self.graph.after[task] = before
 
     def _is_scored(self, row: str, name: str, metric: Metric) -> bool:
         trained = (erasure for erasure in self.work.erasures if erasure.row == row)
@@ -66,6 +72,13 @@ class _Lacking:
             return False
         images = self.work.images.get((row, metric.prompts or ""))
         return stored_score(self.setup.store, name, metric, self.contexts.of(row, metric), images) is not None
+
+    def _find_removed(self, row: str, name: str, metric: Metric) -> None:
+        """Note images that were removed and that a missing score needs: not where what it looks with has seen them."""
+        sets = [images for joined in self.work.sets_of(row, metric) for images in joined.each if images.is_thinned]
+        seen = bool(metric.looks) and not METRICS.entries()[name].package
+        if not (seen and all(self.contexts.has_seen(look, images) for images in sets for look in metric.looks)):
+            self.graph.again |= {(images.row, images.name, images.training): name for images in sets}
 
     def _before(self, row: str, metric: Metric) -> tuple[Task, ...]:
         """What a score is computed from, as far as it is missing."""
@@ -95,7 +108,8 @@ class _Lacking:
     def _draw(self, row: str, name: str, training: int | None, part: int) -> tuple[Task, ...]:
         images = self.work.drawn[row, name, training]
         shard = images.drawn[part]
-        if images.entry(images.key_of(shard)) is not None:
+        entry = images.entry(images.key_of(shard))
+        if entry is not None and not (entry.removed and (row, name, training) in self.graph.again):
             return ()
         own = row.partition(SNAPSHOT)[0]
         before = () if own in UNRANKED_ROWS else self._erase(own, training)

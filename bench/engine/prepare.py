@@ -34,6 +34,7 @@ def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: A
             for file in (facts, setup.folder.patch(erasure.row, erasure.task.seed)):
                 file.unlink(missing_ok=True)
         show_training(setup, erasure)
+    _draw_again(setup, work, graph, again)
     for images in work.drawn.values():
         prepare_images(setup.folder, images, again)
     for row, name, metric in work.cells:
@@ -49,15 +50,30 @@ def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: A
             file.unlink()
 
 
-def register(setup: Setup, work: Work, contexts: Contexts) -> None:
-    """Write down which entries the run is made of, so that the store keeps them, and what is computed from them."""
+def _draw_again(setup: Setup, work: Work, graph: Graph, again: Again) -> None:
+    """Let go of what is left of images that were removed and are needed again."""
+    for (row, name, training), metric in graph.again.items():
+        seed = "" if training is None else f", seed {training}"
+        again(f"images of {row}{seed}, set {name}: drawn again because they were removed and {metric} needs them")
+        images = work.drawn[row, name, training]
+        for shard in images.drawn:
+            if (entry := images.entry(images.key_of(shard))) is not None and entry.removed:
+                setup.store.drop("images", images.key_of(shard))
+
+
+def register(setup: Setup, work: Work, contexts: Contexts, scored: bool = False) -> None:
+    """Write down which entries the run is made of, so that the store keeps them, and what is computed from them.
+
+    Once all is `scored`, the run needs no other images than those that its plan keeps.
+    """
     used = [("training", training_key(setup, erasure)) for erasure in work.erasures]
     sets = {id(images): images for joined in work.images.values() for images in joined.each}
     used += [("images", shard.key) for images in sets.values() for shard in images.shards]
     for row, name, metric in work.cells:
         if metric.prompts is None and row in UNRANKED_ROWS:  # of no training and no images
             used.append(("score", content_key(**score_made_from(name, metric, contexts.of(row, metric), None))))
-    refer(setup.folder, setup.store, [*used, *attack_entries(setup.folder)])
+    keeps = setup.plan.keep_images if scored else "all"
+    refer(setup.folder, setup.store, [*used, *attack_entries(setup.folder)], keeps)
 
 
 def weights_of(setup: Setup, work: Work) -> dict[str, str]:

@@ -26,6 +26,8 @@ from .setup import Setup, resolve
 if TYPE_CHECKING:
     from .executor import Executor
     from .journal import Journal
+    from .pool import Event
+    from .removal import Removal
     from .work import Work
 
 
@@ -75,8 +77,8 @@ def run(
     with locked(folder, plan):
         begun(count)
         before = read_record(folder)
-        if before is not None and _is_complete(before, folder, work):
-            register(setup, work, executor.contexts)
+        if before is not None and _is_complete(before, setup, work):
+            register(setup, work, executor.contexts, scored=True)
             _keep_finished(setup, before)
             return ()
         for remark in work.remarks:
@@ -97,14 +99,20 @@ def _keep_finished(setup: Setup, record: RunRecord) -> None:
 def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bool) -> tuple[Failure, ...]:
     """All tasks and the tables, whatever ends them being recorded."""
     from .journal import DiskFailed, Journal
+    from .prepare import register
 
     setup, work = executor.setup, executor.work
     journal = Journal(setup, work, before)
     try:
+        removal = None
         with suppress(DiskFailed):
-            _do_tasks(executor, journal, workers, alone)
+            removal = _do_tasks(executor, journal, workers, alone)
         journal.conclude(work)
         _write_tables(setup, work, journal)
+        if removal is not None:
+            removal.finish()
+        if not journal.failures:
+            register(setup, work, executor.contexts, scored=True)
         journal.finish("failed" if journal.failures else "complete")
         if not journal.failures:
             _keep_finished(setup, journal.record)
@@ -117,11 +125,12 @@ def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bo
     return tuple(journal.failures)
 
 
-def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -> None:
+def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -> Removal:
     from ..runs.progress import RunProgress
     from .graph import lacking
     from .pool import Inline, Pool
     from .prepare import prepare, register
+    from .removal import Removal
     from .schedule import Scheduler
     from .tasks import UNITS
 
@@ -129,6 +138,12 @@ def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -
     register(setup, work, executor.contexts)
     graph = lacking(setup, work, executor.contexts)
     prepare(setup, work, executor.contexts, graph, journal.again)
+    removal = Removal(setup, work, graph)
+
+    def told(event: Event) -> None:
+        journal.told(event)
+        removal.told(event)
+
     pool: Pool
     if workers == 1 or len(graph.needs) < 2:
         pool = Inline(executor)
@@ -138,9 +153,10 @@ def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -
         pool = Local(setup, workers, alone)
     try:
         with RunProgress({kind: (graph.total(kind), unit) for kind, unit in UNITS.items()}) as journal.bars:
-            Scheduler(graph, pool, journal.told, journal.failed, alone).run()
+            Scheduler(graph, pool, told, journal.failed, alone).run()
     finally:
         pool.stop()
+    return removal
 
 
 def _write_tables(setup: Setup, work: Work, journal: Journal) -> None:
@@ -154,9 +170,12 @@ def _write_tables(setup: Setup, work: Work, journal: Journal) -> None:
         write_timeline(folder, work.timeline, work.followed, work.labels)
 
 
-def _is_complete(record: RunRecord, folder: RunFolder, work: Work) -> bool:
+def _is_complete(record: RunRecord, setup: Setup, work: Work) -> bool:
     """Whether all is there, and scores and tables are as they were written."""
+    folder = setup.folder
     if record.status != "complete" or record.fingerprint != work.fingerprint:
+        return False
+    if record.plan["keep_images"] != setup.plan.keep_images:
         return False
     if set(record.tables) != {"csv", *FORMATS}:
         return False

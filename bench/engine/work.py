@@ -33,6 +33,7 @@ from .score import SCORE_VERSION
 from .setup import Setup
 
 SCORING_PACKAGES = ("nudenet", "clean-fid", "open_clip_torch", "scikit-image")
+SAMPLE = 100  # images of a set and training that `keep_images: sample` keeps
 FOLLOWED = ("concept_rate", "nudenet_rate", "ssim")  # metrics of the timeline
 
 
@@ -187,6 +188,9 @@ def _remarks(
 ) -> tuple[str, ...]:
     """Where a plan's images are other than somebody may think."""
     found = []
+    if plan.keep_images != "all":
+        rest = f" but the first {SAMPLE} of each set and those of overview.png" if plan.keep_images == "sample" else ""
+        found.append(f"keep_images: {plan.keep_images}: images were removed once they were scored{rest}.")
     for role, prompts in sets.items():
         wanted, drawn, source = plan.images_of(role), len(images[ORIGINAL, role].jobs), plan.prompts[role].source  # type: ignore[index]
         if wanted is not None and drawn != wanted:

@@ -125,6 +125,12 @@ class ImageSet:
         return all(any(self.entry(key) for key in shard.keys.values()) for shard in self.drawn)
 
     @property
+    def is_thinned(self) -> bool:
+        """Whether images were taken away once they had been scored."""
+        entries = (self.entry(self.key_of(shard)) for shard in self.drawn)
+        return any(entry is not None and entry.removed for entry in entries)
+
+    @property
     def each(self) -> Sequence[ImageSet]:
         """The sets of each training: this one, where it is no joined one."""
         return self.parts or (self,)
@@ -170,13 +176,20 @@ class ImageSet:
 
     def features_of(self, shard: Shard, encoder: Encoder) -> np.ndarray:
         """The same for one shard, in its own order."""
-        key = content_key(images=self.key_of(shard), encoder=encoder.name, revision=encoder.revision)
+        key = self._features_key(shard, encoder)
 
         def compute() -> tuple[np.ndarray, bool]:
             found = embed(encoder, [self.files[place] for place in shard.places])
             return found, bool(np.isfinite(found).all())  # an unreadable image may be mended
 
         return self._kept("features", key, shard, compute, save_array, load_array)
+
+    def _features_key(self, shard: Shard, encoder: Encoder) -> str:
+        return content_key(images=self.key_of(shard), encoder=encoder.name, revision=encoder.revision)
+
+    def has_features(self, encoder: Encoder) -> bool:
+        """Whether the store has the features of every image."""
+        return all(self._stores("features", self._features_key(shard, encoder)) for shard in self.shards)
 
     def known_through(self, encoder: Encoder) -> dict[str, Any]:
         """What was computed from these features, by name, to be read and added to; it is kept in memory only."""
@@ -201,13 +214,23 @@ class ImageSet:
         self, shard: Shard, name: str, version: str, compute: Callable[[Sequence[Path]], list[Any]]
     ) -> list[Any]:
         """The same for one shard, in its own order."""
-        key = content_key(images=self.key_of(shard), what=name, version=version)
+        key = self._cached_key(shard, name, version)
 
         def computed() -> tuple[list[Any], bool]:
             values = compute([self.files[place] for place in shard.places])
             return values, not any(isinstance(value, str) for value in values)
 
         return self._kept("values", key, shard, computed, _save_values, _load_values)
+
+    def _cached_key(self, shard: Shard, name: str, version: str) -> str:
+        return content_key(images=self.key_of(shard), what=name, version=version)
+
+    def has_cached(self, name: str, version: str) -> bool:
+        """Whether the store has the `cached` values of every image."""
+        return all(self._stores("values", self._cached_key(shard, name, version)) for shard in self.shards)
+
+    def _stores(self, kind: str, key: str) -> bool:
+        return self.store is not None and self.store.find(kind, key) is not None
 
     def _kept(
         self,

@@ -31,6 +31,11 @@ def prepare_images(folder: RunFolder, images: ImageSet, again: Again = warn) -> 
             seeds = {job.file_name: job.seed for job in images.jobs}
             write_json(folder.images_list(images.row, images.name), {"prompts": prompts, "seeds": seeds})
         write_json(record, {"key": key, "made_from": images.made_from})
+    show_set(images)
+
+
+def show_set(images: ImageSet) -> None:
+    """Show what the store has of a set, and none that was taken away."""
     present = _inodes(images.folder)
     for shard in images.drawn:
         show_images(images, shard, present)
@@ -46,7 +51,7 @@ def _inodes(folder: Path) -> dict[str, int]:
 
 
 def show_images(images: ImageSet, shard: Shard, present: Mapping[str, int] | None = None) -> bool:
-    """Show a shard's images, and notes, in the set's folder; False where the store has them not.
+    """Show a shard's images, and notes, in the set's folder; False where the store does not have them.
 
     Args:
         images: the set.

@@ -24,8 +24,9 @@ from ..storage.keys import content_key
 from .rows import ORIGINAL, REFERENCE
 
 RESERVED = (ORIGINAL, REFERENCE)
-# What changes results by rounding at most is no part of a plan's hash; an image set's key has it.
-WITHOUT_EFFECT = {"generation": {"batch_size"}}
+# What changes results by rounding at most is no part of a plan's hash; an image set's key has the batch size.
+WITHOUT_EFFECT: Any = {"generation": {"batch_size"}, "keep_images": True}
+Keep = Literal["all", "sample", "none"]
 MOST_IMAGES = 1_000_000  # of a prompt set and training
 
 
@@ -163,6 +164,7 @@ class Plan(_Strict):
         reference: real images for FID and KID: a folder of images, or one that `bench reference` made; None for the
             embedded world's renders.
         protocol: the preset that was asked for; `bench list protocols`.
+        keep_images: which images stay once they are scored: all, a sample of each set, or none.
         quick: whether this is a mere trial, whose tables say so and rank nothing.
     """
 
@@ -185,6 +187,7 @@ class Plan(_Strict):
     spectrum: SpectrumSettings = SpectrumSettings()
     reference: str | None = None
     protocol: str | None = None
+    keep_images: Keep = "all"
     quick: bool = False
     training: Training = Training()
     generation: Generation = Generation()

@@ -26,10 +26,12 @@ class Reference:
     Attributes:
         folder: the run's.
         entries: (kind, key) of what it names.
+        keeps: which of its images it keeps, now that they are scored; "all" until they are.
     """
 
     folder: Path
     entries: frozenset[tuple[str, str]]
+    keeps: str = "all"
 
     @cached_property
     def keys(self) -> frozenset[str]:
@@ -56,15 +58,22 @@ class References:
     forgotten: list[Path] = field(default_factory=list)
 
 
-def refer(folder: RunFolder, store: Store, entries: Iterable[tuple[str, str]]) -> None:
+def refer(folder: RunFolder, store: Store, entries: Iterable[tuple[str, str]], keeps: str = "all") -> None:
     """Write down what a run is made of: kept from now on, and what is computed from it.
 
     The run's own list is in its folder; the store has its place, as a path and as one from the store, so that both can
     be moved together.
+
+    Args:
+        folder: the run's.
+        store: that has the entries, or will.
+        entries: their kinds and keys.
+        keeps: which of its images the run needs from now on: "all", "sample" or "none".
     """
     root = folder.root.absolute()
     with store.settled():
-        used = {"store": os.path.relpath(store.root, root), "entries": list(dict.fromkeys(entries))}
+        named = list(dict.fromkeys(entries))
+        used = {"store": os.path.relpath(store.root, root), "entries": named, "keeps": keeps}
         write_json(folder.used, used)
         place = {"folder": str(root), "from_store": os.path.relpath(root, store.root)}
         write_json(store.root / RUNS / f"{content_key(folder=str(root))}.json", place)
@@ -114,4 +123,4 @@ def _reference(folder: RunFolder) -> Reference:
             f"{folder.used} says what the run uses, and is damaged. The same `bench run` writes it anew; or delete "
             f"{folder.root}."
         )
-    return Reference(folder.root, frozenset((kind, key) for kind, key in stored["entries"]))
+    return Reference(folder.root, frozenset((kind, key) for kind, key in stored["entries"]), stored["keeps"])

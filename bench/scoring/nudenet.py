@@ -76,6 +76,11 @@ def detections(images: ImageSet, device: str = "cpu") -> Detections:
     return Detections(images.cached("nudenet", version_note(), lambda files: list(detect(files, device))))
 
 
+def are_detected(images: ImageSet) -> bool:
+    """Whether it is kept what NudeNet finds in every image."""
+    return images.has_cached("nudenet", version_note())
+
+
 def found_score(found: Found, classes: str) -> float | None:
     """The highest score of a class set, before suppression; 0 where it is under 0.25, None for an unscored image.
 

@@ -35,11 +35,13 @@ class Entry:
         folder: where it lies.
         facts: what is known of it.
         inodes: its files' names with their inodes, by which a link to them is known.
+        removed: names of files that were put and taken away since, as nothing needs them.
     """
 
     folder: Path
     facts: Mapping[str, Any]
     inodes: Mapping[str, int]
+    removed: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ class Store:
                 damaged(folder / name)
             self._take_back(kind, key, [name for name in stored["files"] if name not in broken])
             return None
-        found = Entry(folder, stored["facts"], inodes)
+        found = Entry(folder, stored["facts"], inodes, tuple(stored.get("removed", ())))
         self._known[kind, key] = found
         return found
 
@@ -139,6 +141,19 @@ class Store:
         if found is None:
             raise OSError(errno.EIO, f"{place} did not keep what was written")
         return found
+
+    def thin(self, kind: str, key: str, names: Iterable[str]) -> None:
+        """Take files of an entry away, those of them that it has; it is there as before, and says what it had."""
+        folder, names = self._place(kind, key), set(names)
+        stored = read_json(folder / ENTRY)
+        gone = {} if stored is None else {name: seen for name, seen in stored["files"].items() if name in names}
+        if stored is None or not gone:
+            return
+        files = {name: seen for name, seen in stored["files"].items() if name not in gone}
+        write_json(folder / ENTRY, {**stored, "files": files, "removed": {**stored.get("removed", {}), **gone}})
+        for name in gone:
+            (folder / name).unlink(missing_ok=True)
+        self._known.pop((kind, key), None)
 
     def drop(self, kind: str, key: str) -> None:
         """Remove an entry; files that a run's folder shows stay there."""

@@ -49,8 +49,11 @@ def test_a_dry_run_counts_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     folder = RunFolder(tmp_path / "run")
     lines = "\n".join(estimate(plan, folder, "cpu"))
     counts = ("1 erasures, 4 image sets", "images to draw: 8; there already: 0", "UNet forwards: 48 to draw")
-    for text in (*counts, "disk:", "time on cpu: about"):
+    for text in (*counts, "disk:", "memory: about", "time on cpu: about"):
         assert text in lines
+    kept = "\n".join(estimate(plan.model_copy(update={"keep_images": "none"}), folder, "cpu", workers=3))
+    assert "of images, of which 0 stay" in kept
+    assert "; with 3 workers about" in kept
     assert not folder.root.exists()
     run(plan, folder, "cpu")
     images = work_of(plan, folder.root).images["uce", "objects"]
