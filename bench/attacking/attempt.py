@@ -16,6 +16,7 @@ from erasebench.prompts.concepts import Concept, paraphrases
 
 from ..errors import BenchError, NotApplicable
 from ..images.jobs import Job
+from ..models.parameter_groups import select
 from .tokens import Tokens
 from .tries import Asked, Try, draw
 
@@ -94,6 +95,14 @@ class Attempt:
         """The original model's UNet, frozen."""
         return self.first_unet()
 
+    def weights(self, group: str) -> dict[str, torch.nn.Parameter]:
+        """The erased UNet's weights of a group in `erasebench.GROUPS`, by name.
+
+        Raises:
+            BenchError: there is no such group.
+        """
+        return select(self.model.unet, group)
+
     @property
     def live(self) -> list[Job]:
         """The targets without success whose budget is not used up."""
@@ -164,6 +173,11 @@ class Attempt:
     def paraphrases(self) -> tuple[str, ...]:
         """Other ways to say the concept, as they stand in a prompt; none for a text of the user's own."""
         return paraphrases(self.concept.name)
+
+    @property
+    def wordings(self) -> list[str]:
+        """The prompts that ask for the concept by its name, with {} for its phrase."""
+        return [prompt.text.replace(self.concept.phrase, "{}") for prompt in direct(self.concept)]
 
     def instead(self, target: Job, phrase: str) -> str:
         """A target's prompt with a phrase in the concept's place; before it, where the concept is not named."""

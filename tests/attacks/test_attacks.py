@@ -15,7 +15,17 @@ from erasebench.registry import ATTACKS
 from erasebench.runs.plan import Generation
 
 JOBS = [Job("p0", "a photo of a garbage truck", 0, 3), Job("p1", "a garbage truck at night", 0, 4)]
-SMALL: dict[str, dict[str, Any]] = {"concept-inversion": {"steps": 2, "batch": 2, "images": 2}}
+SMALL: dict[str, dict[str, Any]] = {
+    "concept-inversion": {"steps": 2, "batch": 2, "images": 2},
+    "continuous-inversion": {"steps": 2, "batch": 2, "images": 2},
+    "embedding-pgd": {"steps": 2},
+    "mma-diffusion": {"steps": 2, "exchanges": 8, "tokens": 4},
+    "p4d": {"steps": 4, "steps_an_image": 2, "tokens": 4},
+    "p4d-reimplemented": {"steps": 2, "tokens": 4},
+    "relearning": {"at": [1, 2], "batch": 2, "images": 2},
+    "ring-a-bell": {"population": 4, "generations": 2, "tokens": 4},
+    "unlearndiffatk": {"steps": 2},
+}
 
 
 class Seen:
