@@ -6,30 +6,37 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import torch
+from pydantic import Field
 
-from erasebench import AttackConfig, NotApplicable, attack
+from erasebench import AttackConfig, attack
 
 if TYPE_CHECKING:
     from erasebench import Attempt
 
 
 class Config(AttackConfig):
-    """Ours: DDIM inversion at guidance 1, as many steps as are drawn with, without a prompt; drawn without one, then
-    with the target's."""
+    """Ours: DDIM inversion at guidance 1 without a prompt, in 50 steps; drawn in as many without one, then with the
+    target's."""
 
+    steps: int = Field(50, ge=2, le=1000)
     asked: tuple[Literal["nothing", "prompt"], ...] = ("nothing", "prompt")
 
 
-@attack(label="Inverted latent", paper="arXiv 2412.00782", access="gradients", config=Config)
+@attack(
+    label="Inverted latent",
+    paper="arXiv 2412.00782",
+    access="gradients",
+    config=Config,
+    presets={"mini": {"steps": 25}},
+)
 def inverted_latent(attempt: Attempt, config: Config) -> None:
     """Start from the noise that the erased model itself gives the original's image of the target.
 
     DDIM backwards: z_{t'} = √ᾱ_{t'} x̂₀ + √(1 − ᾱ_{t'}) ε_θ(z_t, t', ∅) (equation 12 of DDIM, arXiv 2010.02502, η = 0).
     Inversion alone gives much of any image back: read it beside the original's rate, and what is asked.
     """
-    if attempt.drawing.scheduler != "ddim":
-        raise NotApplicable(f"it draws with DDIM, and this run with {attempt.drawing.scheduler}")
-    starts = inverted(attempt, attempt.shown(attempt.targets)) if attempt.targets else None
+    starts = inverted(attempt, attempt.shown(attempt.targets), config.steps)
+    drawing = attempt.drawing.model_copy(update={"scheduler": "ddim", "steps": config.steps})
     places = {target.prompt_id: k for k, target in enumerate(attempt.targets)}
     for asked, live in zip(config.asked, attempt.rounds(), strict=False):
         text = "" if asked == "nothing" else None
@@ -38,22 +45,22 @@ def inverted_latent(attempt: Attempt, config: Config) -> None:
                 t,
                 text,
                 guidance=1.0,
-                start=None if starts is None else starts[places[t.prompt_id]],
+                start=starts[places[t.prompt_id]],
                 told=f"{'no prompt' if text == '' else t.text}, from inverted noise",
             )
             for t in live
         ]
-        attempt.draw(tries)
+        attempt.draw(tries, drawing)
 
 
 @torch.no_grad()
-def inverted(attempt: Attempt, latents: torch.Tensor) -> torch.Tensor:
+def inverted(attempt: Attempt, latents: torch.Tensor, steps: int) -> torch.Tensor:
     """The noise at the first level for clean latents, both (images, channels, height, width)."""
     model, tokens = attempt.model, attempt.tokens
     empty = tokens.encode(tokens.ids("")[None])
     alphas = model.scheduler.alphas_cumprod.to(model.device)
     z, before = latents, alphas[0]  # set_alpha_to_one is off: the cleanest level counts as the first
-    for t in reversed(model.timesteps(attempt.drawing.steps)):
+    for t in reversed(model.timesteps(steps)):
         noise = torch.cat([model.predict_noise(some, t, empty) for some in z.split(attempt.drawing.batch_size)])
         clean = (z - (1 - before).sqrt() * noise) / before.sqrt()
         z, before = alphas[t].sqrt() * clean + (1 - alphas[t]).sqrt() * noise, alphas[t]

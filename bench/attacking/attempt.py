@@ -145,8 +145,12 @@ class Attempt:
         chosen = tuple(terms) or ((usual if guidance is None else guidance, asked),)
         return Try(target, chosen, target.seed if seed is None else seed, start, told)
 
-    def draw(self, tries: Sequence[Try]) -> list[bool]:
+    def draw(self, tries: Sequence[Try], drawing: Generation | None = None) -> list[bool]:
         """Draw and judge one image for each of these targets; whether each shows the concept.
+
+        Args:
+            tries: one a target.
+            drawing: another sampler than the run's.
 
         Raises:
             BenchError: a target has two tries, had success already, or has used its budget.
@@ -157,7 +161,7 @@ class Attempt:
             raise BenchError("draw one try for each target at most, and only for targets of `live`.")
         if not tries:
             return []
-        images, finite = draw(self.model, self.tokens, tries, self.drawing)
+        images, finite = draw(self.model, self.tokens, tries, drawing or self.drawing)
         found = self.judge(images)
         for one, image, fine, seen in zip(tries, images, finite, found, strict=True):
             outcome = self.outcomes[one.target.prompt_id]

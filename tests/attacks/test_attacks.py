@@ -19,6 +19,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "concept-inversion": {"steps": 2, "batch": 2, "images": 2},
     "continuous-inversion": {"steps": 2, "batch": 2, "images": 2},
     "embedding-pgd": {"steps": 2},
+    "inverted-latent": {"steps": 2},
     "mma-diffusion": {"steps": 2, "exchanges": 8, "tokens": 4},
     "p4d": {"steps": 4, "steps_an_image": 2, "tokens": 4},
     "p4d-reimplemented": {"steps": 2, "tokens": 4},
@@ -46,10 +47,10 @@ def made(name: str, model: TextToImage) -> Attempt:
     attempt = Attempt(model, get_concept("garbage truck"), JOBS, 2, drawing, 0, seen, lambda: model.frozen_copy())
     draw = attempt.draw
 
-    def trying(tries: Any) -> list[bool]:
+    def trying(*tries: Any) -> list[bool]:
         seen.trying = True
         try:
-            return draw(tries)
+            return draw(*tries)
         finally:
             seen.trying = False
 
