@@ -31,11 +31,12 @@ PLAN = Plan(
     metrics=["concept_rate", "ssim"],
     generation=Generation(steps=6, batch_size=3),
 )
-LONGEST_WAIT = 2.5  # seconds until a kill, at most
+LONGEST_WAIT = 0.5  # until a kill, at most, as a share of what the undisturbed run takes
 DAMAGE = 0.3  # share of kills after which a stored file is altered too
 SHOWN = ("patches/**/*.s*", "patches/**/*.json", "images/**/*.png", "scores/*.json")  # links into the store, or copies
 KEPT = ("features/**/features", "values/**/values", "score/**/*.json")  # what the store alone has
 WORKERS = 2
+WORKER_KILLS = 2  # a task that loses its worker a third time is given up
 
 
 def stress(kills: int, seed: int, folder: Path) -> Iterator[str]:
@@ -58,13 +59,14 @@ def stress(kills: int, seed: int, folder: Path) -> Iterator[str]:
     calm = folder / "undisturbed" / "run"
     if run(PLAN, RunFolder(calm), "cpu"):  # in this process, so that children need not import again
         raise BenchError(f"the undisturbed run in {calm} failed: see its run.json.")
-    yield f"undisturbed: {time.monotonic() - began:.1f} s"
+    took = time.monotonic() - began
+    yield f"undisturbed: {took:.1f} s"
     stages, damages, runs = Counter[str](), Counter[str](), 0
     while sum(stages.values()) < kills:
         target = folder / str(runs) / "run"
         while True:
             child = _start(target)
-            if (status := _wait(child, rng.uniform(0.05, LONGEST_WAIT))) is not None:
+            if (status := _wait(child, rng.uniform(0.05, LONGEST_WAIT * took))) is not None:
                 break
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
@@ -103,7 +105,7 @@ def _workers_killed(folder: Path, rng: random.Random, killed: list[int]) -> Iter
         while not ended.wait(rng.uniform(0.05, 1.0)):
             done = sum(1 for _ in (folder.parent / "store").rglob("entry.json"))
             workers = [child.pid for child in multiprocessing.active_children() if child.pid not in killed]
-            if done > before and workers:
+            if done > before and workers and len(killed) < WORKER_KILLS:
                 before = done
                 killed.append(rng.choice(workers) or 0)
                 os.kill(killed[-1], signal.SIGKILL)

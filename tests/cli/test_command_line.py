@@ -38,6 +38,8 @@ SMALL = [
     "cpu",
     "--snapshots",
     "0,5,10",
+    "--precision",
+    "fp32",
 ]
 
 
