@@ -19,7 +19,7 @@ from ..errors import NotApplicable
 from ..images.files import write_png
 from ..images.jobs import Job, plan_jobs
 from ..models.cost import Meter
-from ..models.patch import attached
+from ..models.patch import attached, changes_text, part_of
 from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
 from ..registry import ATTACKS
@@ -131,8 +131,9 @@ class Attacks:
         left = [job for job in self.targets if row == ORIGINAL or not before.get(job.prompt_id)]
         key, network = self.key(row, name, training), model()
         with self.setup.store.making("attack", key) as place:
-            unpatched = {layer: network.unet.state_dict()[layer].clone() for layer in patch}
-            with attached(network.unet, patch):
+            layers = network.unet.state_dict()
+            unpatched = {layer: layers[layer].clone() for layer in patch if part_of(layer) == "unet"}
+            with attached(network, patch):
                 attempt = Attempt(
                     network,
                     self.work.concept,
@@ -142,7 +143,7 @@ class Attacks:
                     self.request.seed,
                     self.judges.first,
                     lambda: _with(network, unpatched),
-                    partial(self._keep, row, name, training),
+                    partial(self._keep, row, name, training, changes_text(patch)),
                     say,
                 )
                 cell = self._attacked(attempt, row, name, training, key)
@@ -180,8 +181,16 @@ class Attacks:
         return {} if plain is None else {target.prompt: target.found is not None for target in plain.targets}
 
     def _keep(
-        self, row: str, name: str, training: int | None, what: str, shared: bool, make: Callable[[], torch.Tensor]
+        self,
+        row: str,
+        name: str,
+        training: int | None,
+        own_text: bool,
+        what: str,
+        shared: bool,
+        make: Callable[[], torch.Tensor],
     ) -> torch.Tensor:
+        shared = shared and not own_text  # what is learned of texts is then the row's own
         own = {"attack": name, "config": self.configured(name).model_dump(mode="json")} | self._weights(row, training)
         key = content_key(
             what=what, version=ATTACK_VERSION, seed=self.request.seed, **self._shared(), **({} if shared else own)

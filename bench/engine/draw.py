@@ -72,10 +72,10 @@ def draw(
     @contextmanager
     def in_float32() -> Iterator[TextToImage]:
         full = exact() if exact is not None else network
-        with attached(full.unet, patch):
+        with attached(full, patch):
             yield full
 
-    with attached(network.unet, patch):
+    with attached(network, patch):
         again = None if exact is None else in_float32
         draw_shard(setup.store, images, shard, network, setup.plan.generation, again, done)
 

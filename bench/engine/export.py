@@ -56,7 +56,7 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
         )
     model = load_model(source, "cpu")
     try:
-        with attached(model.unet, load_patch(folder.patch(row, seed))):
+        with attached(model, load_patch(folder.patch(row, seed))):
             model.pipeline().save_pretrained(target)
     except OSError as error:
         raise BenchError(f"--to {target} can't be written: {error.strerror}.") from None

@@ -114,9 +114,9 @@ def saved_and_loaded_draws_the_same(subject: Subject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "patch.safetensors"
         save_patch(path, patch)
-        with attached(model.unet, patch):
+        with attached(model, patch):
             direct = draw()
-        with attached(model.unet, load_patch(path)):
+        with attached(model, load_patch(path)):
             loaded = draw()
     if (direct != loaded).any():
         raise Broken("the patch, saved and loaded, draws another image.")

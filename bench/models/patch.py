@@ -1,4 +1,8 @@
-"""What erasing changed: the weights that differ from the original's, saved and attached again."""
+"""What erasing changed: the weights that differ from the original's, saved and attached again.
+
+A patch names the UNet's weights as diffusers does, and those of the other parts with the part before them:
+"text_encoder.text_model.…", "vae.decoder.…".
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,10 @@ from torch import nn
 from ..errors import BenchError
 from ..storage.files import write_sealed
 from ..storage.seal import is_sealed
+from .text_to_image import TextToImage
 
 Patch = Mapping[str, torch.Tensor]
+OTHER_PARTS = ("text_encoder", "vae")  # beside the UNet
 
 
 def snapshot(unet: nn.Module) -> dict[str, torch.Tensor]:
@@ -66,10 +72,28 @@ def _not_finite(patch: Patch) -> str | None:
     return next((name for name, value in patch.items() if not torch.isfinite(value).all()), None)
 
 
+def part_of(name: str) -> str:
+    """Which part of the model a weight of a patch belongs to: unet, text_encoder or vae."""
+    first = name.partition(".")[0]
+    return first if first in OTHER_PARTS else "unet"
+
+
+def changes_text(patch: Patch) -> bool:
+    """Whether texts have other embeddings with these weights."""
+    return any(part_of(name) == "text_encoder" for name in patch)
+
+
+def weights_of(model: TextToImage) -> dict[str, torch.Tensor]:
+    """All weights of a model by a patch's names; not copies."""
+    others = {part: getattr(model, part).state_dict() for part in OTHER_PARTS}
+    named = {f"{part}.{name}": value for part, state in others.items() for name, value in state.items()}
+    return {**model.unet.state_dict(), **named}
+
+
 @contextmanager
-def attached(unet: nn.Module, patch: Patch) -> Iterator[None]:
-    """The network with the patch's weights inside the block, and as it was after it."""
-    state = unet.state_dict()
+def attached(model: TextToImage, patch: Patch) -> Iterator[None]:
+    """The model with the patch's weights inside the block, and as it was after it."""
+    state = weights_of(model)
     original = {name: state[name].clone() for name in patch}
     _write(state, patch)
     try:

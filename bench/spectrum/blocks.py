@@ -47,10 +47,11 @@ class Blocks:
         self.predictions, self.seconds = 0, 0.0
 
     @torch.no_grad()
-    def contexts(self, texts: Sequence[str]) -> torch.Tensor:
-        """Text embeddings, (texts, 77, width)."""
+    def contexts(self, texts: Sequence[str], encoder: str = "") -> torch.Tensor:
+        """Text embeddings, (texts, 77, width); `encoder` is a key of the weights, "" for the original text encoder's."""
         key = content_key(
             texts=texts,
+            encoder=encoder,
             model=self.model.revision,
             what="contexts",
             precision=PRECISION,
@@ -74,8 +75,10 @@ class Blocks:
         """The mean squared differences to the original's predictions, float64 of shape (texts, draws), if stored."""
         return load_array(*self._differences(texts, erased))
 
-    def compare(self, texts: Sequence[str], erased: Erased) -> np.ndarray:
+    def compare(self, texts: Sequence[str], erased: Erased, own_text: bool = False) -> np.ndarray:
         """The same differences, computed and stored; the model must have the erased one's weights.
+
+        `own_text` says that the text encoder's are among them: each model then predicts with its own embeddings.
 
         Raises:
             OSError: the original's predictions are not there.
@@ -84,7 +87,9 @@ class Blocks:
         if original is None:
             raise OSError(f"{self.folder} did not keep the original model's predictions; run the same command again.")
         path, key = self._differences(texts, erased)
-        found = ((self._predict(texts) - original) ** 2).mean((2, 3, 4), dtype=np.float64).T
+        found = (
+            ((self._predict(texts, erased.key if own_text else "") - original) ** 2).mean((2, 3, 4), dtype=np.float64).T
+        )
         save_array(path, found, key)
         return found
 
@@ -96,9 +101,9 @@ class Blocks:
         key = content_key(**self.common, texts=texts, erased=erased.key)
         return self.folder / erased.name / f"{key}.safetensors", key
 
-    def _predict(self, texts: Sequence[str]) -> np.ndarray:
+    def _predict(self, texts: Sequence[str], encoder: str = "") -> np.ndarray:
         began = time.perf_counter()
-        contexts = self.contexts(texts)
+        contexts = self.contexts(texts, encoder)
         found = np.empty((len(self.draws), len(texts), *self.model.latent_shape), np.float32)
 
         @torch.inference_mode()

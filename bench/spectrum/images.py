@@ -69,7 +69,7 @@ def image_space(
         shards = shards_of(cuts_of(jobs, settings.batch_size), made_from)
         images = ImageSet(name, SET, place.images(name, SET), jobs, "", store, drawn=shards, made_from=made_from)
         prepare_images(place, images)
-        with attached(model.unet, patch()):
+        with attached(model, patch()):
             for shard in shards:
                 draw_shard(store, images, shard, model, settings, done=done)
         found = images.features(encoder)

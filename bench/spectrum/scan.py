@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..models.patch import attached
+from ..models.patch import attached, changes_text
 from ..models.text_to_image import TextToImage
 from ..scoring.statistics import error_of_mean
 from .blocks import Blocks, Erased
@@ -91,10 +91,11 @@ def scan(
             blocks.predict_original(part)
         count(part)
     for one in erased:
-        with attached(model.unet, one.patch() if any(each is None for each in found[one.name]) else {}):
+        patch = one.patch() if any(each is None for each in found[one.name]) else {}
+        with attached(model, patch):
             for k, part in enumerate(parts):
                 if found[one.name][k] is None:
-                    found[one.name][k] = blocks.compare(part, one)
+                    found[one.name][k] = blocks.compare(part, one, changes_text(patch))
                 count(part)
     pooled = [
         blocks.contexts(part)[torch.arange(len(part)), ends[k]].numpy() for part, k in zip(parts, cut, strict=True)

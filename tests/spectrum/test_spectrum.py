@@ -80,7 +80,7 @@ def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabul
         for j, draw in enumerate(draws):
             with torch.no_grad():
                 before = mini.unet(draw.z, draw.t, context).sample
-                with attached(mini.unet, noisy(mini, 1)):
+                with attached(mini, noisy(mini, 1)):
                     after = mini.unet(draw.z, draw.t, context).sample
             assert found[k, j] == pytest.approx(float(((after - before) ** 2).mean()), rel=1e-4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import tempfile
 import time
@@ -72,13 +73,14 @@ def _loop(model: TextToImage, erased: Sequence[Erased], words: Vocabulary, draws
     """Both models in turn for each concept, batch 1, as evaluation scripts do it; two networks stay in memory."""
     found = np.empty((len(erased), len(words), len(draws)))
     for k, one in enumerate(erased):
-        other = model.frozen_copy()
+        other = copy.copy(model)
+        other.unet = model.frozen_copy()
         with attached(other, one.patch()):
             for j, text in enumerate(words.texts):
                 context = model.encode([text])
                 for i, draw in enumerate(draws):
                     before = model.unet(draw.z, draw.t, context).sample
-                    after = other(draw.z, draw.t, context).sample
+                    after = other.unet(draw.z, draw.t, context).sample
                     found[k, j, i] = float(((after - before) ** 2).mean())
     return found
 
