@@ -31,7 +31,7 @@ PLAN = Plan(
     metrics=["concept_rate", "ssim"],
     generation=Generation(steps=6, batch_size=3),
 )
-LONGEST_WAIT = 0.5  # until a kill, at most, as a share of what the undisturbed run takes
+LONGEST_WAIT = 0.3  # until a kill, at most, as a share of what the undisturbed run takes
 DAMAGE = 0.3  # share of kills after which a stored file is altered too
 SHOWN = ("patches/**/*.s*", "patches/**/*.json", "images/**/*.png", "scores/*.json")  # links into the store, or copies
 KEPT = ("features/**/features", "values/**/values", "score/**/*.json")  # what the store alone has
