@@ -48,7 +48,7 @@ class Blocks:
 
     @torch.no_grad()
     def contexts(self, texts: Sequence[str], encoder: str = "") -> torch.Tensor:
-        """Text embeddings, (texts, 77, width); `encoder` is a key of the weights, "" for the original text encoder's."""
+        """Text embeddings, (texts, 77, width); `encoder` is the key of its weights, "" for the original's."""
         key = content_key(
             texts=texts,
             encoder=encoder,
