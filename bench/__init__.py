@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .images.image_set import Encoder, ImageSet
     from .images.jobs import Job
     from .models.attention import start_token_detached, visible_cross_attention
-    from .models.parameter_groups import GROUPS
+    from .models.parameter_groups import PARAMETER_GROUPS
     from .models.text_to_image import TextToImage
     from .scoring.context import JACKKNIFE_GROUPS, Distributions, ScoringContext
     from .scoring.metric import Metric, metric
@@ -46,7 +46,7 @@ _HOME = {
     "Job": "images.jobs",
     "start_token_detached": "models.attention",
     "visible_cross_attention": "models.attention",
-    "GROUPS": "models.parameter_groups",
+    "PARAMETER_GROUPS": "models.parameter_groups",
     "TextToImage": "models.text_to_image",
     "Distributions": "scoring.context",
     "JACKKNIFE_GROUPS": "scoring.context",
@@ -60,8 +60,8 @@ _HOME = {
 }
 
 __all__ = [
-    "GROUPS",
     "JACKKNIFE_GROUPS",
+    "PARAMETER_GROUPS",
     "Attack",
     "AttackConfig",
     "Attempt",

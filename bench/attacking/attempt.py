@@ -96,7 +96,7 @@ class Attempt:
         return self.first_unet()
 
     def weights(self, group: str) -> dict[str, torch.nn.Parameter]:
-        """The erased UNet's weights of a group in `erasebench.GROUPS`, by name.
+        """The erased UNet's weights of a group in `erasebench.PARAMETER_GROUPS`, by name.
 
         Raises:
             BenchError: there is no such group.

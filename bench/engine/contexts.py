@@ -107,7 +107,7 @@ class Contexts:
     def _spectrum(self, row: str) -> np.ndarray:
         """What a row's first erasure changed in the predictions for words, (words, levels, draws)."""
         from ..models.patch import load_patch
-        from ..spectrum.blocks import Erased
+        from ..spectrum.blocks import ErasedModel
         from ..spectrum.scan import scan
         from ..spectrum.vocabulary import read_vocabulary
 
@@ -115,7 +115,7 @@ class Contexts:
         key, patch = training_key(self.setup, erasure), patch_of(self.setup, erasure)
         if patch is None:
             raise NotScored(f"the store has no weights of {row}")
-        erased = Erased(key, key, partial(load_patch, patch))
+        erased = ErasedModel(key, key, partial(load_patch, patch))
         words = read_vocabulary("words", model.tokenizer, wanted.words)
         latents = wanted.levels, wanted.draws, self.plan.image_seed
         batch = self.plan.generation.batch_size

@@ -14,7 +14,7 @@ import torch
 from ..errors import BenchError, Broken, told
 from ..models.cost import Cost
 from ..models.families import FAMILIES
-from ..models.parameter_groups import GROUPS
+from ..models.parameter_groups import PARAMETER_GROUPS
 from ..models.patch import attached, check, difference, load_patch, save_patch, snapshot
 from ..models.text_to_image import TextToImage
 from .method import ErasureTask, Method
@@ -33,7 +33,7 @@ TASK = ErasureTask(
 
 
 @dataclass(frozen=True)
-class Erased:
+class TrainedOnce:
     """One short erasure."""
 
     patch: dict[str, torch.Tensor]
@@ -46,22 +46,22 @@ class Subject:
 
     def __init__(self, method: Method, model: TextToImage) -> None:
         self.method, self.model = method, model
-        self._first: Erased | None = None
+        self._first: TrainedOnce | None = None
         self._failure: Exception | None = None
 
-    def erase(self, seed: int = TASK.seed) -> Erased:
+    def erase(self, seed: int = TASK.seed) -> TrainedOnce:
         """Erase with the embedded model's preset, at most STEPS steps."""
         before = snapshot(self.model.unet)
         config = self.method.configure("mini", TASK.kind, {})
         trainer = Trainer(self.model, config.parameters, seed, max_steps=STEPS)
         try:
             self.method.erase(self.model, replace(TASK, seed=seed), config, trainer)
-            return Erased(difference(before, self.model.unet), set(trainer.parameters), trainer.cost())
+            return TrainedOnce(difference(before, self.model.unet), set(trainer.parameters), trainer.cost())
         finally:
             self.model.unet.load_state_dict(before)
 
     @property
-    def first(self) -> Erased:
+    def first(self) -> TrainedOnce:
         """The first erasure, made once; if it raised, every check that needs it raises the same."""
         if self._failure is not None:
             raise self._failure
@@ -153,8 +153,8 @@ def configuration_is_strict_and_frozen(subject: Subject) -> None:
     for kind in ("nudity", "object", "style"):
         for family in FAMILIES:
             config = method.configure(family.name, kind, {})
-            if config.parameters not in GROUPS:
-                raise Broken(f"parameters {config.parameters!r} is no group; allowed: {', '.join(GROUPS)}.")
+            if config.parameters not in PARAMETER_GROUPS:
+                raise Broken(f"parameters {config.parameters!r} is no group; allowed: {', '.join(PARAMETER_GROUPS)}.")
     try:
         config.parameters = "full"
     except ValueError:

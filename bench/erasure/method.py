@@ -23,7 +23,7 @@ class MethodConfig(BaseModel):
     smaller model needs instead stands in the method's presets.
 
     Attributes:
-        parameters: the weights that may change, a name in `erasebench.GROUPS`.
+        parameters: the weights that may change, a name in `erasebench.PARAMETER_GROUPS`.
         recipes: other sets of defaults, chosen by a field `recipe`.
     """
 

@@ -18,7 +18,7 @@ from ..models.cost import Cost, Meter
 from ..models.devices import resolve_training_precision
 from ..models.parameter_groups import select
 from ..models.text_to_image import TextToImage
-from ..storage.tensors import below
+from ..storage.tensors import with_prefix
 from .checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from .shared_tensors import SharedTensors
 from .workspace import Workspace
@@ -36,7 +36,7 @@ class Trainer:
 
     Attributes:
         model: the model whose UNet is the student.
-        group: the parameters that may change, a name in `erasebench.GROUPS`.
+        group: the parameters that may change, a name in `erasebench.PARAMETER_GROUPS`.
         seed: of every random number that the training draws.
         max_steps: an upper limit on steps (a plan's `train_steps`), or None.
         precision: "fp32", "bf16" (autocast over float32 weights), or "auto": bf16 on a GPU that has it.
@@ -311,15 +311,15 @@ class Trainer:
     @torch.no_grad()
     def _restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Go on from what `_state` gave."""
-        self._write(below(tensors, "student"))
+        self._write(with_prefix(tensors, "student"))
         if self._average is not None:
-            stored = below(tensors, "average")
+            stored = with_prefix(tensors, "average")
             for name, weight in select(self._average, self.group).items():
                 weight.copy_(stored[name])
         for name, kept in self._kept.items():
             kept.copy_(tensors[f"kept/{name}"])
         for name, optimiser in self._optimisers.items():
-            restore_optimiser(optimiser, below(tensors, f"optimiser {name}"))
+            restore_optimiser(optimiser, with_prefix(tensors, f"optimiser {name}"))
         self.generator.set_state(tensors["generator"])
         self.step, self.history = facts["step"], facts["history"]
         self.shared.charged, self.shared.cost = set(facts["charged"]), Cost()

@@ -10,7 +10,7 @@ from ..errors import unknown
 if TYPE_CHECKING:
     from torch import nn
 
-GROUPS: dict[str, str] = {
+PARAMETER_GROUPS: dict[str, str] = {
     "xattn": r"attn2",
     "xattn-kv": r"attn2\.to_[kv]\.",
     "selfattn": r"attn1",
@@ -26,7 +26,7 @@ def select(unet: nn.Module, group: str) -> dict[str, nn.Parameter]:
     Raises:
         BenchError: the group is unknown.
     """
-    if group not in GROUPS:
-        raise unknown("parameter group", group, GROUPS, "bench list methods")
-    pattern = re.compile(GROUPS[group])
+    if group not in PARAMETER_GROUPS:
+        raise unknown("parameter group", group, PARAMETER_GROUPS, "bench list methods")
+    pattern = re.compile(PARAMETER_GROUPS[group])
     return {name: parameter for name, parameter in unet.named_parameters() if pattern.search(name)}

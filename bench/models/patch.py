@@ -16,7 +16,7 @@ from torch import nn
 
 from ..errors import BenchError
 from ..storage.files import write_sealed
-from ..storage.seal import is_sealed
+from ..storage.seal import is_intact
 from .text_to_image import TextToImage
 
 Patch = Mapping[str, torch.Tensor]
@@ -59,7 +59,7 @@ def load_patch(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         BenchError: the file is missing or damaged, or a value is not finite.
     """
-    if not is_sealed(path):
+    if not is_intact(path):
         raise BenchError(f"{path} is missing or damaged. The same `bench run` makes it again.")
     patch = load_file(path)
     if broken := _not_finite(patch):

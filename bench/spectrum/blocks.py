@@ -25,7 +25,7 @@ VERSION = 3
 
 
 @dataclass(frozen=True)
-class Erased:
+class ErasedModel:
     """One erased model of a spectrum: its name, the key of its weights, and how to load what changed."""
 
     name: str
@@ -71,11 +71,11 @@ class Blocks:
         if load_array(path, key) is None:
             save_array(path, self._predict(texts), key)
 
-    def stored_differences(self, texts: Sequence[str], erased: Erased) -> np.ndarray | None:
+    def stored_differences(self, texts: Sequence[str], erased: ErasedModel) -> np.ndarray | None:
         """The mean squared differences to the original's predictions, float64 of shape (texts, draws), if stored."""
         return load_array(*self._differences(texts, erased))
 
-    def compare(self, texts: Sequence[str], erased: Erased, own_text: bool = False) -> np.ndarray:
+    def compare(self, texts: Sequence[str], erased: ErasedModel, own_text: bool = False) -> np.ndarray:
         """The same differences, computed and stored; the model must have the erased one's weights.
 
         `own_text` says that the text encoder's are among them: each model then predicts with its own embeddings.
@@ -97,7 +97,7 @@ class Blocks:
         key = content_key(**self.common, texts=texts, what="original")
         return self.folder / "original" / f"{key}.safetensors", key
 
-    def _differences(self, texts: Sequence[str], erased: Erased) -> tuple[Path, str]:
+    def _differences(self, texts: Sequence[str], erased: ErasedModel) -> tuple[Path, str]:
         key = content_key(**self.common, texts=texts, erased=erased.key)
         return self.folder / erased.name / f"{key}.safetensors", key
 

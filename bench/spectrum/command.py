@@ -25,7 +25,7 @@ from ..runs.record import RunRecord, read_run
 from ..scoring.encoders import clip_of
 from ..storage.files import read_json, write_atomically, write_csv, write_json
 from ..storage.store import Store
-from .blocks import Erased
+from .blocks import ErasedModel
 from .draws import shared_draws
 from .forward import gflop_a_text
 from .images import image_space
@@ -169,7 +169,7 @@ def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]
 
 def _open(
     folder: RunFolder, methods: list[str], seed: int, device: str
-) -> tuple[Plan, RunRecord, TextToImage, list[Erased]]:
+) -> tuple[Plan, RunRecord, TextToImage, list[ErasedModel]]:
     from ..runs.record import resolve_row
 
     plan, record = read_run(folder)
@@ -180,7 +180,7 @@ def _open(
         facts = read_json(folder.erasure(row, training))
         if facts is None or not folder.patch(row, training).exists():
             raise BenchError(f"{folder.root} has no weights of {row}, seed {seed}: finish the run first.")
-        erased.append(Erased(row, facts["key"], partial(load_patch, folder.patch(row, training))))
+        erased.append(ErasedModel(row, facts["key"], partial(load_patch, folder.patch(row, training))))
     return plan, record, load_model(find_model(plan.model), device), erased
 
 

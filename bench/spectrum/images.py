@@ -22,7 +22,7 @@ from ..runs.folder import RunFolder
 from ..runs.plan import Generation
 from ..scoring.statistics import estimate
 from ..storage.store import Store
-from .blocks import Erased
+from .blocks import ErasedModel
 from .vocabulary import Vocabulary
 
 MOST = 500  # concepts: images are dear
@@ -31,7 +31,7 @@ SET = "concepts"  # what the set of images is called in the folder
 
 def image_space(
     model: TextToImage,
-    erased: Erased,
+    erased: ErasedModel,
     vocabulary: Vocabulary,
     folder: Path,
     samples: int,

@@ -12,7 +12,7 @@ import torch
 from ..models.patch import attached, changes_text
 from ..models.text_to_image import TextToImage
 from ..scoring.statistics import error_of_mean
-from .blocks import Blocks, Erased
+from .blocks import Blocks, ErasedModel
 from .draws import DRAWS, LEVELS, draws_key, require_float32, shared_draws
 from .vocabulary import Vocabulary
 
@@ -42,7 +42,7 @@ class Spectrum:
 
 def scan(
     model: TextToImage,
-    erased: Sequence[Erased],
+    erased: Sequence[ErasedModel],
     vocabulary: Vocabulary,
     folder: Path,
     levels: int = LEVELS,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .keys import content_key
-from .seal import BLANK, FIELD, is_sealed, seal
+from .seal import BLANK, FIELD, is_intact, seal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +136,7 @@ def write_sealed(path: Path, save: Callable[[Path, dict[str, str]], object], **m
 
 def is_whole(path: Path) -> bool:
     """Whether a file of `write_sealed` is there as it was written; says so where it is damaged."""
-    if is_sealed(path):
+    if is_intact(path):
         return True
     if path.exists():
         damaged(path)

@@ -20,7 +20,7 @@ def seal(path: Path) -> None:
         file.write(digest.encode())
 
 
-def is_sealed(path: Path) -> bool:
+def is_intact(path: Path) -> bool:
     """Whether every byte of the file is as it was when it was sealed; False for a missing or torn one."""
     try:
         header = _header(path)

@@ -20,7 +20,7 @@ from erasebench.models.text_to_image import TextToImage
 from erasebench.prompts.concepts import get_concept
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
-from erasebench.spectrum.blocks import Erased
+from erasebench.spectrum.blocks import ErasedModel
 from erasebench.spectrum.command import named_concepts, picked_words, run_image_spectrum, run_spectrum
 from erasebench.spectrum.draws import SAMPLER_STEPS, noise_levels, shared_draws
 from erasebench.spectrum.forward import can_share, gflop_a_text, predict_for_texts
@@ -44,8 +44,8 @@ def noisy(model: TextToImage, seed: int, size: float = 0.5) -> Patch:
     return {name: value + size * torch.randn(value.shape, generator=generator) for name, value in state.items()}
 
 
-def erased(model: TextToImage, name: str = "esd", seed: int = 1) -> Erased:
-    return Erased(name, f"key {seed}", lambda: noisy(model, seed))
+def erased(model: TextToImage, name: str = "esd", seed: int = 1) -> ErasedModel:
+    return ErasedModel(name, f"key {seed}", lambda: noisy(model, seed))
 
 
 def some(words: Vocabulary, count: int = 24) -> Vocabulary:
@@ -235,8 +235,8 @@ def test_an_unchanged_model_scores_zero_and_a_larger_change_lower(
     mini: TextToImage, words: Vocabulary, tmp_path: Path
 ) -> None:
     models = [
-        Erased("none", "0", dict),
-        *(Erased(f"by {s}", str(s), lambda s=s: noisy(mini, 1, s)) for s in (0.1, 0.5)),
+        ErasedModel("none", "0", dict),
+        *(ErasedModel(f"by {s}", str(s), lambda s=s: noisy(mini, 1, s)) for s in (0.1, 0.5)),
     ]
     spectrum = scan(mini, models, some(words, 8), tmp_path, 1)
     scores = {name: concept_table(spectrum, name)["score"] for name in spectrum.differences}

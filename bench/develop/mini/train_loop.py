@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ...erasure.checkpoint import optimiser_tensors, restore_optimiser
-from ...storage.tensors import below, load_tensors, save_tensors
+from ...storage.tensors import load_tensors, save_tensors, with_prefix
 
 CHECKPOINT_SECONDS = 120.0
 REPORT_SECONDS = 30.0
@@ -46,9 +46,9 @@ def train_part(
     start = 0
     if (stored := load_tensors(checkpoint)) is not None:
         tensors, facts = stored
-        modules.load_state_dict(below(tensors, "modules"))
-        restore_optimiser(optimiser, below(tensors, "optimiser"))
-        kept = below(tensors, "average")
+        modules.load_state_dict(with_prefix(tensors, "modules"))
+        restore_optimiser(optimiser, with_prefix(tensors, "optimiser"))
+        kept = with_prefix(tensors, "average")
         average = [kept[str(k)].to(own.device) for k, own in enumerate(trainable)]
         start = facts["step"]
         say(f"{name}: going on at step {start} of {steps}")

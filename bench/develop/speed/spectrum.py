@@ -18,7 +18,7 @@ from ...models.loading import load_model
 from ...models.patch import Patch, attached
 from ...models.text_to_image import TextToImage
 from ...models.timing import matrix_gflops, synchronize
-from ...spectrum.blocks import Erased
+from ...spectrum.blocks import ErasedModel
 from ...spectrum.draws import Draw, shared_draws
 from ...spectrum.forward import gflop_a_text
 from ...spectrum.scan import scan
@@ -62,14 +62,14 @@ def measure_spectrum(
         )
 
 
-def _scan(model: TextToImage, erased: Sequence[Erased], words: Vocabulary, draws: int, batch: int) -> np.ndarray:
+def _scan(model: TextToImage, erased: Sequence[ErasedModel], words: Vocabulary, draws: int, batch: int) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         found = scan(model, erased, words, Path(folder), draws, 1, 0, batch)
     return np.stack([found.differences[one.name][:, :, 0] for one in erased])
 
 
 @torch.no_grad()
-def _loop(model: TextToImage, erased: Sequence[Erased], words: Vocabulary, draws: Sequence[Draw]) -> np.ndarray:
+def _loop(model: TextToImage, erased: Sequence[ErasedModel], words: Vocabulary, draws: Sequence[Draw]) -> np.ndarray:
     """Both models in turn for each concept, batch 1, as evaluation scripts do it; two networks stay in memory."""
     found = np.empty((len(erased), len(words), len(draws)))
     for k, one in enumerate(erased):
@@ -91,7 +91,7 @@ def _disagreement(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float((np.abs(a - b) / b).max())
 
 
-def _stand_in(model: TextToImage, seed: int) -> Erased:
+def _stand_in(model: TextToImage, seed: int) -> ErasedModel:
     """An erased model that nobody trained: cross-attention's keys and values, changed by a tenth of their size."""
     state = {
         name: value for name, value in model.unet.state_dict().items() if "attn2.to_k" in name or "attn2.to_v" in name
@@ -105,7 +105,7 @@ def _stand_in(model: TextToImage, seed: int) -> Erased:
         }
 
     fixed = patch()
-    return Erased(f"stand-in-{seed}", str(seed), lambda: fixed)
+    return ErasedModel(f"stand-in-{seed}", str(seed), lambda: fixed)
 
 
 def _timed(work: Callable[[], np.ndarray], device: str) -> tuple[float, np.ndarray]:

@@ -2,10 +2,21 @@
 
 from . import animals, people, things, vehicles  # noqa: F401  (drawing modules register their concepts)
 from .captions import caption
-from .concepts import COLOURS, CONCEPTS, Concept
+from .concepts import COLOURS, CONCEPTS, WorldConcept
 from .dataset import scenes
 from .places import BACKGROUNDS
 from .scenes import Scene, Thing, render
 from .styles import STYLES
 
-__all__ = ["BACKGROUNDS", "COLOURS", "CONCEPTS", "STYLES", "Concept", "Scene", "Thing", "caption", "render", "scenes"]
+__all__ = [
+    "BACKGROUNDS",
+    "COLOURS",
+    "CONCEPTS",
+    "STYLES",
+    "Scene",
+    "Thing",
+    "WorldConcept",
+    "caption",
+    "render",
+    "scenes",
+]

@@ -24,7 +24,7 @@ COLOURS: dict[str, RGB] = {
 
 
 @dataclass(frozen=True)
-class Concept:
+class WorldConcept:
     """One kind of thing that the world shows.
 
     Attributes:
@@ -44,7 +44,7 @@ class Concept:
     article: str
 
 
-CONCEPTS: dict[str, Concept] = {}
+CONCEPTS: dict[str, WorldConcept] = {}
 
 
 def concept(
@@ -53,7 +53,7 @@ def concept(
     """Register a drawing function under a concept's name."""
 
     def register(draw: Draw) -> Draw:
-        CONCEPTS[name] = Concept(name, kind, draw, usual, synonyms, article)
+        CONCEPTS[name] = WorldConcept(name, kind, draw, usual, synonyms, article)
         return draw
 
     return register
