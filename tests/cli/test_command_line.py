@@ -40,6 +40,8 @@ SMALL = [
     "0,5,10",
     "--precision",
     "fp32",
+    "--workers",  # two are tried in tests/whole/test_workers.py
+    "1",
 ]
 
 
@@ -188,6 +190,8 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
         "2",
         "--metrics",
         "concept_rate,train_steps",
+        "--workers",
+        "1",
         "--out",
         "out",
     )
@@ -265,7 +269,7 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         "methods: [esd, uce]\nmetrics: [concept_rate]\nimages: 2\ntrain_steps: 2\n"
         "generation: {steps: 4}\nsettings: {esd: {lr: .inf}}\n"
     )
-    done = bench("run", str(plan), "--out", str(tmp_path / "out"))
+    done = bench("run", str(plan), "--workers", "1", "--out", str(tmp_path / "out"))
     assert done.returncode == 1
     assert "failed: erase esd seed 0" in done.stderr
     assert "Traceback" not in done.stderr
