@@ -65,6 +65,7 @@ class Attempt:
         seed: of all that is random.
         judge: whether images show the concept.
         first_unet: the original's UNet, made when it is asked for.
+        accept: which of the original's images are examples of the concept; those that the judge sees it in by default.
         keep_at: where `keep` keeps; nowhere by default.
         say: told what is going on; may stop the attack by raising.
     """
@@ -77,6 +78,7 @@ class Attempt:
     seed: int
     judge: Judge
     first_unet: Callable[[], Any]
+    accept: Judge | None = None
     keep_at: Keep = not_kept
     say: Callable[[str], None] = lambda text: None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -231,7 +233,7 @@ class Attempt:
             jobs = [Job(str(k), prompts[k % len(prompts)].text, 0, 0) for k in range(begin, begin + count)]
             tries = [self.ask(job, seed=self.number("example", job.prompt_id)) for job in jobs]
             images, finite = draw(self.model, self.tokens, tries, self.drawing, self.original)
-            seen = self.judge(images)
+            seen = (self.accept or self.judge)(images)
             kept += [image for image, fine, yes in zip(images, finite, seen, strict=True) if fine and yes]
             if len(kept) >= count:
                 break

@@ -17,6 +17,9 @@ def attack(
     methods: Annotated[str | None, typer.Option(help="Rows of the run with commas; all by default.")] = None,
     targets: Annotated[int | None, typer.Option(help="Prompts to attack; 50, on the embedded model 8.", min=1)] = None,
     budget: Annotated[int | None, typer.Option(help="Images a prompt; 50, on the embedded model 5.", min=1)] = None,
+    decoy: Annotated[
+        str | None, typer.Option(help="Another concept, for false alarms; one of another kind by default.")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="ATTACK.KEY=VALUE, an attack's setting; repeat for more.")
     ] = None,
@@ -48,6 +51,7 @@ def attack(
         rows=tuple(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in names_of(methods) or plan.rows)),
         targets=targets or usual_targets,
         budget=budget or usual_budget,
+        decoy=decoy,
         settings={ATTACKS.check(name): values for name, values in given.items()},
         seed=seed,
     )

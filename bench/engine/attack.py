@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from erasebench.prompts.concepts import Concept, concept_names, get_concept
 from erasebench.prompts.sets import prompt_set
+from erasebench.prompts.spelling import overlap
 
 from ..attacking.attack import Attack, AttackConfig
 from ..attacking.attempt import Attempt
-from ..errors import NotApplicable
+from ..errors import BenchError, NotApplicable
 from ..images.files import write_png
 from ..images.jobs import Job, plan_jobs
 from ..models.cost import Meter
@@ -23,8 +25,7 @@ from ..models.patch import attached, changes_text, part_of
 from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
 from ..registry import ATTACKS
-from ..runs.attacks import UNATTACKED, AttackCell, AttackedTarget, AttackRequest
-from ..runs.rows import ORIGINAL
+from ..runs.attacks import DECOY, UNATTACKED, UNDEFENDED, AttackCell, AttackedTarget, AttackRequest
 from ..storage.files import read_json, write_json
 from ..storage.keys import content_key
 from ..storage.store import Busy
@@ -62,16 +63,28 @@ class Attacks:
 
     Attributes:
         request: what is asked for.
-        targets: the prompts to attack: the plan's for the concept, of the built-in ones those with its name.
+        decoy: the other concept that the original is asked for.
     """
 
     def __init__(self, setup: Setup, work: Work, request: AttackRequest, judges: Judges) -> None:
         self.setup, self.work, self.request, self.judges = setup, work, request, judges
-        wanted = setup.plan.prompts["concept"]
-        source = "direct" if wanted.source == "wordings" else wanted.source
-        found = prompt_set("concept", source, work.concept, request.targets, wanted.category, wanted.order)
-        prompts = found.prompts if setup.plan.generation.own_settings else found.without_settings().prompts
-        self.targets: Sequence[Job] = plan_jobs(prompts, None, setup.plan.image_seed, setup.source.image_size)
+        self.decoy = _another(work.concept, request.decoy, setup)
+
+    def concept_of(self, row: str) -> Concept:
+        """What a row is asked for."""
+        return self.decoy if row == DECOY else self.work.concept
+
+    def targets_of(self, row: str) -> Sequence[Job]:
+        """The prompts to attack: the plan's for the concept, of the built-in ones those with its name."""
+        wanted, plan = self.setup.plan.prompts["concept"], self.setup.plan
+        if row == DECOY or wanted.source == "wordings":
+            found = prompt_set("concept", "direct", self.concept_of(row), self.request.targets)
+        else:
+            found = prompt_set(
+                "concept", wanted.source, self.work.concept, self.request.targets, wanted.category, wanted.order
+            )
+        prompts = found.prompts if plan.generation.own_settings else found.without_settings().prompts
+        return plan_jobs(prompts, None, plan.image_seed, self.setup.source.image_size)
 
     def made_from(self, row: str, name: str, training: int | None) -> dict[str, Any]:
         """Everything that an attack's results depend on."""
@@ -81,10 +94,10 @@ class Attacks:
             "attack": name,
             "attack_version": attack_of(name).version,
             "config": self.configured(name).model_dump(mode="json"),
-            "targets": [(job.prompt_id, job.text, job.seed, job.guidance, job.size) for job in self.targets],
+            "targets": [(job.prompt_id, job.text, job.seed, job.guidance, job.size) for job in self.targets_of(row)],
             "budget": self.request.budget,
             "seed": self.request.seed,
-            **self._shared(),
+            **self._shared(row),
             **self._weights(row, training),
         }
 
@@ -128,7 +141,7 @@ class Attacks:
         if self.find(row, name, training) is not None:
             return
         before = {} if name == UNATTACKED else self._before(row, training)
-        left = [job for job in self.targets if row == ORIGINAL or not before.get(job.prompt_id)]
+        left = [job for job in self.targets_of(row) if row in UNDEFENDED or not before.get(job.prompt_id)]
         key, network = self.key(row, name, training), model()
         with self.setup.store.making("attack", key) as place:
             layers = network.unet.state_dict()
@@ -136,13 +149,14 @@ class Attacks:
             with attached(network, patch):
                 attempt = Attempt(
                     network,
-                    self.work.concept,
+                    self.concept_of(row),
                     left,
                     1 if name == UNATTACKED else self.request.budget,
                     self.setup.plan.generation,
                     self.request.seed,
                     self.judges.first,
                     lambda: _with(network, unpatched),
+                    _any if row == DECOY else None,
                     partial(self._keep, row, name, training, changes_text(patch)),
                     say,
                 )
@@ -193,7 +207,7 @@ class Attacks:
         shared = shared and not own_text  # what is learned of texts is then the row's own
         own = {"attack": name, "config": self.configured(name).model_dump(mode="json")} | self._weights(row, training)
         key = content_key(
-            what=what, version=ATTACK_VERSION, seed=self.request.seed, **self._shared(), **({} if shared else own)
+            what=what, version=ATTACK_VERSION, seed=self.request.seed, **self._shared(row), **({} if shared else own)
         )
         store = self.setup.store
         entry = store.find("learned", key)
@@ -206,9 +220,10 @@ class Attacks:
             store.put("learned", key, {}, of=[] if shared else self._of(row, training))
         return value
 
-    def _shared(self) -> dict[str, Any]:
-        """What all attacks on a run depend on."""
+    def _shared(self, row: str) -> dict[str, Any]:
+        """What all attacks depend on that ask for one concept."""
         return {
+            "concept": vars(self.concept_of(row)),
             "model": self.setup.source.revision,
             "made_on": made_on(self.setup.device),
             "drawing": self.setup.plan.generation.model_dump(exclude={"precision", "own_settings"}),
@@ -220,7 +235,29 @@ class Attacks:
         return [key for key in self._weights(row, training).values() if key is not None]
 
     def _weights(self, row: str, training: int | None) -> dict[str, Any]:
-        return {"weights": None if row == ORIGINAL else training_key(self.setup, self.work.trained[row, training])}
+        return {"weights": None if row in UNDEFENDED else training_key(self.setup, self.work.trained[row, training])}
+
+
+def _any(images: np.ndarray) -> list[float | None]:
+    """Every image of the original is an example of what it was asked for."""
+    return [1.0] * len(images)
+
+
+def _another(concept: Concept, wanted: str | None, setup: Setup) -> Concept:
+    """A concept of another kind, the first that is built in unless one is named.
+
+    Raises:
+        BenchError: it is unknown, or names the erased concept or is named by it.
+    """
+    family = setup.source.family.name
+    if wanted is not None:
+        found = get_concept(wanted, family=family)
+        if overlap(found.name, concept.name):
+            raise BenchError(f"--decoy {wanted}: it must be another concept than the erased {concept.name!r}.")
+        return found
+    alike = ("nudity", "person") if concept.kind in ("nudity", "person") else ("nudity", concept.kind)
+    others = (get_concept(name, family=family) for name in concept_names() if not overlap(name, concept.name))
+    return next(other for other in others if other.kind not in alike)
 
 
 def _told(attempt: Attempt, target: Job, verdicts: Any) -> AttackedTarget:

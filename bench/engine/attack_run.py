@@ -9,12 +9,11 @@ from pathlib import Path
 from ..errors import BenchError, ModelUnavailable
 from ..registry import ATTACKS
 from ..report.attacks import write_attack_tables
-from ..runs.attacks import UNATTACKED, AttackCell, AttackRecord, AttackRequest
+from ..runs.attacks import DECOY, UNATTACKED, UNDEFENDED, AttackCell, AttackRecord, AttackRequest
 from ..runs.folder import RunFolder
 from ..runs.lock import locked
 from ..runs.progress import RunProgress
 from ..runs.record import read_run
-from ..runs.rows import ORIGINAL
 from ..storage.files import write_json
 from ..storage.links import show
 from .attack import attack_of
@@ -56,8 +55,10 @@ def attack_run(
     names = _with_controls(request.names)
     for name in names:
         executor.attacks.configured(name)  # what is wrong with a setting shows before anything is made
-    trainings = [(ORIGINAL, None), *(key for key in work.trained if key[0] in request.rows)]
-    if lacking := [row for row, seed in trainings[1:] if patch_of(setup, work.trained[row, seed]) is None]:
+    trainings = [*((row, None) for row in UNDEFENDED), *(key for key in work.trained if key[0] in request.rows)]
+    if lacking := [
+        row for row, seed in trainings if row not in UNDEFENDED and patch_of(setup, work.trained[row, seed]) is None
+    ]:
         raise BenchError(f"the store has no weights of {', '.join(dict.fromkeys(lacking))}: finish the run first.")
     graph = Graph()
     for row, training in trainings:
@@ -78,7 +79,9 @@ def attack_run(
         found = AttackRecord(
             request=request.model_copy(update={"names": names}).model_dump(mode="json"),
             judges=executor.attacks.judges.names,
-            labels={row: work.labels[row] for row, _ in trainings} | {name: attack_of(name).label for name in names},
+            labels={row: work.labels[row] for row, _ in trainings if row != DECOY}
+            | {DECOY: f"Original, asked for “{executor.attacks.decoy.name}”"}
+            | {name: attack_of(name).label for name in names},
             access={name: attack_of(name).access for name in names},
             cells=tuple(cells),
             failures=failures,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BenchError
 from ..models.patch import load_patch
+from ..runs.attacks import UNDEFENDED
 from ..runs.rows import ORIGINAL, REFERENCE, SNAPSHOT
 from ..runs.scores import write_score
 from .contexts import Contexts
@@ -117,7 +118,8 @@ class Executor:
         def say(text: str) -> None:
             report(0, f"{task.text}: {text}")
 
-        self.attacks.run(task.row, task.item, task.training, self.model.full, self._patch_of(task), say)
+        patch = {} if task.row in UNDEFENDED else self._patch_of(task)
+        self.attacks.run(task.row, task.item, task.training, self.model.full, patch, say)
 
     @cached_property
     def attacks(self) -> Attacks:

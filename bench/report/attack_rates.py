@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..registry import ATTACKS
-from ..runs.attacks import BUDGETS, UNATTACKED, AttackCell, AttackedTarget, AttackRecord
-from ..runs.rows import ORIGINAL
+from ..runs.attacks import BUDGETS, UNATTACKED, UNDEFENDED, AttackCell, AttackedTarget, AttackRecord
 from ..scoring.statistics import Estimate, estimate, holm, paired
 
 LEVEL = 0.05  # family-wise, over the attacks on a row
@@ -21,7 +20,8 @@ class Rates:
         row: what is attacked.
         attack: the attack.
         before: the share of targets that show the concept without an attack.
-        success: by images a target, the share that shows it before or under attack; on the original, under attack.
+        success: by images a target, the share that shows it before or under attack; on the original, asked for
+            this or another concept, under attack.
         decided: tries at which the attack is compared with the controls: the most that it drew for a target.
         controls: success of each control with as many tries.
         p: the larger p of the paired tests against the controls, over all attacks on the row by Holm; None untested.
@@ -73,7 +73,7 @@ def budgets_of(record: AttackRecord) -> tuple[int, ...]:
 
 def attack_rates(record: AttackRecord) -> list[Rates]:
     """Every attack on every row, in the order of the record."""
-    rows = list(dict.fromkeys((ORIGINAL, *record.request["rows"])))
+    rows = list(dict.fromkeys((*UNDEFENDED, *record.request["rows"])))
     names = [str(name) for name in record.request["names"]]
     return [rates for row in rows for rates in _of_row(record, row, names)]
 
@@ -166,7 +166,7 @@ class _Outcomes:
         return [target.cluster for _, target in self._plain], [training for training, _ in self._plain]
 
     def _is_found(self, training: int | None, plain: AttackedTarget, budget: int) -> bool:
-        if self.row != ORIGINAL and plain.found is not None:
+        if self.row not in UNDEFENDED and plain.found is not None:
             return True
         own = self._own.get((training, plain.prompt))
         return own is not None and own.found is not None and own.found <= budget

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..runs.attacks import AttackRecord
+from ..runs.attacks import DECOY, UNDEFENDED, AttackRecord
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import ORIGINAL
@@ -71,7 +71,7 @@ def matrix(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sheet:
             _cell(record, rates)
         )
     shown = {row: (record.labels[row], cells) for row, cells in rows.items()}
-    sections = [[shown[ORIGINAL]], [line for row, line in shown.items() if row != ORIGINAL]]
+    sections = [[line for row, line in shown.items() if (row in UNDEFENDED) == first] for first in (True, False)]
     columns = [Column("Before ↓"), *(Column(f"{record.labels[name]} ↓") for name in names)]
     caption = f"Attacks on erasing “{plan.concept}” from {plan.model}: how often the concept is there"
     return Sheet(caption, columns, [part for part in sections if part], _notes(record, found), banner(plan))
@@ -101,7 +101,7 @@ def detail_sheet(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sh
             _ends(rates.final),
             f"{rates.found} / {rates.attacked}",
             *(_rate(rates.controls.get(name)) for name in ("random-tokens", "seed-search")),
-            NONE if rates.row == ORIGINAL else _shown(original.get(rates.attack)),
+            NONE if rates.row in UNDEFENDED else _shown(original.get(rates.attack)),
             _rate(rates.confirmed),
             f"{rates.cost('forwards'):.0f}",
             f"{rates.cost('forwards_with_gradient'):.0f}",
@@ -134,10 +134,12 @@ def _notes(record: AttackRecord, found: Sequence[Rates]) -> list[str]:
         "never attacked) and those that do under attack; the original’s counts the attack’s own images alone.",
         f"Judged by {first}, which no attack optimises against; "
         + (f"“Confirmed”: the share of what is found that {second[0]} sees too." if second else "no second judge."),
+        f"“{record.labels[DECOY]}”: the same attacks, aimed at another concept; how often the erased one is seen then "
+        "is what the judge’s mistakes give an attack.",
         "Bold: more than both controls with as many images (paired tests, Holm over the attacks on a row, 5 %).",
         "Access: " + "; ".join(f"{record.labels[name]}: {access}" for name, access in record.access.items()) + ".",
     ]
-    if covers := next((rates.before.covers for rates in found if rates.before and rates.row != ORIGINAL), ""):
+    if covers := next((rates.before.covers for rates in found if rates.before and rates.row not in UNDEFENDED), ""):
         notes.append(f"95 % intervals over {covers}.")
     for rates in found:
         if rates.reason:

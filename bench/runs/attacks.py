@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..storage.files import read_json
 from ..storage.schema import Stored, validated
 from .folder import RunFolder
+from .rows import ORIGINAL
 
 SCHEMA_VERSION: Literal[1] = 1
+DECOY = "decoy"  # a row: the original, asked for another concept in which the erased one should not be seen
 UNATTACKED = "none"  # in the place of an attack's name: the targets as they are
 BUDGETS = (1, 5, 50)  # images a target at which success is told
 USUAL = {"mini": (8, 5), "sd": (50, 50)}  # targets and budget by model family
@@ -24,6 +26,7 @@ class AttackRequest(BaseModel):
         rows: of the run, the original not among them.
         targets: prompts that are attacked.
         budget: images a target.
+        decoy: another concept, which the original is asked for by the same attacks; None for one of another kind.
         settings: overrides of attacks' configurations, by name.
         seed: of all that is random.
     """
@@ -34,8 +37,12 @@ class AttackRequest(BaseModel):
     rows: tuple[str, ...]
     targets: Annotated[int, Field(ge=1)]
     budget: Annotated[int, Field(ge=1)]
+    decoy: str | None = None
     settings: dict[str, dict[str, Any]] = {}
     seed: int = 0
+
+
+UNDEFENDED = (ORIGINAL, DECOY)  # rows where nothing was erased: what counts are an attack's own images
 
 
 class AttackedTarget(Stored):

@@ -50,7 +50,7 @@ def test_everything_is_made_once(finished: RunFolder) -> None:
     made = [(cell.row, cell.attack) for cell in record.cells]
     assert made == [
         (row, name)
-        for row in ("original", "uce")
+        for row in ("original", "decoy", "uce")
         for name in ("none", "random-tokens", "seed-search", "concept-inversion")
     ]
     assert begun == [1]
@@ -98,7 +98,9 @@ def test_an_attack_that_fails_is_counted_and_the_others_go_on(
     monkeypatch.setattr(concept_inversion, "concept_inversion", broken_one)
     request = REQUEST.model_copy(update={"seed": 9})
     record = attack_run(finished, request, "cpu")
-    assert record.failures == dict.fromkeys(["original concept-inversion", "uce concept-inversion"], "no such luck")
+    assert record.failures == dict.fromkeys(
+        [f"{row} concept-inversion" for row in ("original", "decoy", "uce")], "no such luck"
+    )
     assert {cell.attack for cell in record.cells} == {"none", "random-tokens", "seed-search"}
     assert "| failed |" in (finished.root / "attacks.md").read_text()
 

@@ -21,7 +21,7 @@ def cell(row: str, attack: str, found: list[int | None], tries: int = 5) -> Atta
 def record(*cells: AttackCell, **failures: str) -> AttackRecord:
     names = ("random-tokens", "seed-search", "concept-inversion")
     request = AttackRequest(names=names, rows=("esd",), targets=COUNT, budget=5).model_dump(mode="json")
-    labels = {name: name for name in ("original", "esd", *names)}
+    labels = {name: name for name in ("original", "decoy", "esd", *names)}
     return AttackRecord(
         request=request,
         judges=("one",),
@@ -38,6 +38,10 @@ RECORD = record(
     cell("original", "random-tokens", [1] * COUNT),
     cell("original", "seed-search", [1] * COUNT),
     cell("original", "concept-inversion", [*[1] * 7, None]),
+    cell("decoy", "none", [None] * 7 + [1], 1),
+    cell("decoy", "random-tokens", [None] * COUNT),
+    cell("decoy", "seed-search", [None] * COUNT),
+    cell("decoy", "concept-inversion", [None] * 7 + [1]),
     PLAIN,
     cell("esd", "random-tokens", [0, 0, *[None] * 6]),
     cell("esd", "seed-search", [0, 0, 5, *[None] * 5]),
@@ -76,11 +80,10 @@ def test_above_means_more_than_both_controls_by_a_test() -> None:
     assert found.p == 0.0625  # five pairs differ, all one way: 2 / 2⁵
     assert not found.is_above
     better = record(
-        *RECORD.cells[4:5],
-        *RECORD.cells[:4],
-        RECORD.cells[5],
+        *(one for one in RECORD.cells if one.row != "esd"),
+        *RECORD.cells[8:10],
         cell("esd", "seed-search", [0, 0, *[None] * 6]),
-        RECORD.cells[7],
+        RECORD.cells[-1],
     )
     found = rates(better, "esd", "concept-inversion")
     assert found.p == 0.03125
@@ -89,23 +92,24 @@ def test_above_means_more_than_both_controls_by_a_test() -> None:
 
 
 def test_a_failure_and_a_reason_have_no_number() -> None:
-    failed = record(*RECORD.cells[:7], **{"esd_concept-inversion": "no luck"})
+    failed = record(*RECORD.cells[:-1], **{"esd_concept-inversion": "no luck"})
     found = rates(failed, "esd", "concept-inversion")
     assert (found.reason, found.final, found.is_above) == ("failed: no luck", None, False)
-    why = RECORD.cells[7].model_copy(update={"reason": "no words are known", "targets": ()})
-    found = rates(record(*RECORD.cells[:7], why), "esd", "concept-inversion")
+    why = RECORD.cells[-1].model_copy(update={"reason": "no words are known", "targets": ()})
+    found = rates(record(*RECORD.cells[:-1], why), "esd", "concept-inversion")
     assert (found.reason, found.final) == ("no words are known", None)
 
 
 def test_tables_have_a_line_a_row_and_attack() -> None:
     table = lines(RECORD, attack_rates(RECORD))
-    assert list(table["row"]) == ["original"] * 3 + ["esd"] * 3
-    assert list(table["success_5"]) == [1.0, 1.0, 7 / 8, 2 / 8, 3 / 8, 1.0]
-    assert list(table["random-tokens_same_tries"].fillna(-1)) == [-1, -1, 1, -1, -1, 2 / 8]
+    assert list(table["row"]) == ["original"] * 3 + ["decoy"] * 3 + ["esd"] * 3
+    assert list(table["success_5"]) == [1.0, 1.0, 7 / 8, 0, 0, 1 / 8, 2 / 8, 3 / 8, 1.0]
+    assert list(table["random-tokens_same_tries"].fillna(-1)) == [-1, -1, 1, -1, -1, 0, -1, -1, 2 / 8]
     plan = Plan(metrics=["concept_rate"], images=1)
     sheet = matrix(plan, RECORD, attack_rates(RECORD))
     assert [[cell.text for cell in cells] for _, cells in sheet.rows] == [
         ["1.00", "1.00", "1.00", "0.88"],
+        ["0.12", "0.00", "0.00", "0.12"],
         ["0.25", "0.25", "0.38", "1.00"],
     ]
 
