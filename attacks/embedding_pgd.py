@@ -60,13 +60,13 @@ def changed(attempt: Attempt, config: Config, targets: Sequence[Job], k: int) ->
         radius = radius * plain.abs().mean((1, 2), keepdim=True)
     start = torch.stack([torch.rand(plain.shape[1:], generator=one) for one in random]).to(model.device)
     moved = (plain + radius * (2 * start - 1)).clamp(least, most)
-    latents = attempt.shown(targets)
+    latents, meant = attempt.shown(targets), attempt.meant(targets)
     for step in range(config.steps):
         t = torch.cat([torch.randint(1000, (1,), generator=one) for one in random]).to(model.device)
         noise = torch.stack([torch.randn(model.latent_shape, generator=one) for one in random]).to(model.device)
         z = model.add_noise(latents, noise, t)
         with torch.no_grad():
-            wanted = model.predict_noise(z, t, plain, attempt.original)
+            wanted = model.predict_noise(z, t, meant, attempt.original)
         moved.requires_grad_(True)
         with torch.enable_grad():
             error = (model.predict_noise(z, t, moved) - wanted).square().flatten(1).mean(1)

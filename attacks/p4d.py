@@ -145,8 +145,7 @@ def _step(
     ids = torch.stack([nearest(attempt, one, words) for one in prompts]).to(model.device)
     vectors = tokens.table[ids].requires_grad_(True)
     with torch.no_grad():
-        asked = tokens.encode(torch.stack([tokens.ids(target.text) for target in targets]))
-        wanted = model.predict_noise(z, levels, asked, attempt.original)
+        wanted = model.predict_noise(z, levels, attempt.meant(targets), attempt.original)
     with torch.enable_grad():
         predicted = model.predict_noise(z, levels, tokens.encode_vectors(vectors))
         error = (predicted - wanted).square().flatten(1).mean(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,7 @@ class Attempt:
         seed: of all that is random.
         judge: whether images show the concept.
         first_unet: the original's UNet, made when it is asked for.
+        originally: a block in which the model has all the original's weights.
         accept: which of the original's images are examples of the concept; those that the judge sees it in by default.
         keep_at: where `keep` keeps; nowhere by default.
         say: told what is going on; may stop the attack by raising.
@@ -78,6 +80,7 @@ class Attempt:
     seed: int
     judge: Judge
     first_unet: Callable[[], Any]
+    originally: Callable[[], AbstractContextManager[None]] = nullcontext
     accept: Judge | None = None
     keep_at: Keep = not_kept
     say: Callable[[str], None] = lambda text: None
@@ -197,6 +200,11 @@ class Attempt:
         for wording, live in zip(wordings, self.rounds(), strict=False):
             self.draw([self.ask(target, wording(target)) for target in live])
 
+    def meant(self, targets: Sequence[Job]) -> torch.Tensor:
+        """The original text encoder's embeddings of these targets, (targets, 77, width)."""
+        with self.originally():
+            return self.tokens.encode(torch.stack([self.tokens.ids(target.text) for target in targets]))
+
     def number(self, *what: object) -> int:
         """A number of 63 bits for these names and the seed: the same whatever else is drawn, and in whatever order."""
         text = "/".join(map(str, (self.seed, *what)))
@@ -232,7 +240,8 @@ class Attempt:
         for begin in range(0, 3 * count, count):
             jobs = [Job(str(k), prompts[k % len(prompts)].text, 0, 0) for k in range(begin, begin + count)]
             tries = [self.ask(job, seed=self.number("example", job.prompt_id)) for job in jobs]
-            images, finite = draw(self.model, self.tokens, tries, self.drawing, self.original)
+            with self.originally():
+                images, finite = draw(self.model, self.tokens, tries, self.drawing)
             seen = (self.accept or self.judge)(images)
             kept += [image for image, fine, yes in zip(images, finite, seen, strict=True) if fine and yes]
             if len(kept) >= count:
@@ -241,13 +250,15 @@ class Attempt:
             raise NotApplicable(
                 f"the judge sees {self.concept.name!r} in no image of the original: nothing to learn from"
             )
-        return self.model.encode_images(np.stack(kept[:count]))
+        with self.originally():
+            return self.model.encode_images(np.stack(kept[:count]))
 
     def shown(self, targets: Sequence[Job]) -> torch.Tensor:
         """Latents of the original model's images of these targets, the same prompt and noise; (targets, …)."""
         missing = [target for target in targets if target.prompt_id not in self._shown]
         if missing:
-            images, _ = draw(self.model, self.tokens, [self.ask(t) for t in missing], self.drawing, self.original)
-            names = [target.prompt_id for target in missing]
-            self._shown |= dict(zip(names, self.model.encode_images(images), strict=True))
+            with self.originally():
+                images, _ = draw(self.model, self.tokens, [self.ask(t) for t in missing], self.drawing)
+                latents = self.model.encode_images(images)
+            self._shown |= dict(zip([target.prompt_id for target in missing], latents, strict=True))
         return torch.stack([self._shown[target.prompt_id] for target in targets])

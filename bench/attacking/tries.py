@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -40,12 +40,9 @@ class Try:
 
 @torch.no_grad()
 def draw(
-    model: TextToImage, tokens: Tokens, tries: Sequence[Try], drawing: Generation, unet: Any = None
+    model: TextToImage, tokens: Tokens, tries: Sequence[Try], drawing: Generation
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images, uint8 of shape (tries, height, width, 3), and which of them are finite, bool of shape (tries,).
-
-    They are drawn by the model's own UNet unless another is given.
-    """
+    """The images, uint8 of shape (tries, height, width, 3), and which of them are finite, bool of shape (tries,)."""
     images: list[np.ndarray | None] = [None] * len(tries)
     finite = np.zeros(len(tries), bool)
     size = None if drawing.size is None else (drawing.size, drawing.size)
@@ -58,25 +55,23 @@ def draw(
         ]
         noise = model.noise([one.seed for one in batch], size)
         z = torch.stack([n if one.start is None else one.start.to(n) for n, one in zip(noise, batch, strict=True)])
-        clean = model.walk(z, _guided(model, empty, terms, unet), drawing.steps, None, drawing.scheduler)
+        clean = model.walk(z, _guided(model, empty, terms), drawing.steps, None, drawing.scheduler)
         drawn, finite[places] = model.decode_checked(clean)
         for place, image in zip(places, drawn, strict=True):
             images[place] = image
     return np.stack([image for image in images if image is not None]), finite
 
 
-def _guided(
-    model: TextToImage, empty: torch.Tensor, terms: Sequence[tuple[torch.Tensor, torch.Tensor]], unet: Any
-) -> Predict:
+def _guided(model: TextToImage, empty: torch.Tensor, terms: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Predict:
     """The noise estimate of a batch for terms of weights (batch, 1, 1, 1) and embeddings (batch, 77, width)."""
     weights, contexts = zip(*terms, strict=True)
 
     def predict(z: torch.Tensor, t: float, step: int) -> torch.Tensor:
         if len(terms) == 1 and bool((weights[0] == 1).all()):
-            return model.predict_noise(z, t, contexts[0], unet)
+            return model.predict_noise(z, t, contexts[0])
         parts = 1 + len(terms)
         every = torch.cat([empty.expand(len(z), -1, -1), *contexts])
-        plain, *asked = model.predict_noise(z.repeat(parts, 1, 1, 1), t, every, unet).chunk(parts)
+        plain, *asked = model.predict_noise(z.repeat(parts, 1, 1, 1), t, every).chunk(parts)
         return plain + sum(w * (one - plain) for w, one in zip(weights, asked, strict=True))
 
     return predict

@@ -21,7 +21,7 @@ from ..errors import BenchError, NotApplicable
 from ..images.files import write_png
 from ..images.jobs import Job, plan_jobs
 from ..models.cost import Meter
-from ..models.patch import attached, changes_text, part_of
+from ..models.patch import attached, changes_text, part_of, weights_of
 from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
 from ..registry import ATTACKS
@@ -144,8 +144,8 @@ class Attacks:
         left = [job for job in self.targets_of(row) if row in UNDEFENDED or not before.get(job.prompt_id)]
         key, network = self.key(row, name, training), model()
         with self.setup.store.making("attack", key) as place:
-            layers = network.unet.state_dict()
-            unpatched = {layer: layers[layer].clone() for layer in patch if part_of(layer) == "unet"}
+            layers = weights_of(network)
+            unpatched = {layer: layers[layer].clone() for layer in patch}
             with attached(network, patch):
                 attempt = Attempt(
                     network,
@@ -155,7 +155,8 @@ class Attacks:
                     self.setup.plan.generation,
                     self.request.seed,
                     self.judges.first,
-                    lambda: _with(network, unpatched),
+                    lambda: _with(network, {k: value for k, value in unpatched.items() if part_of(k) == "unet"}),
+                    partial(attached, network, unpatched),
                     _any if row == DECOY else None,
                     partial(self._keep, row, name, training, changes_text(patch)),
                     say,
