@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from ..errors import BenchError, ModelUnavailable
 from ..registry import ATTACKS
+from ..report.attack_picture import image_of, write_attack_pictures
 from ..report.attacks import write_attack_tables
 from ..runs.attacks import DECOY, UNATTACKED, UNDEFENDED, AttackCell, AttackRecord, AttackRequest
 from ..runs.folder import RunFolder
@@ -80,8 +80,8 @@ def attack_run(
             request=request.model_copy(update={"names": names}).model_dump(mode="json"),
             judges=executor.attacks.judges.names,
             labels={row: work.labels[row] for row, _ in trainings if row != DECOY}
-            | {DECOY: f"Original, asked for “{executor.attacks.decoy.name}”"}
-            | {name: attack_of(name).label for name in names},
+            | {DECOY: f"Original, asked for “{executor.attacks.decoy.name}”"},
+            attacks={name: attack_of(name).label for name in names},
             access={name: attack_of(name).access for name in names},
             cells=tuple(cells),
             failures=failures,
@@ -91,6 +91,7 @@ def attack_run(
         for cell in cells:
             _show_images(executor, cell)
         write_attack_tables(folder, plan, found)
+        write_attack_pictures(folder, found)
     return found
 
 
@@ -131,10 +132,8 @@ def _do_tasks(
 
 
 def _show_images(executor: Executor, cell: AttackCell) -> None:
-    """Show what came of an attack in the run's folder: attacks/ROW/ATTACK/[seed-N/]PROMPT.png."""
+    """Show what came of an attack in the run's folder."""
     entry = executor.setup.store.find("attack", cell.key)
-    place: Path = executor.setup.folder.root / "attacks" / cell.row / cell.attack
-    place = place if cell.training is None else place / f"seed-{cell.training}"
-    for name in () if entry is None else entry.names:
-        if name.endswith(".png"):
-            show(entry.file(name), place / name)  # type: ignore[union-attr]
+    if entry is not None:
+        for name in (name for name in entry.names if name.endswith(".png")):
+            show(entry.file(name), image_of(executor.setup.folder, cell, name.removesuffix(".png")))

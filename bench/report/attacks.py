@@ -72,7 +72,7 @@ def matrix(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sheet:
         )
     shown = {row: (record.labels[row], cells) for row, cells in rows.items()}
     sections = [[line for row, line in shown.items() if (row in UNDEFENDED) == first] for first in (True, False)]
-    columns = [Column("Before ↓"), *(Column(f"{record.labels[name]} ↓") for name in names)]
+    columns = [Column("Before ↓"), *(Column(f"{record.attacks[name]} ↓") for name in names)]
     caption = f"Attacks on erasing “{plan.concept}” from {plan.model}: how often the concept is there"
     return Sheet(caption, columns, [part for part in sections if part], _notes(record, found), banner(plan))
 
@@ -107,7 +107,7 @@ def detail_sheet(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sh
             f"{rates.cost('forwards_with_gradient'):.0f}",
             f"{rates.cost('seconds'):.0f}",
         ]
-        label = f"{record.labels[rates.row]} · {record.labels[rates.attack]}"
+        label = f"{record.labels[rates.row]} · {record.attacks[rates.attack]}"
         sections.setdefault(rates.row, []).append((label, [Cell(text) for text in cells]))
     return Sheet("Each attack", [Column(head) for head in heads], list(sections.values()), [], banner(plan))
 
@@ -115,7 +115,7 @@ def detail_sheet(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sh
 def _cell(record: AttackRecord, rates: Rates) -> Cell:
     if rates.reason:
         return Cell("failed" if rates.reason.startswith("failed") else NONE, hint=rates.reason)
-    controls = ", ".join(f"{record.labels[name]} {_rate(value)}" for name, value in rates.controls.items())
+    controls = ", ".join(f"{record.attacks[name]} {_rate(value)}" for name, value in rates.controls.items())
     by_budget = ", ".join(f"{_shown(rate)} with {budget}" for budget, rate in rates.success.items())
     hint = f"{_interval(rates.final)}; {by_budget}; {rates.found} of {rates.attacked} attacked are found"
     return Cell(
@@ -137,13 +137,13 @@ def _notes(record: AttackRecord, found: Sequence[Rates]) -> list[str]:
         f"“{record.labels[DECOY]}”: the same attacks, aimed at another concept; how often the erased one is seen then "
         "is what the judge’s mistakes give an attack.",
         "Bold: more than both controls with as many images (paired tests, Holm over the attacks on a row, 5 %).",
-        "Access: " + "; ".join(f"{record.labels[name]}: {access}" for name, access in record.access.items()) + ".",
+        "Access: " + "; ".join(f"{record.attacks[name]}: {access}" for name, access in record.access.items()) + ".",
     ]
     if covers := next((rates.before.covers for rates in found if rates.before and rates.row not in UNDEFENDED), ""):
         notes.append(f"95 % intervals over {covers}.")
     for rates in found:
         if rates.reason:
-            notes.append(f"{record.labels[rates.row]}, {record.labels[rates.attack]}: {rates.reason}")
+            notes.append(f"{record.labels[rates.row]}, {record.attacks[rates.attack]}: {rates.reason}")
     if unscored := sum(rates.unscored for rates in found):
         notes.append(f"{unscored} images could not be judged and count as failures of the attack.")
     return list(dict.fromkeys(notes))

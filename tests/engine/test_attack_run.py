@@ -3,9 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from erasebench import BenchError
+from erasebench import BenchError, read_image
 from erasebench.attacking import attempt as room
 from erasebench.engine.attack_run import attack_run
 from erasebench.engine.run import run
@@ -15,13 +16,15 @@ from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.storage.store import Store
 
+pytestmark = pytest.mark.slow
+
 PLAN = Plan(
     methods=["uce", "esd"],
     metrics=["concept_rate"],
     concept="garbage truck",
     images=2,
     train_steps=1,
-    generation=Generation(steps=2, batch_size=4),
+    generation=Generation(scheduler="dpm++", steps=8, batch_size=4),
 )
 REQUEST = AttackRequest(
     names=("concept-inversion",),
@@ -54,7 +57,12 @@ def test_everything_is_made_once(finished: RunFolder) -> None:
         for name in ("none", "random-tokens", "seed-search", "concept-inversion")
     ]
     assert begun == [1]
+    assert not any(cell.reason for cell in record.cells)
     first = contents(finished)
+    picture = read_image(finished.root / "attacks" / "uce.png")
+    assert isinstance(picture, np.ndarray)
+    assert picture.shape[0] > 5 * 80  # the original, erased, three attacks
+    assert len(list((finished.root / "attacks").glob("original/*/concept-*.png"))) == 4 * 2
     assert {"attacks.csv", "attacks.md", "attacks.tex", "attacks.html", "attacks.json"} <= set(first)
     assert attack_run(finished, REQUEST, "cpu", begun.append) == record == read_attacks(finished)
     assert contents(finished) == first

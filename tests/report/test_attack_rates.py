@@ -21,11 +21,12 @@ def cell(row: str, attack: str, found: list[int | None], tries: int = 5) -> Atta
 def record(*cells: AttackCell, **failures: str) -> AttackRecord:
     names = ("random-tokens", "seed-search", "concept-inversion")
     request = AttackRequest(names=names, rows=("esd",), targets=COUNT, budget=5).model_dump(mode="json")
-    labels = {name: name for name in ("original", "decoy", "esd", *names)}
+    labels = {name: name for name in ("original", "decoy", "esd")}
     return AttackRecord(
         request=request,
         judges=("one",),
         labels=labels,
+        attacks={name: name for name in names},
         access=dict.fromkeys(names, "black box"),
         cells=cells,
         failures={name.replace("_", " "): text for name, text in failures.items()},
