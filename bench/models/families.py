@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Family:
         name: methods and concepts have presets by it.
         prompts: the usual source of prompts by role.
         clip: the usual model of the CLIP score.
+        sampler: the usual `scheduler` and `steps` of a plan's `generation`.
         has_world: whether it draws the embedded world: then that world's renders are the real images, and its judge
             sees what is in a picture.
     """
@@ -21,12 +23,23 @@ class Family:
     name: str
     prompts: Mapping[str, str]
     clip: str
+    sampler: Mapping[str, Any]
     has_world: bool
 
 
-EMBEDDED = Family("mini", {"concept": "wordings", "coco": "world", "objects": "others"}, "judge", True)
+EMBEDDED = Family(
+    "mini",
+    {"concept": "wordings", "coco": "world", "objects": "others"},
+    "judge",
+    {"scheduler": "dpm++", "steps": 12},
+    has_world=True,
+)
 STABLE_DIFFUSION = Family(
-    "sd", {"concept": "wordings", "coco": "world", "objects": "objects"}, "ViT-B-32-quickgelu/openai", False
+    "sd",
+    {"concept": "wordings", "coco": "world", "objects": "objects"},
+    "ViT-B-32-quickgelu/openai",
+    {"scheduler": "ddim", "steps": 25},
+    has_world=False,
 )
 FAMILIES = (EMBEDDED, STABLE_DIFFUSION)
 EMBEDDED_MODEL = "mini"

@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from ..errors import BenchError, unknown
-from ..models.families import EMBEDDED_MODEL, family_of
+from ..models.families import EMBEDDED_MODEL, Family, family_of
 from ..registry import METHODS, METRICS, Registry
 from .plan import (
     RESERVED,
@@ -104,7 +104,8 @@ def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
         layers.insert(0, deepcopy(get_protocol(str(own)).plan))
     if named is not None:
         layers.append(deepcopy(get_protocol(named).plan))
-    if family_of(str(flags.get("model", content.get("model", EMBEDDED_MODEL)))).has_world:
+    family = family_of(str(flags.get("model", content.get("model", EMBEDDED_MODEL))))
+    if family.has_world:
         smaller = content.get(ON_MINI) or {}
         if not isinstance(smaller, dict):
             raise BenchError(f"{ON_MINI}: a mapping with a plan's keys, not {smaller!r}.")
@@ -123,7 +124,15 @@ def _layered(content: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
         if isinstance(own, dict) and own.get("source") != given["source"]:
             own.pop("category", None)
             own.pop("order", None)
-    return _merged(merged, _spelled_out(flags))
+    return _with_sampler(_merged(merged, _spelled_out(flags)), family)
+
+
+def _with_sampler(merged: dict[str, Any], family: Family) -> dict[str, Any]:
+    """The family's own sampler where neither scheduler nor steps are given: one without the other means another."""
+    drawn = merged.get("generation", {})
+    if not isinstance(drawn, dict) or drawn.keys() & family.sampler.keys():
+        return merged
+    return {**merged, "generation": {**family.sampler, **drawn}}
 
 
 def _spelled_out(layer: dict[str, Any]) -> dict[str, Any]:

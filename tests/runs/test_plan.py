@@ -61,6 +61,34 @@ def test_flags_override_the_file(tmp_path: Path) -> None:
     assert (plan.name, plan.images, plan.generation.steps, plan.generation.batch_size) == ("mine", 9, 7, 3)
 
 
+@pytest.mark.parametrize(
+    ("text", "model", "expected"),
+    [
+        ("", "mini", ("dpm++", 12)),
+        ("generation: {guidance: 3.0}", "mini", ("dpm++", 12)),
+        ("", "sd-v1-4", ("ddim", 25)),
+        ("generation: {steps: 7}", "mini", ("ddim", 7)),
+        ("generation: {scheduler: ddim}", "mini", ("ddim", 25)),
+        ("protocol: eval-unlearn", "mini", ("ddim", 50)),
+    ],
+)
+def test_a_plan_that_names_no_sampler_has_the_models_own(
+    text: str, model: str, expected: tuple[str, int], tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"methods: [esd]\nmetrics: [ssim]\nimages: 5\n{text}\n")
+    drawn = load_plan(str(path), {"model": model}).generation
+    assert (drawn.scheduler, drawn.steps) == expected
+
+
+def test_built_in_plans_draw_with_the_models_own_sampler() -> None:
+    for name in ("main", "preserve", "lambda-sweep"):
+        drawn = load_plan(name, {}).generation
+        assert (drawn.scheduler, drawn.steps) == ("dpm++", 12)
+    drawn = load_plan("main", {"model": "sd-v1-4"}).generation
+    assert (drawn.scheduler, drawn.steps) == ("ddim", 25)
+
+
 def test_settings_of_flags_and_file_are_merged(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("methods: [esd]\nmetrics: [ssim]\nimages: 5\nsettings: {esd: {lr: 0.5, eta: 2.0}}\n")

@@ -46,7 +46,7 @@ def measure_generation(model_name: str, device: str, images: int, batch_size: in
         for k in range(images)
     ]
     few = jobs[: max(2, images // SHARE)]
-    own = load_plan("main", {}).generation
+    own = load_plan("main", {"model": model_name}).generation
     own = own.model_copy(update={"precision": resolve_precision(own.precision, device)})
     network = _in_precision(full, model_name, own.precision)
     ways: dict[str, tuple[int, Callable[[Path], object]]] = {
