@@ -25,7 +25,7 @@ def store(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="With prune: remove, where it would only say what.")] = False,
 ) -> None:
-    """Show what the store keeps and which runs use it; `prune` removes what none uses.
+    """Show what is kept for all runs; `prune` removes what none uses.
 
     Example: bench store prune --yes
     """

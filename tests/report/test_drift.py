@@ -40,7 +40,7 @@ PLAN = Plan(
     concept="garbage truck",
     images=6,
     train_steps=6,
-    generation=Generation(steps=6),
+    generation=Generation(steps=6, precision="fp32"),
 )
 
 

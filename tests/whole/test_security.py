@@ -98,11 +98,8 @@ def test_no_name_leaves_the_folder(name: str, tmp_path: Path) -> None:
     places = (
         lambda: folder.patch(name, 0),
         lambda: folder.erasure(name, 0),
-        lambda: folder.checkpoint(name, 0),
         lambda: folder.images(name, "coco"),
         lambda: folder.images("esd", name),
-        lambda: folder.images_key("esd", name),
-        lambda: folder.features(name, "coco"),
         lambda: folder.score(name, "fid"),
         lambda: folder.score("esd", name),
     )
