@@ -17,6 +17,7 @@ from erasebench.engine.score import score_made_from
 from erasebench.engine.work import Work
 from erasebench.errors import BenchError
 from erasebench.images.files import read_image
+from erasebench.models.devices import resolve_precision
 from erasebench.models.provenance import made_on
 from erasebench.report.stored_scores import paired_rows
 from erasebench.runs.folder import RunFolder
@@ -184,11 +185,12 @@ def test_what_is_made_again_says_why(
 def test_precision_and_machine_are_part_of_what_is_drawn_and_trained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    usual = resolve_precision("auto", "cpu")
     before = by_file(cells(tmp_path))
-    auto = PLAN.generation.model_copy(update={"precision": "fp32"})
-    assert by_file(cells(tmp_path, generation=auto)) == before  # what "auto" means on a CPU
-    half = PLAN.generation.model_copy(update={"precision": "bf16"})
-    assert not set(by_file(cells(tmp_path, generation=half)).values()) & set(before.values())
+    same = PLAN.generation.model_copy(update={"precision": usual})
+    assert by_file(cells(tmp_path, generation=same)) == before
+    other = PLAN.generation.model_copy(update={"precision": "fp32" if usual == "bf16" else "bf16"})
+    assert not set(by_file(cells(tmp_path, generation=other)).values()) & set(before.values())
     _made_on(monkeypatch, lambda device: {"device": "another"})
     assert not set(by_file(cells(tmp_path)).values()) & set(before.values())
 
