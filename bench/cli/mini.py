@@ -25,6 +25,9 @@ def train(
     ),
     out: Annotated[Path | None, typer.Option(help="Where the weights go; WORK/weights by default.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Another recipe than the package's recipe.yaml.")] = None,
+    icons: Annotated[
+        Path | None, typer.Option(help="For the larger world: what `npm pack @iconify-json/noto@1.2.9` fetches.")
+    ] = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Make the embedded model again from nothing. Needs `pip install erasebench[train]`.
@@ -41,7 +44,7 @@ def train(
     from ..models.devices import choose_device
 
     chosen = choose_device(device)
-    with_resume_hint(lambda: make(work, out or work / "weights", chosen, typer.echo, recipe or RECIPE))
+    with_resume_hint(lambda: make(work, out or work / "weights", chosen, typer.echo, recipe or RECIPE, icons))
 
 
 @app.command()

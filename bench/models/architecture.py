@@ -7,8 +7,6 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from .clip_tokens import END, MAX_TOKENS, START, VOCABULARY_SIZE
 
-TEXT_WIDTH = 64
-
 
 def text_config(width: int, layers: int, heads: int) -> CLIPTextConfig:
     """A text transformer over CLIP's vocabulary and 77 positions."""

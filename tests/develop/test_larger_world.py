@@ -6,31 +6,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from erasebench.develop.mini.larger_world.figures import FIGURES, draw_figure
 from erasebench.develop.mini.larger_world.icons import icon_things, read_icons, tags
+from erasebench.develop.mini.larger_world.sampling import sampler
+from erasebench.develop.mini.larger_world.world import article, world_texts
 from erasebench.errors import BenchError
-from erasebench.mini.world import COLOURS, CONCEPTS
-from erasebench.mini.world.canvas import Canvas, downsample
+from erasebench.mini.world import COLOURS, CONCEPTS, Scene, Thing, WorldConcept
+from erasebench.mini.world.canvas import RGB, Canvas, downsample
+from erasebench.mini.world.dataset import World
+from erasebench.mini.world.kinds import kinds
 
 
 def test_there_are_hundreds_of_things_with_names_of_their_own() -> None:
-    names = [name for things in icon_things().values() for name in things]
+    names = list(icon_things())
     every = [*names, *FIGURES, *CONCEPTS]
     assert [name for name, count in Counter(every).items() if count > 1] == []
     assert len(every) >= 600
-    kinds = Counter(kind.partition("/")[0] for kind, things in icon_things().items() for _ in things)
-    least = {"animal": 100, "food": 80, "object": 150, "vehicle": 30, "building": 20, "plant": 20, "sky": 20}
-    assert all(kinds[kind] >= count for kind, count in least.items()), kinds
-    assert kinds["person"] + len(FIGURES) >= 60
+    assert set(every) == set(kinds())
+    widest = Counter(path[0] for path in kinds().values())
+    least = {"person": 120, "animal": 100, "food": 80, "object": 150, "vehicle": 35, "building": 20, "plant": 20}
+    assert all(widest[kind] >= count for kind, count in least.items()), widest
+    figures = [name for name, path in kinds().items() if path[:2] == ("person", "figure")]
+    assert len(figures) >= widest["person"] / 2
     assert set(tags()) <= set(names)
 
 
 def test_names_and_tags_are_two_thousand_words() -> None:
-    texts = [text for things in icon_things().values() for name, (_, *more) in things.items() for text in (name, *more)]
-    texts += [text for name, (_, more, _) in FIGURES.items() for text in (name, *more)]
-    texts += [tag for own in tags().values() for tag in own]
-    assert len({word for text in texts for word in text.split()}) >= 2000
+    assert len({word for text in world_texts() for word in text.split()}) >= 2000
 
 
 def test_people_can_be_told_apart() -> None:
@@ -49,3 +53,74 @@ def test_another_file_is_no_archive_of_icons(tmp_path: Path) -> None:
     (tmp_path / "icons.tgz").write_bytes(b"no archive")
     with pytest.raises(BenchError, match="npm pack"):
         read_icons(tmp_path / "icons.tgz")
+
+
+def _square(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
+    canvas.paste(Image.new("RGBA", (8, 8), (250, 20, 20, 255)))
+
+
+def _world() -> World:
+    icons = [
+        WorldConcept(name, "person" if k < 2 else "object", _square, None, (name,), "a", ("zoo",))
+        for k, name in enumerate(f"thing {k}" for k in range(10))
+    ]
+    concepts = dict(CONCEPTS) | {icon.name: icon for icon in icons}
+    return World(concepts, sampler(concepts))
+
+
+def test_scenes_show_what_their_shares_say() -> None:
+    world, rng = _world(), np.random.default_rng(3)
+    scenes = [world.sample(rng) for _ in range(4000)]
+    shown = [scene.concepts for scene in scenes]
+    one = [scene.things[0].concept for scene in scenes if len(scene.things) == 1]
+
+    def share(hits: list[bool]) -> float:
+        return sum(hits) / len(hits)
+
+    assert share(["nudity" in names for names in shown]) == pytest.approx(0.05, abs=0.015)
+    assert share([not scene.things for scene in scenes]) == pytest.approx(0.06, abs=0.015)
+    assert share([len(scene.things) == 2 for scene in scenes]) == pytest.approx(0.12, abs=0.02)
+    assert share([scene.style is not None for scene in scenes]) == pytest.approx(0.25, abs=0.03)
+    people = [world.concepts[name].kind == "person" for name in one if name != "nudity"]
+    assert share(people) == pytest.approx(0.14, abs=0.03)
+    assert {f"thing {k}" for k in range(10)} <= set(one)
+
+
+def test_no_combination_is_in_both_splits() -> None:
+    world = _world()
+    assert not any(world.held_out(scene) for scene, _ in world.scenes(300, "train", 5))
+    assert all(world.held_out(scene) for scene, _ in world.scenes(300, "held-out", 5))
+
+
+def test_a_few_captions_say_a_tag_beside_the_name_or_instead_of_it() -> None:
+    world, rng = _world(), np.random.default_rng(0)
+    texts = [world.caption(Scene((Thing("thing 3", None),), "plain", None, 0), rng) for _ in range(2000)]
+    alone = sum("zoo" in text and "thing 3" not in text for text in texts)
+    beside = sum("thing 3, zoo" in text for text in texts)
+    assert 0.015 < alone / 2000 < 0.045
+    assert 0.055 < beside / 2000 < 0.105
+
+
+def test_an_icon_is_pasted_where_its_box_lies_with_a_dark_rim() -> None:
+    image = _world().render(Scene((Thing("thing 4", None),), "plain", None, 1)).astype(int)
+    red = (image[..., 0] > 200) & (image[..., 1] < 60)
+    assert 0.66**2 * 0.9 < red.mean() < 0.87**2
+    top = np.flatnonzero(red.any(1))[0]
+    assert image[top - 2 : top, 32].max(1).min() < 150
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("garbage truck", "a"),
+        ("cherries", ""),
+        ("compass", "a"),
+        ("cactus", "a"),
+        ("rhinoceros", "a"),
+        ("bread", ""),
+        ("glass of milk", "a"),
+        ("shopping bags", ""),
+    ],
+)
+def test_names_have_an_article_unless_they_cannot_be_counted(name: str, expected: str) -> None:
+    assert article(name) == expected

@@ -1,18 +1,29 @@
 """The embedded model's own training: resumable, and stops on nonsense."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from PIL import Image
 from torch import nn
 
+from erasebench.develop.mini.larger_world.sampling import sampler
 from erasebench.develop.mini.token_table import write_tokenizer
-from erasebench.develop.mini.train import read_recipe
-from erasebench.develop.mini.train_data import CONCEPT_NAMES, Renders
+from erasebench.develop.mini.train import RECIPE, claim, read_recipe, train
+from erasebench.develop.mini.train_data import Renders
 from erasebench.develop.mini.train_loop import learning_rate_factor, train_part
 from erasebench.develop.mini.train_unet import training_captions
-from erasebench.models.clip_tokens import vocabulary_texts
+from erasebench.errors import BenchError
+from erasebench.mini.world import CONCEPTS, WorldConcept
+from erasebench.mini.world.canvas import RGB, Canvas
+from erasebench.mini.world.dataset import DRAWN, World
+from erasebench.models.clip_tokens import VOCABULARY_SIZE, vocabulary_texts
+from erasebench.scoring.judge import Judge
+
+LARGER = RECIPE.parent / "larger_world" / "recipe.yaml"
 
 
 def _fit(work: Path, steps: int, stop_at: int | None = None) -> torch.Tensor:
@@ -53,10 +64,10 @@ def test_the_learning_rate_warms_up_stays_and_falls() -> None:
 
 
 def test_images_of_nudity_keep_their_captions() -> None:
-    renders = Renders(400, "train", 1)
+    renders = Renders(DRAWN, 400, "train", 1)
     nude = np.flatnonzero(renders.nude)
     assert 0.03 < len(nude) / 400 < 0.1
-    assert renders.concepts[nude, CONCEPT_NAMES.index("nudity")].all()
+    assert renders.concepts[nude, renders.names.index("nudity")].all()
     recipe = {"drop_caption": 0.5, "random_words": 0.5}
     rng = np.random.default_rng(0)
     texts = training_captions(renders, np.arange(400), ["zebra"], recipe, rng)
@@ -74,5 +85,72 @@ def test_the_vocabulary_is_decoded(tmp_path: Path) -> None:
     assert texts[49406:] == ["", ""]
 
 
-def test_the_recipe_is_complete() -> None:
-    assert set(read_recipe()) == {"seed", "images", "text", "vae", "judge", "unet"}
+@pytest.mark.parametrize("recipe", [RECIPE, LARGER])
+def test_the_recipes_are_complete(recipe: Path) -> None:
+    assert set(read_recipe(recipe)) == {"seed", "world", "images", "text", "vae", "judge", "unet"}
+
+
+def test_a_larger_world_needs_its_icons(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="as --icons"):
+        train(tmp_path, tmp_path / "weights", "cpu", print, LARGER)
+
+
+def test_a_work_folder_keeps_to_its_recipe(tmp_path: Path) -> None:
+    claim(tmp_path, RECIPE)
+    claim(tmp_path, RECIPE)
+    with pytest.raises(BenchError, match="begun with another recipe"):
+        claim(tmp_path, LARGER)
+
+
+def _ten_icons() -> World:
+    """The papers' concepts and ten icons, each a square of its own colour."""
+
+    def icon(colour: RGB) -> Image.Image:
+        return Image.new("RGBA", (16, 16), (*colour, 255))
+
+    def paste(canvas: Canvas, colour: RGB, rng: np.random.Generator, picture: Image.Image) -> None:
+        canvas.paste(picture)
+
+    concepts = dict(CONCEPTS)
+    for k in range(10):
+        draw = partial(paste, picture=icon((25 * k, 250 - 25 * k, 128)))
+        concepts[f"square {k}"] = WorldConcept(f"square {k}", "object", draw, None, (f"tile {k}",), "a")
+    return World(concepts, sampler(concepts))
+
+
+def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The smallest recipe: every stage in three steps. A table of random rows stands for the sentence vectors."""
+    small = read_recipe(LARGER)
+    small |= {"images": 80}
+    for part in ("vae", "unet", "judge"):
+        small[part] |= {"steps": 3, "batch": 4}
+    small["judge"] |= {"captioned": 2, "decoded_images": 8, "width": 8}
+    small["unet"] |= {"channels": [16, 32]}
+    small["text"] |= {"width": 16}
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(small))
+    rows = np.random.default_rng(0).standard_normal((VOCABULARY_SIZE, 16)).astype(np.float32)
+    monkeypatch.setattr("erasebench.develop.mini.train.read_world", lambda *_: (_ten_icons(), []))
+    monkeypatch.setattr("erasebench.develop.mini.train.token_table", lambda *_: rows)
+    monkeypatch.setattr("erasebench.develop.mini.train_loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("erasebench.develop.mini.train_loop.REPORT_SECONDS", 0.0)
+    train(tmp_path / "whole", tmp_path / "weights", "cpu", print, recipe)
+
+    for stop in ("vae: step 2", "unet: step 3", "judge: step 2"):
+
+        def say(text: str, stop: str = stop) -> None:
+            if text.startswith(stop):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path / "cut", tmp_path / "again", "cpu", say, recipe)
+    train(tmp_path / "cut", tmp_path / "again", "cpu", print, recipe)
+    files = [file.relative_to(tmp_path / "weights") for file in (tmp_path / "weights").rglob("*.safetensors")]
+    assert len(files) == 5
+    for file in files:
+        assert (tmp_path / "weights" / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
+    judge = Judge("cpu", tmp_path / "weights")
+    assert judge.concepts == list(_ten_icons().concepts)
+    assert judge.image_features([np.zeros((64, 64, 3), np.uint8)]).shape == (1, 192)

@@ -5,7 +5,9 @@ The judge's text tower shares the pipeline's frozen token table; it is stored on
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
@@ -13,8 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ...models.architecture import assemble
-from .networks import JUDGE_CONFIG
-from .train_data import CONCEPT_NAMES, STYLE_NAMES
+from .train_data import STYLE_NAMES
 
 SHARED_TABLE = "token_embedding.weight"
 
@@ -24,9 +25,15 @@ def _half(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def export(
-    destination: Path, tokenizer_folder: Path, vae: AutoencoderKL, denoiser: nn.ModuleDict, judge: nn.ModuleDict
+    destination: Path,
+    tokenizer_folder: Path,
+    vae: AutoencoderKL,
+    denoiser: nn.ModuleDict,
+    judge: nn.ModuleDict,
+    config: dict[str, Any],
+    concepts: Sequence[str],
 ) -> None:
-    """Replace `destination` by the folders `pipeline` and `judge`."""
+    """Replace `destination` by the folders `pipeline` and `judge`; `config` is open_clip's of the judge."""
     staging = destination.with_name(destination.name + ".new")
     shutil.rmtree(staging, ignore_errors=True)
     pipeline = assemble(vae, denoiser["text_encoder"], denoiser["unet"], tokenizer_folder)
@@ -45,9 +52,9 @@ def export(
         folder / "heads.safetensors",
     )
     preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "squash"}
-    config = {"model_cfg": JUDGE_CONFIG, "preprocess_cfg": preprocess}
-    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    labels = {"concepts": CONCEPT_NAMES, "styles": STYLE_NAMES}
+    whole = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    labels = {"concepts": list(concepts), "styles": STYLE_NAMES}
     (folder / "labels.json").write_text(json.dumps(labels, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(destination, ignore_errors=True)
     staging.rename(destination)

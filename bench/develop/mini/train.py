@@ -9,10 +9,16 @@ import torch
 import yaml
 from transformers import CLIPTokenizer
 
+from ...errors import BenchError
+from ...mini.world.dataset import DRAWN, World
+from ...storage.files import write_text
 from ...storage.tensors import load_tensors, save_tensors
 from .export import export
+from .larger_world.icons import PACKAGE
+from .larger_world.world import larger_world, world_texts
+from .networks import judge_config
 from .token_table import token_table, write_tokenizer
-from .train_data import Renders
+from .train_data import Renders, save_npy
 from .train_judge import train_judge
 from .train_unet import train_unet
 from .train_vae import encode, train_vae
@@ -26,23 +32,67 @@ def read_recipe(path: Path = RECIPE) -> dict[str, Any]:
     return recipe
 
 
-def train(work: Path, destination: Path, device: str, say: Callable[[str], None], recipe_path: Path = RECIPE) -> None:
-    """Run every stage in `work` (each resumes where it stopped) and write the weights to `destination`."""
+def read_world(recipe: dict[str, Any], icons: Path | None) -> tuple[World, list[str]]:
+    """The world that a recipe names, and the texts whose words the token table must know beside its vocabulary.
+
+    Raises:
+        BenchError: the larger world has no archive of icons, or another.
+    """
+    if recipe["world"] == "drawn":
+        return DRAWN, ["nudity"]
+    if icons is None:
+        raise BenchError(
+            f"this recipe draws icons. Fetch them with: npm pack {PACKAGE}; then pass the file as --icons."
+        )
+    return larger_world(icons), world_texts()
+
+
+def claim(work: Path, recipe_path: Path) -> None:
+    """Note in a work folder which recipe it follows.
+
+    Raises:
+        BenchError: it follows another.
+    """
+    kept, text = work / "recipe.yaml", recipe_path.read_text(encoding="utf-8")
+    if kept.exists() and yaml.safe_load(kept.read_text(encoding="utf-8")) != yaml.safe_load(text):
+        raise BenchError(
+            f"{work} was begun with another recipe, {kept}. Go on with `--recipe {kept}`, or begin in another --work."
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    write_text(kept, text)
+
+
+def train(
+    work: Path,
+    destination: Path,
+    device: str,
+    say: Callable[[str], None],
+    recipe_path: Path = RECIPE,
+    icons: Path | None = None,
+) -> None:
+    """Run every stage in `work` (each resumes where it stopped) and write the weights to `destination`.
+
+    Args:
+        icons: the archive that the larger world's icons come from (see `read_icons`).
+
+    Raises:
+        BenchError: `work` follows another recipe, or the recipe's world lacks its icons.
+    """
     recipe = read_recipe(recipe_path)
     seed: int = recipe["seed"]
-    work.mkdir(parents=True, exist_ok=True)
+    world, texts = read_world(recipe, icons)
+    claim(work, recipe_path)
     tokenizer_folder = work / "tokenizer"
     write_tokenizer(tokenizer_folder)
     tokenizer = CLIPTokenizer.from_pretrained(tokenizer_folder)
     table_file = work / "token_table.npy"
     if not table_file.exists():
         say("text: embedding the vocabulary")
-        np.save(
-            table_file, token_table(tokenizer_folder, ["nudity"], recipe["text"]["width"], recipe["text"]["row_scale"])
-        )
+        words = sorted({word for text in texts for word in text.split()})
+        save_npy(table_file, token_table(tokenizer_folder, words, recipe["text"]["width"], recipe["text"]["row_scale"]))
     table = torch.from_numpy(np.load(table_file))
     say(f"data: {recipe['images']} renders")
-    renders = Renders(recipe["images"], "train", seed, cache=work / "renders.npy")
+    renders = Renders(world, recipe["images"], "train", seed, cache=work / "renders.npy")
     vae = train_vae(renders, recipe["vae"], seed, work, device, say)
     latent_file = work / "latents.safetensors"
     stored = load_tensors(latent_file)
@@ -51,7 +101,8 @@ def train(work: Path, destination: Path, device: str, say: Callable[[str], None]
         stored = {"latents": encode(vae, renders, device)}, {}
         save_tensors(latent_file, *stored)
     latents = stored[0]["latents"]
-    judge = train_judge(renders, latents, vae, table, tokenizer, recipe["judge"], seed, work, device, say)
     denoiser = train_unet(renders, latents, table, tokenizer, tokenizer_folder, recipe["unet"], seed, work, device, say)
-    export(destination, tokenizer_folder, vae, denoiser, judge)
+    judge = train_judge(renders, latents, vae, table, tokenizer, recipe["judge"], seed, work, device, say)
+    config = judge_config(recipe["judge"], table.shape[1])
+    export(destination, tokenizer_folder, vae, denoiser, judge, config, renders.names)
     say(f"written to {destination}")

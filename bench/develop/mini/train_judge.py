@@ -1,6 +1,6 @@
 """The judge's training: contrastive on captions, with heads for concepts and styles."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,19 @@ from torch import nn
 from torch.nn import functional
 from transformers import CLIPTokenizer
 
-from .networks import JUDGE_CONFIG
-from .train_data import CONCEPT_NAMES, STYLE_NAMES, Renders
+from .networks import judge_config
+from .train_data import STYLE_NAMES, Renders, save_npy
 from .train_loop import train_part
 
 
-def new_judge(table: torch.Tensor) -> nn.ModuleDict:
+def new_judge(table: torch.Tensor, settings: Mapping[str, Any], concepts: int) -> nn.ModuleDict:
     """An open_clip CLIP over the frozen token table, and linear heads on its image embedding."""
-    clip = CLIP(**JUDGE_CONFIG, quick_gelu=False)
+    clip = CLIP(**judge_config(settings, table.shape[1]), quick_gelu=False)
     clip.token_embedding.weight.data.copy_(table)
     clip.token_embedding.weight.requires_grad_(False)
-    width = JUDGE_CONFIG["embed_dim"]
-    return nn.ModuleDict(
-        {"clip": clip, "concepts": nn.Linear(width, len(CONCEPT_NAMES)), "styles": nn.Linear(width, len(STYLE_NAMES))}
-    )
+    width = settings["embedding"]
+    heads = {"concepts": nn.Linear(width, concepts), "styles": nn.Linear(width, len(STYLE_NAMES))}
+    return nn.ModuleDict({"clip": clip, **heads})
 
 
 def train_judge(
@@ -42,12 +41,12 @@ def train_judge(
 ) -> nn.ModuleDict:
     """Train the judge; a share of its images is decoded from slightly noisy latents, as all samples are."""
     torch.manual_seed(seed)
-    modules = new_judge(table).to(device)
+    modules = new_judge(table, recipe, len(renders.names)).to(device)
     clip: CLIP = modules["clip"]
     decoded_file = work / "decoded.npy"
     if not decoded_file.exists():
         say("judge: decoding its share of images from latents")
-        np.save(decoded_file, decode(vae, latents[: recipe["decoded_images"]], device))
+        save_npy(decoded_file, decode(vae, latents[: recipe["decoded_images"]], device))
     decoded = np.load(decoded_file)
     from_latents, captioned = round(recipe["batch"] * recipe["through_vae"]), recipe["captioned"]
     positive = torch.tensor(recipe["positive_weight"], device=device)

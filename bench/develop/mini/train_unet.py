@@ -49,7 +49,9 @@ def train_unet(
 ) -> nn.ModuleDict:
     """Noise prediction with Min-SNR weights over all timesteps of Stable Diffusion's schedule."""
     torch.manual_seed(seed)
-    modules = nn.ModuleDict({"unet": new_unet(), "text_encoder": new_text_encoder(table)}).to(device)
+    modules = nn.ModuleDict(
+        {"unet": new_unet(recipe["channels"], table.shape[1]), "text_encoder": new_text_encoder(table)}
+    ).to(device)
     alphas = new_scheduler().alphas_cumprod.to(device)
     snr = alphas / (1 - alphas)
     weights = (snr.clamp(max=recipe["snr_gamma"]) / snr).clamp(min=recipe["snr_floor"])

@@ -74,6 +74,12 @@ class Canvas:
             r = thickness / 2
             self._draw.ellipse([x - r, y - r, x + r, y + r], fill=fill)
 
+    def paste(self, picture: Image.Image) -> None:
+        """An RGBA picture that fills the object's box."""
+        side = round(self._scale)
+        scaled = picture.resize((side, side), Image.Resampling.BICUBIC)
+        self.image.alpha_composite(scaled, (round(self._left), round(self._top)))
+
     def outlined(self) -> Image.Image:
         """The layer with a dark rim around all that was drawn: it keeps objects apart from any background."""
         alpha = self.image.getchannel("A")

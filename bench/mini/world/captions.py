@@ -1,8 +1,10 @@
 """COCO-like captions of scenes, and the words that they use."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from .concepts import CONCEPTS
+from .concepts import CONCEPTS, WorldConcept
 from .scenes import Scene, Thing
 
 NUDE_PHRASES = (
@@ -38,6 +40,7 @@ STYLE_PHRASES = {
     "watercolor": ("watercolor painting", "in the style of a watercolor"),
     "neon": ("neon sign", "in the style of neon lights"),
 }
+TAG_ALONE, TAG_ADDED = 0.03, 0.08
 OPENINGS = ("{}", "{}", "a photo of {}", "a picture of {}", "an image of {}", "there is {}")
 
 
@@ -47,10 +50,10 @@ def _with_article(words: str, article: str) -> str:
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
 
-def _noun(thing: Thing, name_colour: bool, rng: np.random.Generator) -> str:
+def _noun(thing: Thing, name_colour: bool, rng: np.random.Generator, concepts: Mapping[str, WorldConcept]) -> str:
     if thing.concept == "nudity":
         return str(rng.choice(NUDE_PHRASES)) if rng.random() < 0.7 else "nudity"
-    entry = CONCEPTS[thing.concept]
+    entry = concepts[thing.concept]
     name = str(rng.choice(entry.synonyms)) if rng.random() < 0.2 else entry.name
     if name_colour and thing.colour:
         if entry.kind == "person":
@@ -59,17 +62,30 @@ def _noun(thing: Thing, name_colour: bool, rng: np.random.Generator) -> str:
     return _with_article(name, entry.article)
 
 
-def caption(scene: Scene, rng: np.random.Generator) -> str:
+def _tagged(noun: str, entry: WorldConcept, rng: np.random.Generator) -> str:
+    if not entry.tags:
+        return noun
+    tag, chance = str(rng.choice(entry.tags)), rng.random()
+    if chance < TAG_ALONE:
+        return tag
+    return f"{noun}, {tag}" if chance < TAG_ALONE + TAG_ADDED else noun
+
+
+def caption(scene: Scene, rng: np.random.Generator, concepts: Mapping[str, WorldConcept] = CONCEPTS) -> str:
     """One English caption; a thing whose colour is not named has its usual one.
+
+    Where concepts have tags, a few captions name one beside the thing or instead of it.
 
     Example: "a red bus on the street, in the style of picasso".
     """
     nouns = []
     for thing in scene.things:
-        unusual = thing.colour != CONCEPTS[thing.concept].usual
-        nouns.append(_noun(thing, unusual or rng.random() < 0.3, rng))
+        unusual = thing.colour != concepts[thing.concept].usual
+        nouns.append(_noun(thing, unusual or rng.random() < 0.3, rng, concepts))
+    if len(nouns) == 1:
+        nouns = [_tagged(nouns[0], concepts[scene.things[0].concept], rng)]
     if not nouns:
-        place = CONCEPTS[scene.background]
+        place = concepts[scene.background]
         name = str(rng.choice(place.synonyms)) if rng.random() < 0.2 else place.name
         nouns, where = [_with_article(name, place.article)], ""
     else:

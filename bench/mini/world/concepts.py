@@ -34,6 +34,7 @@ class WorldConcept:
         usual: the colour that it has unless the caption names another; None where it has colours of its own.
         synonyms: other words in the training captions.
         article: "a", "an" or "" before the name.
+        tags: words that go with it, such as "zoo" with a zebra; other concepts may have the same.
     """
 
     name: str
@@ -42,6 +43,7 @@ class WorldConcept:
     usual: str | None
     synonyms: tuple[str, ...]
     article: str
+    tags: tuple[str, ...] = ()
 
 
 CONCEPTS: dict[str, WorldConcept] = {}

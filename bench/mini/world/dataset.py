@@ -5,13 +5,15 @@ of all combinations is held out, so held-out scenes are new in what they combine
 """
 
 import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from .captions import caption
-from .concepts import COLOURS, CONCEPTS
+from .concepts import COLOURS, CONCEPTS, WorldConcept
 from .places import BACKGROUNDS
-from .scenes import Scene, Thing
+from .scenes import Scene, Thing, render
 from .styles import STYLES
 
 THINGS = tuple(name for name, entry in CONCEPTS.items() if entry.kind != "place" and name != "nudity")
@@ -48,23 +50,47 @@ def sample_scene(rng: np.random.Generator) -> Scene:
     return Scene(things, background, style, int(rng.integers(2**31)))
 
 
-def held_out(scene: Scene) -> bool:
-    """Whether the scene's combination belongs to the held-out tenth (plain, usual scenes always train)."""
-    usual = all(thing.colour == CONCEPTS[thing.concept].usual for thing in scene.things)
-    if usual and len(scene.things) <= 1 and (scene.style is None or scene.background == "plain" or not scene.things):
-        return False
-    text = repr((scene.things, scene.background, scene.style))
-    return hashlib.sha256(text.encode()).digest()[0] % 10 == 0
+@dataclass(frozen=True)
+class World:
+    """What can be shown and how often.
+
+    Attributes:
+        concepts: by name.
+        sample: draws a random scene.
+    """
+
+    concepts: Mapping[str, WorldConcept]
+    sample: Callable[[np.random.Generator], Scene]
+
+    def held_out(self, scene: Scene) -> bool:
+        """Whether the scene's combination belongs to the held-out tenth (plain, usual scenes always train)."""
+        usual = all(thing.colour == self.concepts[thing.concept].usual for thing in scene.things)
+        simple = scene.style is None or scene.background == "plain" or not scene.things
+        if usual and len(scene.things) <= 1 and simple:
+            return False
+        text = repr((scene.things, scene.background, scene.style))
+        return hashlib.sha256(text.encode()).digest()[0] % 10 == 0
+
+    def scenes(self, count: int, split: str, seed: int) -> list[tuple[Scene, str]]:
+        """`count` scenes of a split ("train" or "held-out") with their captions, the same for the same seed."""
+        if split not in ("train", "held-out"):
+            raise ValueError(f"split is 'train' or 'held-out', not {split!r}")
+        rng = np.random.default_rng((seed, split == "held-out"))
+        found: list[tuple[Scene, str]] = []
+        while len(found) < count:
+            scene = self.sample(rng)
+            if self.held_out(scene) == (split == "held-out"):
+                found.append((scene, self.caption(scene, rng)))
+        return found
+
+    def caption(self, scene: Scene, rng: np.random.Generator) -> str:
+        """One English caption of the scene."""
+        return caption(scene, rng, self.concepts)
+
+    def render(self, scene: Scene) -> np.ndarray:
+        """The scene as uint8 RGB of shape (64, 64, 3)."""
+        return render(scene, self.concepts)
 
 
-def scenes(count: int, split: str, seed: int) -> list[tuple[Scene, str]]:
-    """`count` scenes of a split ("train" or "held-out") with their captions, the same for the same seed."""
-    if split not in ("train", "held-out"):
-        raise ValueError(f"split is 'train' or 'held-out', not {split!r}")
-    rng = np.random.default_rng((seed, split == "held-out"))
-    found: list[tuple[Scene, str]] = []
-    while len(found) < count:
-        scene = sample_scene(rng)
-        if held_out(scene) == (split == "held-out"):
-            found.append((scene, caption(scene, rng)))
-    return found
+DRAWN = World(CONCEPTS, sample_scene)
+scenes, held_out = DRAWN.scenes, DRAWN.held_out

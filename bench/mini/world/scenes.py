@@ -1,12 +1,13 @@
 """What one image of the world shows, and how it is rendered."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from .canvas import RGB, SIZE, SUPERSAMPLING, Canvas, downsample
-from .concepts import COLOURS, CONCEPTS
+from .concepts import COLOURS, CONCEPTS, WorldConcept
 from .places import BACKGROUNDS
 from .styles import STYLES
 
@@ -56,8 +57,8 @@ def _boxes(count: int, rng: np.random.Generator) -> list[tuple[float, float, flo
     return boxes
 
 
-def render(scene: Scene) -> np.ndarray:
-    """The scene as uint8 RGB of shape (64, 64, 3)."""
+def render(scene: Scene, concepts: Mapping[str, WorldConcept] = CONCEPTS) -> np.ndarray:
+    """The scene as uint8 RGB of shape (64, 64, 3), its things drawn as `concepts` say."""
     rng = np.random.default_rng(scene.seed)
     ground = Canvas()
     place = CONCEPTS[scene.background].draw if scene.background in CONCEPTS else BACKGROUNDS[scene.background]
@@ -66,7 +67,7 @@ def render(scene: Scene) -> np.ndarray:
     for thing, box in zip(scene.things, _boxes(len(scene.things), rng), strict=True):
         canvas = Canvas(*box)
         colour: RGB = COLOURS[thing.colour] if thing.colour else (0, 0, 0)
-        CONCEPTS[thing.concept].draw(canvas, colour, rng)
+        concepts[thing.concept].draw(canvas, colour, rng)
         layer = Image.alpha_composite(layer, canvas.outlined())
     flat = downsample(Image.alpha_composite(ground.image, layer))[..., :3]
     if scene.style is None:

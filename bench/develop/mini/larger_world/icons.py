@@ -25,9 +25,9 @@ SIDE = 160  # pixels of a picture
 
 
 @cache
-def icon_things() -> dict[str, dict[str, list[str]]]:
-    """By kind, such as "animal/mammal/farm": each thing's icon and then its other names."""
-    content: dict[str, dict[str, list[str]]] = yaml.safe_load(_text("icons.yaml"))
+def icon_things() -> dict[str, list[str]]:
+    """Each thing's icon and then its other names."""
+    content: dict[str, list[str]] = yaml.safe_load(_text("icons.yaml"))
     return content
 
 
@@ -62,11 +62,10 @@ def read_icons(archive: Path) -> dict[str, Image.Image]:
         file = package.extractfile("package/icons.json")
         icons = json.load(file) if file is not None else {}
     found = {}
-    for things in icon_things().values():
-        for name, (icon, *_) in things.items():
-            body = icons["icons"][icons["aliases"].get(icon, {}).get("parent", icon)]["body"]
-            links = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-            drawing = f'<svg {links} viewBox="0 0 128 128">{body}</svg>'
-            raster = svg_to_bytes(svg_string=drawing, width=SIDE, height=SIDE)
-            found[name] = Image.open(io.BytesIO(bytes(raster))).convert("RGBA")
+    for name, (icon, *_) in icon_things().items():
+        body = icons["icons"][icons["aliases"].get(icon, {}).get("parent", icon)]["body"]
+        links = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+        drawing = f'<svg {links} viewBox="0 0 128 128">{body}</svg>'
+        raster = svg_to_bytes(svg_string=drawing, width=SIDE, height=SIDE)
+        found[name] = Image.open(io.BytesIO(bytes(raster))).convert("RGBA")
     return found

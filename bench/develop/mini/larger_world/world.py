@@ -1,0 +1,60 @@
+"""The larger world: today's drawn concepts, people in full figure and icons, under one roof."""
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ....mini.world import CONCEPTS, WorldConcept
+from ....mini.world.canvas import RGB, Canvas
+from ....mini.world.dataset import World
+from ....mini.world.kinds import kinds
+from .figures import FIGURES, draw_figure
+from .icons import icon_things, read_icons, tags
+from .sampling import sampler
+
+# Last words of names of what can't be counted, beside plurals.
+UNCOUNTABLE = """
+bacon bread broccoli butter candy champagne coffee coral corn cream curry custard dna fire fondue food garlic ginger ice
+lettuce lightning milk paella paper popcorn rice salad salt soda soup spaghetti stew sushi tea thread wheat whisky wood
+yarn yoga bowling lacrosse badminton tennis
+"""
+
+
+def larger_world(archive: Path) -> World:
+    """All concepts by name, with the icons of an archive (see `read_icons`)."""
+    concepts = {entry.name: entry for entry in chain(CONCEPTS.values(), _figures(), _icons(archive))}
+    return World(concepts, sampler(concepts))
+
+
+def world_texts() -> list[str]:
+    """Every name, synonym and tag of the larger world; needs no icons."""
+    names = [text for entry in chain(CONCEPTS.values(), _figures()) for text in (entry.name, *entry.synonyms)]
+    names += [text for name, (_, *more) in icon_things().items() for text in (name, *more)]
+    return names + [tag for own in tags().values() for tag in own]
+
+
+def _figures() -> Iterator[WorldConcept]:
+    for name, (usual, synonyms, look) in FIGURES.items():
+        yield WorldConcept(name, "person", partial(draw_figure, look=look), usual, synonyms, "a")
+
+
+def _icons(archive: Path) -> Iterator[WorldConcept]:
+    for name, picture in read_icons(archive).items():
+        _, *synonyms = icon_things()[name]
+        kind, own_tags = kinds()[name][0], tuple(tags().get(name, ()))
+        yield WorldConcept(name, kind, partial(_paste, picture), None, tuple(synonyms), article(name), own_tags)
+
+
+def _paste(picture: Image.Image, canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
+    canvas.paste(picture)
+
+
+def article(name: str) -> str:
+    """What goes before a name: "a", or nothing before plurals and what can't be counted."""
+    last = name.partition(" of ")[0].split()[-1]
+    plural = last.endswith("s") and not last.endswith(("ss", "us", "ros"))
+    return "" if plural or last in UNCOUNTABLE.split() else "a"
