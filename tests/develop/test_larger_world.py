@@ -102,11 +102,12 @@ def test_a_few_captions_say_a_tag_beside_the_name_or_instead_of_it() -> None:
 
 
 def test_an_icon_is_pasted_where_its_box_lies_with_a_dark_rim() -> None:
-    image = _world().render(Scene((Thing("thing 4", None),), "plain", None, 1)).astype(int)
-    red = (image[..., 0] > 200) & (image[..., 1] < 60)
-    assert 0.66**2 * 0.9 < red.mean() < 0.87**2
-    top = np.flatnonzero(red.any(1))[0]
-    assert image[top - 2 : top, 32].max(1).min() < 150
+    canvas = Canvas(0.25, 0.5, 0.25)
+    _square(canvas, (0, 0, 0), np.random.default_rng(0))
+    flat = downsample(canvas.outlined()).astype(int)
+    assert (flat[32:48, 16:32, :3] == (250, 20, 20)).all()
+    assert flat[31, 20:28, :3].max() < 100
+    assert (flat[:30, :, 3] == 0).all()
 
 
 @pytest.mark.parametrize(

@@ -71,4 +71,4 @@ def encode(
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             mean = vae.encode(renders.pixels(rows[start : start + batch]).to(device)).latent_dist.mean
         parts.append(mean.float().cpu())
-    return torch.cat(parts)
+    return torch.cat(parts).contiguous()  # as they are when read again: convolutions round by memory layout
