@@ -218,13 +218,15 @@ def _patch_bytes(model: TextToImage, group: str) -> int:
 
 
 def _drawn(work: Work) -> int:
-    return sum(len(images.jobs) for images in work.drawn.values() if images.row != REFERENCE)
+    sets = [images for images in work.drawn.values() if images.row != REFERENCE]
+    return sum({shard.key: len(shard.places) for images in sets for shard in images.drawn}.values())
 
 
 def _missing(work: Work) -> int:
     """Images that the store lacks."""
-    drawn = [(images, shard) for images in work.drawn.values() if images.row != REFERENCE for shard in images.drawn]
-    return sum(len(shard.places) for images, shard in drawn if images.entry(images.key_of(shard)) is None)
+    sets = [images for images in work.drawn.values() if images.row != REFERENCE]
+    shards = {shard.key: (images, shard) for images in sets for shard in images.drawn}  # rows alike share them
+    return sum(len(shard.places) for images, shard in shards.values() if images.entry(images.key_of(shard)) is None)
 
 
 def _minutes(seconds: float) -> str:

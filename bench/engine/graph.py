@@ -51,6 +51,7 @@ def lacking(setup: Setup, work: Work, contexts: Contexts) -> Graph:
 class _Lacking:
     def __init__(self, setup: Setup, work: Work, contexts: Contexts) -> None:
         self.setup, self.work, self.contexts, self.graph = setup, work, contexts, Graph()
+        self._drawn: dict[tuple[str, str, int | None], bool] = {}
         missing = [cell for cell in work.cells if not self._is_scored(*cell)]
         for row, name, metric in missing:
             self._find_removed(row, name, metric)
@@ -70,8 +71,16 @@ class _Lacking:
         trained = (erasure for erasure in self.work.erasures if erasure.row == row)
         if metric.prompts is None and not all(is_trained(self.setup, erasure) for erasure in trained):
             return False
+        if not all(self._is_drawn(one) for joined in self.work.sets_of(row, metric) for one in joined.each):
+            return False  # without a look under the key of every image
         images = self.work.images.get((row, metric.prompts or ""))
         return stored_score(self.setup.store, name, metric, self.contexts.of(row, metric), images) is not None
+
+    def _is_drawn(self, images: ImageSet) -> bool:
+        name = images.row, images.name, images.training
+        if name not in self._drawn:
+            self._drawn[name] = images.is_drawn
+        return self._drawn[name]
 
     def _find_removed(self, row: str, name: str, metric: Metric) -> None:
         """Note images that were removed and that a missing score needs: not where what it looks with has seen them."""

@@ -147,9 +147,12 @@ class ImageSet:
             return [file for part in self.parts for file in part.files]
         if self.paths is not None:
             return list(self.paths)
-        few = len(self.jobs) <= IN_A_FOLDER
-        folders = [self.folder if few else self.folder / f"{k:03d}" for k in range(-(-len(self.jobs) // IN_A_FOLDER))]
-        return [folders[k // IN_A_FOLDER] / job.file_name for k, job in enumerate(self.jobs)]
+        return [Path(self.path(place)) for place in range(len(self.jobs))]
+
+    def path(self, place: int) -> str:
+        """One of the `files` of drawn images, as text, without making a `Path` of each."""
+        folder = self.folder if len(self.jobs) <= IN_A_FOLDER else f"{self.folder}/{place // IN_A_FOLDER:03d}"
+        return f"{folder}/{self.jobs[place].file_name}"
 
     @property
     def shards(self) -> tuple[Shard, ...]:

@@ -62,7 +62,7 @@ def show_images(images: ImageSet, shard: Shard, present: Mapping[str, int] | Non
     if entry is None:
         return False
     for number, place in enumerate(shard.places):
-        file, name = str(images.files[place]), stored_name(number)
+        file, name = images.path(place), stored_name(number)
         _show(entry, name, file, present)
         _show(entry, _note(name), _note(file), present)
     return True
