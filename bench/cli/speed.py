@@ -113,3 +113,18 @@ def speed_engine(
 
     for line in measure_engine(integers_of("--cells", cells) or []):
         typer.echo(line)
+
+
+@app.command("store")
+def speed_store(
+    entries: Annotated[int, typer.Option(help="Synthetic entries; a million take minutes to make.", min=1)] = 20_000,
+    images: Annotated[int, typer.Option(help="Empty images of a run that is opened.", min=1)] = 12_800,
+) -> None:
+    """Measure the store: one entry among many, and opening a run of many images.
+
+    Example: bench speed store --entries 1000000
+    """
+    from ..develop.speed.store import measure_store
+
+    for line in measure_store(entries, images):
+        typer.echo(line)
