@@ -120,7 +120,7 @@ def speed_store(
     entries: Annotated[int, typer.Option(help="Synthetic entries; a million take minutes to make.", min=1)] = 20_000,
     images: Annotated[int, typer.Option(help="Empty images of a run that is opened.", min=1)] = 12_800,
 ) -> None:
-    """Measure the store: one entry among many, and opening a run of many images.
+    """Measure a large store: one entry of many, and opening a run.
 
     Example: bench speed store --entries 1000000
     """
