@@ -122,5 +122,6 @@ def test_adding_a_method_or_metric_costs_that_alone(alone: Path, monkeypatch: py
 def test_the_store_knows_what_its_runs_use(alone: Path) -> None:
     store = Store(alone.parent / "store")
     shown = sorted(alone.glob("images/original/objects/*.png"))
-    assert all(file.stat().st_nlink == 2 for file in shown)
+    assert shown
+    assert all(file.stat().st_nlink >= 2 for file in shown)  # of this run and the store; other runs show them too
     assert {kind for kind, _, _ in store.entries()} >= {"training", "images", "features", "score"}
