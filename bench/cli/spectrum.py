@@ -38,18 +38,17 @@ def spectrum(
     from ..models.devices import choose_device
     from ..runs.folder import RunFolder
     from ..spectrum.command import run_image_spectrum, run_spectrum
+    from ..spectrum.request import SpectrumRequest
 
-    run, names, chosen = RunFolder(folder), names_of(methods) or [], choose_device(device)
+    run, chosen = RunFolder(folder), choose_device(device)
+    names = tuple(names_of(methods) or ())
+    request = SpectrumRequest(names, vocabulary, limit, levels, draws, seed, batch_size, csv)
     if space not in ("noise", "image"):
         raise BenchError(f"--space {space}: noise or image.")
     if space == "noise":
-        files, lines = with_resume_hint(
-            lambda: run_spectrum(run, names, vocabulary, levels, draws, limit, seed, batch_size, chosen, csv)
-        )
+        files, lines = with_resume_hint(lambda: run_spectrum(run, request, chosen))
         typer.echo("\n".join(lines))
     else:
-        files = with_resume_hint(
-            lambda: run_image_spectrum(run, names, vocabulary, draws, limit, seed, batch_size, chosen)
-        )
+        files = with_resume_hint(lambda: run_image_spectrum(run, request, chosen))
     for file in files:
         typer.echo(file)

@@ -108,6 +108,7 @@ class Contexts:
         """What a row's first erasure changed in the predictions for words, (words, levels, draws)."""
         from ..models.patch import load_patch
         from ..spectrum.blocks import ErasedModel
+        from ..spectrum.draws import Latents
         from ..spectrum.scan import scan
         from ..spectrum.vocabulary import read_vocabulary
 
@@ -117,9 +118,9 @@ class Contexts:
             raise NotScored(f"the store has no weights of {row}")
         erased = ErasedModel(key, key, partial(load_patch, patch))
         words = read_vocabulary("words", model.tokenizer, wanted.words)
-        latents = wanted.levels, wanted.draws, self.plan.image_seed
+        latents = Latents(wanted.levels, wanted.draws, self.plan.image_seed)
         batch = self.plan.generation.batch_size
-        return scan(model, [erased], words, self.setup.store.root / "spectrum", *latents, batch).differences[key]
+        return scan(model, [erased], words, self.setup.store.root / "spectrum", latents, batch).differences[key]
 
     @cache  # noqa: B019
     def _judge(self) -> Any:

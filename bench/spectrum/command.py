@@ -13,7 +13,6 @@ from erasebench.prompts.concepts import Concept, concept_names, get_concept
 
 from ..errors import BenchError
 from ..models.catalog import find_model
-from ..models.devices import resolve_precision
 from ..models.loading import load_model
 from ..models.patch import load_patch
 from ..models.text_to_image import TextToImage
@@ -22,14 +21,13 @@ from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.progress import StageBar
 from ..runs.record import RunRecord, read_run
-from ..scoring.encoders import clip_of
 from ..storage.files import read_json, write_atomically, write_csv, write_json
-from ..storage.store import Store
 from .blocks import ErasedModel
-from .draws import shared_draws
+from .draws import Latents, shared_draws
 from .forward import gflop_a_text
 from .images import image_space
 from .picture import write_bars, write_picture
+from .request import SpectrumRequest
 from .scan import Spectrum, scan
 from .summary import NEUTRAL, concept_table, correlations, error_covers, extremes_line, named_table, summary
 from .vocabulary import Vocabulary, read_vocabulary
@@ -37,48 +35,33 @@ from .vocabulary import Vocabulary, read_vocabulary
 PICKED = 10  # words of an adversarial search
 
 
-def run_spectrum(
-    folder: RunFolder,
-    methods: list[str],
-    vocabulary: str,
-    levels: int,
-    draws: int,
-    limit: int | None,
-    seed: int,
-    batch_size: int,
-    device: str,
-    csv: bool,
-) -> tuple[list[Path], list[str]]:
+def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tuple[list[Path], list[str]]:
     """Scan a vocabulary for rows of a finished run and write tables, summaries and a picture into RUN/spectrum.
 
     Returns the files written and lines to print: the words most and least affected, what errors cover, the speed.
-    `seed` is the training whose weights are taken; all see the same latents, of the plan's image seed. `draws` are
-    at each noise level.
 
     Raises:
         BenchError: the run lacks a row or its weights, or the vocabulary can't be read.
     """
-    plan, record, model, erased = _open(folder, methods, seed, device)
-    words = read_vocabulary(vocabulary, model.tokenizer, limit)
+    plan, record, model, erased = _open(folder, request, device)
+    words = read_vocabulary(request.vocabulary, model.tokenizer, request.limit)
     concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
-    named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), seed))
+    named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), request.seed))
+    latents, batch, store = request.latents(plan.image_seed), request.batch_size, folder.store / "spectrum"
     with StageBar("named concepts", 0, "predictions") as bar:
-        first = scan(
-            model, erased, named, folder.store / "spectrum", levels, draws, plan.image_seed, batch_size, bar.reach
-        )
+        first = scan(model, erased, named, store, latents, batch, bar.reach)
     with StageBar("vocabulary", 0, "predictions") as bar:
-        spectrum = scan(
-            model, erased, words, folder.store / "spectrum", levels, draws, plan.image_seed, batch_size, bar.reach
-        )
+        spectrum = scan(model, erased, words, store, latents, batch, bar.reach)
     target = folder.root / "spectrum"
     files, lines = [], []
     tables, places = {}, {}
+    covers = error_covers(request.levels, request.draws)
     prompt = first.embeddings[named.texts.index(plan.concept)]
     for one in erased:
         tables[one.name] = concept_table(spectrum, one.name)
         places[one.name] = named_table(spectrum, first, one.name, kinds)
         files.append(_write_parquet(target / f"{one.name}.parquet", tables[one.name]))
-        if csv:
+        if request.csv:
             write_csv(target / f"{one.name}.csv", tables[one.name])
             files.append(target / f"{one.name}.csv")
         told = {
@@ -86,10 +69,10 @@ def run_spectrum(
             "concept": plan.concept,
             "vocabulary": words.name,
             "remark": words.remark,
-            "levels": levels,
-            "draws": draws,
-            "seed": seed,
-            "standard_error": error_covers(levels, draws),
+            "levels": request.levels,
+            "draws": request.draws,
+            "seed": request.seed,
+            "standard_error": covers,
             **summary(spectrum, first, one.name, kinds, prompt),
         }
         write_json(target / f"{one.name}.json", told)
@@ -100,14 +83,14 @@ def run_spectrum(
     write_picture(target / "spectrum.png", tables, places, record.labels)
     files += [target / "correlations.csv", target / "spectrum.png"]
     about = f"{len(words):,} entries of {words.name}{f': {words.remark}' if words.remark else ''}."
-    return files, [*lines, about, error_covers(levels, draws), _speed(model, spectrum, levels * draws, batch_size)]
+    return files, [*lines, about, covers, _speed(model, spectrum, latents.count, batch)]
 
 
 def _speed(model: TextToImage, spectrum: Spectrum, draws: int, batch_size: int) -> str:
     """Concepts a second and the share of what the machine's matrix product would allow."""
     if not spectrum.predictions:
         return "every prediction was stored already"
-    draw = shared_draws(model, 1, 1, 0)[0]
+    draw = shared_draws(model, Latents(1, 1))[0]
     gflop = gflop_a_text(model.unet, draw.z, draw.t, model.encode(["a word"] * batch_size))
     share = spectrum.predictions * gflop / matrix_gflops(model.device, model.unet.dtype) / spectrum.seconds
     return (
@@ -117,29 +100,20 @@ def _speed(model: TextToImage, spectrum: Spectrum, draws: int, batch_size: int) 
     )
 
 
-def run_image_spectrum(
-    folder: RunFolder,
-    methods: list[str],
-    vocabulary: str,
-    draws: int,
-    limit: int | None,
-    seed: int,
-    batch_size: int,
-    device: str,
-) -> list[Path]:
-    """The second reading, in image space: a CSV and a bar chart a method; files as `run_spectrum`."""
-    plan, record, model, erased = _open(folder, methods, seed, device)
-    words = read_vocabulary(vocabulary, model.tokenizer, limit)
-    settings = plan.generation.model_copy(update={"batch_size": batch_size})
-    model.set_precision(resolve_precision(settings.precision, device))
-    store, encoder = Store(folder.store), clip_of(plan.scoring.clip, device)
+def run_image_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> list[Path]:
+    """The second reading, in image space: a CSV and a bar chart a method in RUN/spectrum.
+
+    Raises:
+        BenchError: as for `run_spectrum`, or there are too many concepts to draw.
+    """
+    plan, record, model, erased = _open(folder, request, device)
+    words = read_vocabulary(request.vocabulary, model.tokenizer, request.limit)
     target, files = folder.root / "spectrum", []
-    with StageBar("spectrum", len(words) * draws * 2 * len(erased), "images") as bar:
-        for one in erased:
-            table = image_space(model, one, words, target, draws, seed, settings, store, encoder, bar.advance)
-            write_csv(target / f"{one.name}.images.csv", table)
-            write_bars(target / f"{one.name}.images.png", table, f"{record.labels[one.name]}: images of the same seed")
-            files += [target / f"{one.name}.images.csv", target / f"{one.name}.images.png"]
+    with StageBar("spectrum", len(words) * request.draws * (1 + len(erased)), "images") as bar:
+        for name, table in image_space(model, erased, words, folder, request, plan, bar.advance):
+            write_csv(target / f"{name}.images.csv", table)
+            write_bars(target / f"{name}.images.png", table, f"{record.labels[name]}: images of the same seed")
+            files += [target / f"{name}.images.csv", target / f"{name}.images.png"]
     return files
 
 
@@ -168,18 +142,18 @@ def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]
 
 
 def _open(
-    folder: RunFolder, methods: list[str], seed: int, device: str
+    folder: RunFolder, request: SpectrumRequest, device: str
 ) -> tuple[Plan, RunRecord, TextToImage, list[ErasedModel]]:
     from ..runs.record import resolve_row
 
     plan, record = read_run(folder)
-    rows = list(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in methods or plan.rows))
+    rows = list(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in request.methods or plan.rows))
     erased = []
     for row in rows:
-        training = record.training_of(row, seed)
+        training = record.training_of(row, request.seed)
         facts = read_json(folder.erasure(row, training))
         if facts is None or not folder.patch(row, training).exists():
-            raise BenchError(f"{folder.root} has no weights of {row}, seed {seed}: finish the run first.")
+            raise BenchError(f"{folder.root} has no weights of {row}, seed {request.seed}: finish the run first.")
         erased.append(ErasedModel(row, facts["key"], partial(load_patch, folder.patch(row, training))))
     return plan, record, load_model(find_model(plan.model), device), erased
 

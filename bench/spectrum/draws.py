@@ -26,12 +26,26 @@ class Draw:
     t: int
 
 
-def draws_key(model: TextToImage, levels: int, draws: int, seed: int) -> str:
+@dataclass(frozen=True)
+class Latents:
+    """Which latents are drawn: how many noise levels, how many at each (under two have no standard error), the seed."""
+
+    levels: int = LEVELS
+    draws: int = DRAWS
+    seed: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return self.levels * self.draws
+
+
+def draws_key(model: TextToImage, latents: Latents) -> str:
     """A hash of all that the draws depend on."""
     return content_key(
-        levels=levels,
-        draws=draws,
-        seed=seed,
+        levels=latents.levels,
+        draws=latents.draws,
+        seed=latents.seed,
         model=model.revision,
         made_on=made_on(model.device),
         precision=PRECISION,
@@ -48,17 +62,17 @@ def noise_levels(count: int) -> list[int]:
     return [int((k + 0.5) / count * SAMPLER_STEPS) for k in range(count)]
 
 
-def shared_draws(model: TextToImage, levels: int, draws: int, seed: int) -> Sequence[Draw]:
-    """`draws` latents at each of `levels` noise levels, level by level, drawn by the original for the empty prompt.
+def shared_draws(model: TextToImage, latents: Latents) -> Sequence[Draw]:
+    """The latents, level by level, drawn by the original for the empty prompt.
 
     Every concept and every method is scored on the same ones, so that two scores compare in pairs.
     """
     empty = model.encode([""])
     timesteps = model.timesteps(SAMPLER_STEPS)
     found: list[Draw] = []
-    for level in noise_levels(levels):
-        for _ in range(draws):
-            noise = model.noise([image_seed(seed, "spectrum", len(found))])
+    for level in noise_levels(latents.levels):
+        for _ in range(latents.draws):
+            noise = model.noise([image_seed(latents.seed, "spectrum", len(found))])
             z = model.denoise(noise, empty, empty, steps=SAMPLER_STEPS, guidance=1.0, until=level)
             found.append(Draw(z, timesteps[level]))
     return found

@@ -13,7 +13,7 @@ from ..models.patch import attached, changes_text
 from ..models.text_to_image import TextToImage
 from ..scoring.statistics import error_of_mean
 from .blocks import Blocks, ErasedModel
-from .draws import DRAWS, LEVELS, draws_key, require_float32, shared_draws
+from .draws import Latents, draws_key, require_float32, shared_draws
 from .vocabulary import Vocabulary
 
 BLOCK = 128  # texts that are stored at once: as much is lost at most
@@ -45,9 +45,7 @@ def scan(
     erased: Sequence[ErasedModel],
     vocabulary: Vocabulary,
     folder: Path,
-    levels: int = LEVELS,
-    draws: int = DRAWS,
-    seed: int = 0,
+    latents: Latents = Latents(),
     batch_size: int = 32,
     report: Report = lambda done, text, total: None,
 ) -> Spectrum:
@@ -62,9 +60,7 @@ def scan(
         erased: the models to compare it with.
         vocabulary: the concepts.
         folder: where blocks are kept.
-        levels: noise levels.
-        draws: shared latents at each level; under two scores have no standard error.
-        seed: of the latents.
+        latents: that all models see; under two at a level scores have no standard error.
         batch_size: predictions at once; changes no score beyond rounding.
         report: progress.
 
@@ -76,13 +72,12 @@ def scan(
     texts, ends, places = distinct(model, vocabulary.texts)
     cut = [slice(start, start + BLOCK) for start in range(0, len(texts), BLOCK)]
     parts = [texts[k] for k in cut]
-    latents = shared_draws(model, levels, draws, seed)
-    blocks = Blocks(model, folder, latents, draws_key(model, levels, draws, seed), batch_size)
-    done, total = 0, len(texts) * len(latents) * (1 + len(erased))
+    blocks = Blocks(model, folder, shared_draws(model, latents), draws_key(model, latents), batch_size)
+    done, total = 0, len(texts) * latents.count * (1 + len(erased))
 
     def count(part: Sequence[str]) -> None:
         nonlocal done
-        done += len(part) * len(latents)
+        done += len(part) * latents.count
         report(done, part[-1], total)
 
     found = {one.name: [blocks.stored_differences(part, one) for part in parts] for one in erased}
@@ -101,7 +96,9 @@ def scan(
         blocks.contexts(part)[torch.arange(len(part)), ends[k]].numpy() for part, k in zip(parts, cut, strict=True)
     ]
     differences = {
-        name: np.concatenate([part for part in values if part is not None])[places].reshape(-1, levels, draws)
+        name: np.concatenate([part for part in values if part is not None])[places].reshape(
+            -1, latents.levels, latents.draws
+        )
         for name, values in found.items()
     }
     return Spectrum(vocabulary, differences, np.concatenate(pooled)[places], blocks.predictions, blocks.seconds)

@@ -22,8 +22,9 @@ from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.spectrum.blocks import ErasedModel
 from erasebench.spectrum.command import named_concepts, picked_words, run_image_spectrum, run_spectrum
-from erasebench.spectrum.draws import SAMPLER_STEPS, noise_levels, shared_draws
+from erasebench.spectrum.draws import SAMPLER_STEPS, Latents, noise_levels, shared_draws
 from erasebench.spectrum.forward import can_share, gflop_a_text, predict_for_texts
+from erasebench.spectrum.request import SpectrumRequest
 from erasebench.spectrum.scan import scan, scores_of
 from erasebench.spectrum.summary import concept_table, correlations, named_table
 from erasebench.spectrum.vocabulary import Vocabulary, clip_vocabulary, read_vocabulary
@@ -70,11 +71,9 @@ def test_the_vocabulary_is_the_tokenizers(mini: TextToImage, words: Vocabulary) 
 def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
     chosen = some(words)
     found = (
-        scan(mini, [erased(mini)], chosen, tmp_path, levels=3, draws=2, seed=5, batch_size=7)
-        .differences["esd"]
-        .reshape(24, 6)
+        scan(mini, [erased(mini)], chosen, tmp_path, Latents(3, 2, 5), batch_size=7).differences["esd"].reshape(24, 6)
     )
-    draws = shared_draws(mini, 3, 2, 5)
+    draws = shared_draws(mini, Latents(3, 2, 5))
     for k, text in enumerate(chosen.texts):
         context = mini.encode([text])
         for j, draw in enumerate(draws):
@@ -87,12 +86,12 @@ def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabul
 
 def test_the_draws_lie_at_several_exact_levels_two_at_each(mini: TextToImage) -> None:
     assert noise_levels(4) == [6, 18, 31, 43]
-    draws = shared_draws(mini, 4, 2, 0)
+    draws = shared_draws(mini, Latents(4, 2, 0))
     assert [draw.t for draw in draws] == [mini.timesteps(SAMPLER_STEPS)[k] for k in noise_levels(4) for _ in range(2)]
     assert not torch.equal(draws[0].z, draws[1].z)
-    again = shared_draws(mini, 4, 2, 0)
+    again = shared_draws(mini, Latents(4, 2, 0))
     assert all(torch.equal(a.z, b.z) for a, b in zip(draws, again, strict=True))
-    assert not torch.equal(draws[0].z, shared_draws(mini, 1, 1, 1)[0].z)
+    assert not torch.equal(draws[0].z, shared_draws(mini, Latents(1, 1, 1))[0].z)
 
 
 def test_the_standard_error_is_of_the_spread_within_levels() -> None:
@@ -161,9 +160,9 @@ def test_batch_size_and_blocks_change_no_score(
     mini: TextToImage, words: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = some(words)
-    whole = scan(mini, [erased(mini)], chosen, tmp_path / "a", 1, 2, batch_size=24)
+    whole = scan(mini, [erased(mini)], chosen, tmp_path / "a", Latents(1, 2), batch_size=24)
     monkeypatch.setattr("erasebench.spectrum.scan.BLOCK", 5)
-    parts = scan(mini, [erased(mini)], chosen, tmp_path / "b", 1, 2, batch_size=2)
+    parts = scan(mini, [erased(mini)], chosen, tmp_path / "b", Latents(1, 2), batch_size=2)
     assert np.allclose(whole.differences["esd"], parts.differences["esd"], rtol=1e-4)
     assert np.allclose(whole.embeddings, parts.embeddings, atol=1e-5)
 
@@ -180,7 +179,7 @@ def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
         return mini.forwards.without_gradient - before - drawing
 
     before = mini.forwards.without_gradient
-    shared_draws(mini, 1, 2, 0)
+    shared_draws(mini, Latents(1, 2, 0))
     drawing = mini.forwards.without_gradient - before
 
     class Stop(Exception):
@@ -191,30 +190,30 @@ def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
             raise Stop
 
     with pytest.raises(Stop):
-        scan(mini, [erased(mini)], chosen, tmp_path, 1, report=stop)
-    assert forwards(lambda: scan(mini, [erased(mini)], chosen, tmp_path, 1)) == 16 * 2
+        scan(mini, [erased(mini)], chosen, tmp_path, Latents(1), report=stop)
+    assert forwards(lambda: scan(mini, [erased(mini)], chosen, tmp_path, Latents(1))) == 16 * 2
     both = [erased(mini), erased(mini, "sdd", 2)]
-    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 1)) == 24 * 2
-    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 1)) == 0
-    resumed = scan(mini, both, chosen, tmp_path, 1).differences
-    straight = scan(mini, both, chosen, tmp_path / "straight", 1).differences
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, Latents(1))) == 24 * 2
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, Latents(1))) == 0
+    resumed = scan(mini, both, chosen, tmp_path, Latents(1)).differences
+    straight = scan(mini, both, chosen, tmp_path / "straight", Latents(1)).differences
     assert all(np.array_equal(resumed[name], straight[name]) for name in straight)
     torn = next((tmp_path / "sdd").iterdir())
     torn.write_bytes(torn.read_bytes()[:40])
-    assert forwards(lambda: scan(mini, both, chosen, tmp_path, 1)) == 8 * 2
+    assert forwards(lambda: scan(mini, both, chosen, tmp_path, Latents(1))) == 8 * 2
     changed = [erased(mini, "esd", 3)]  # other weights under the same name
-    assert forwards(lambda: scan(mini, changed, chosen, tmp_path, 1)) == 24 * 2
+    assert forwards(lambda: scan(mini, changed, chosen, tmp_path, Latents(1))) == 24 * 2
 
 
 def test_what_the_tokenizer_reads_alike_is_computed_once(mini: TextToImage, tmp_path: Path) -> None:
     texts = ("cat", "cat", "Cat ", "a cat", "dog", "cat", "dog")
     twice = Vocabulary("twice", texts, tuple(range(len(texts))), (True,) * len(texts))
-    found = scan(mini, [erased(mini)], twice, tmp_path, 1)
+    found = scan(mini, [erased(mini)], twice, tmp_path, Latents(1))
     assert found.predictions == 3 * 2 * 2
     scores = found.differences["esd"]
     assert (scores[[0, 0, 0, 4]] == scores[[1, 2, 5, 6]]).all()
     assert len(np.unique(scores[:, 0, 0])) == 3
-    plain = scan(mini, [erased(mini)], twice.only([3, 4], "few"), tmp_path / "plain", 1)
+    plain = scan(mini, [erased(mini)], twice.only([3, 4], "few"), tmp_path / "plain", Latents(1))
     assert np.allclose(plain.differences["esd"], scores[[3, 4]], rtol=1e-4)
     assert np.allclose(plain.embeddings, found.embeddings[[3, 6]], atol=1e-5)
 
@@ -227,7 +226,7 @@ def test_the_flops_that_are_shared_are_counted_once(mini: TextToImage) -> None:
 
 def test_a_scan_leaves_the_model_as_it_was(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
     before = snapshot(mini.unet)
-    scan(mini, [erased(mini)], some(words, 4), tmp_path, 1)
+    scan(mini, [erased(mini)], some(words, 4), tmp_path, Latents(1))
     assert all(torch.equal(before[name], value) for name, value in mini.unet.state_dict().items())
 
 
@@ -238,14 +237,14 @@ def test_an_unchanged_model_scores_zero_and_a_larger_change_lower(
         ErasedModel("none", "0", dict),
         *(ErasedModel(f"by {s}", str(s), lambda s=s: noisy(mini, 1, s)) for s in (0.1, 0.5)),
     ]
-    spectrum = scan(mini, models, some(words, 8), tmp_path, 1)
+    spectrum = scan(mini, models, some(words, 8), tmp_path, Latents(1))
     scores = {name: concept_table(spectrum, name)["score"] for name in spectrum.differences}
     assert (scores["none"] == 0).all()
     assert (scores["by 0.1"] > scores["by 0.5"]).all()
 
 
 def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
-    spectrum = scan(mini, [erased(mini), erased(mini, "sdd", 2)], some(words), tmp_path, 3)
+    spectrum = scan(mini, [erased(mini), erased(mini, "sdd", 2)], some(words), tmp_path, Latents(3))
     table = concept_table(spectrum, "esd")
     assert list(table) == ["concept", "token_id", "is_word", "score", "standard_error", "rank"]
     assert table.loc[table["rank"] == 1, "score"].iloc[0] == table["score"].min()
@@ -260,7 +259,7 @@ def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: P
         "unrelated",
         "neutral",
     )
-    placed = named_table(spectrum, scan(mini, [erased(mini)], named, tmp_path, 3), "esd", kinds)
+    placed = named_table(spectrum, scan(mini, [erased(mini)], named, tmp_path, Latents(3)), "esd", kinds)
     first = placed.iloc[0]
     assert first["rank"] == 1 + (table["score"] < first["score"]).sum()
     assert placed["percentile"].between(0, 100).all()
@@ -279,7 +278,7 @@ def test_a_file_with_duplicates_blanks_long_entries_and_emoji(mini: TextToImage,
     assert found.is_word == (True, True, False, False, True)
     assert "1 entries stand there twice" in found.remark
     assert "1 entries are longer than 77 tokens and are cut: word word" in found.remark
-    spectrum = scan(mini, [erased(mini)], found, tmp_path / "blocks", 1)
+    spectrum = scan(mini, [erased(mini)], found, tmp_path / "blocks", Latents(1))
     assert np.isfinite(spectrum.differences["esd"]).all()
 
 
@@ -330,7 +329,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
-    files, lines = run_spectrum(finished, [], "words", 1, 2, 40, 0, 32, "cpu", csv=True)
+    files, lines = run_spectrum(finished, SpectrumRequest((), "words", 40, levels=1, csv=True), "cpu")
     pattern = r"\d+ predictions in \d+ s: [\d.]+ concepts a second through one model, \d+% of .* limit"
     assert re.fullmatch(pattern, lines[-1])
     assert "2 latents each, from the spread within levels: they cover which latents were drawn" in lines[-2]
@@ -353,7 +352,7 @@ def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
     with Image.open(target / "spectrum.png") as picture:
         assert picture.size[0] > picture.size[1]
     before = [file.read_bytes() for file in files if file.suffix != ".png"]
-    _, lines = run_spectrum(finished, ["uce", "time"], "words", 1, 2, 40, 0, 32, "cpu", csv=True)
+    _, lines = run_spectrum(finished, SpectrumRequest(("uce", "time"), "words", 40, levels=1, csv=True), "cpu")
     assert lines[-1] == "every prediction was stored already"
     assert before == [file.read_bytes() for file in files if file.suffix != ".png"]
 
@@ -361,13 +360,13 @@ def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
 def test_images_of_the_same_seed_are_compared(finished: RunFolder, tmp_path: Path) -> None:
     path = tmp_path / "few.txt"
     path.write_text("nudity\ncat\n")
-    files = run_image_spectrum(finished, ["uce"], str(path), 2, None, 0, 8, "cpu")
+    files = run_image_spectrum(finished, SpectrumRequest(("uce",), str(path)), "cpu")
     assert [file.name for file in files] == ["uce.images.csv", "uce.images.png"]
     table = pd.read_csv(files[0]).set_index("concept")
     assert (table["n"] == 2).all()
     assert table["score"].between(-1, 1).all()
     with pytest.raises(BenchError, match="at most 500 concepts"):
-        run_image_spectrum(finished, ["uce"], "words", 2, 501, 0, 8, "cpu")
+        run_image_spectrum(finished, SpectrumRequest(("uce",), "words", 501), "cpu")
 
 
 def test_the_words_of_an_adversarial_search_are_named(tmp_path: Path) -> None:
@@ -381,4 +380,4 @@ def test_the_words_of_an_adversarial_search_are_named(tmp_path: Path) -> None:
 
 def test_wrong_rows_and_seeds_say_so(finished: RunFolder) -> None:
     with pytest.raises(BenchError, match=r"unknown row 'esd'"):
-        run_spectrum(finished, ["esd"], "words", 1, 2, 4, 0, 8, "cpu", csv=False)
+        run_spectrum(finished, SpectrumRequest(("esd",), "words", 4, levels=1), "cpu")

@@ -19,7 +19,7 @@ from ...models.patch import Patch, attached
 from ...models.text_to_image import TextToImage
 from ...models.timing import matrix_gflops, synchronize
 from ...spectrum.blocks import ErasedModel
-from ...spectrum.draws import Draw, shared_draws
+from ...spectrum.draws import Draw, Latents, shared_draws
 from ...spectrum.forward import gflop_a_text
 from ...spectrum.scan import scan
 from ...spectrum.vocabulary import Vocabulary, read_vocabulary
@@ -39,7 +39,7 @@ def measure_spectrum(
     model = load_model(find_model(model_name), device)
     words = read_vocabulary("words", model.tokenizer, concepts)
     few = words.sample(max(1, concepts // 4))
-    latents = shared_draws(model, draws, 1, 0)
+    latents = shared_draws(model, Latents(draws, 1))
     gflop = gflop_a_text(model.unet, latents[0].z, latents[0].t, model.encode(["a word"] * batch_size))
     yield f"{model_name} on {device}, {concepts} words, {draws} draws, batches of {batch_size}, {rounds} rounds"
     for count in METHODS:
@@ -64,7 +64,7 @@ def measure_spectrum(
 
 def _scan(model: TextToImage, erased: Sequence[ErasedModel], words: Vocabulary, draws: int, batch: int) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
-        found = scan(model, erased, words, Path(folder), draws, 1, 0, batch)
+        found = scan(model, erased, words, Path(folder), Latents(draws, 1), batch)
     return np.stack([found.differences[one.name][:, :, 0] for one in erased])
 
 
