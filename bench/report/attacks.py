@@ -67,9 +67,8 @@ def matrix(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sheet:
     names = list(dict.fromkeys(rates.attack for rates in found))
     rows: dict[str, list[Cell]] = {}
     for rates in found:
-        rows.setdefault(rates.row, [Cell(_shown(rates.before), hint=_interval(rates.before))]).append(
-            _cell(record, rates)
-        )
+        before = Cell(_shown(rates.before), 0, _interval(rates.before), _ends(rates.before))
+        rows.setdefault(rates.row, [before]).append(_cell(record, rates))
     shown = {row: (record.labels[row], cells) for row, cells in rows.items()}
     sections = [[line for row, line in shown.items() if (row in UNDEFENDED) == first] for first in (True, False)]
     columns = [Column("Before ↓"), *(Column(f"{record.attacks[name]} ↓") for name in names)]
@@ -98,7 +97,7 @@ def detail_sheet(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sh
         cells = [
             _shown(rates.before),
             *(_shown(rate) for rate in rates.success.values()),
-            _ends(rates.final),
+            _ends(rates.final) or NONE,
             f"{rates.found} / {rates.attacked}",
             *(_rate(rates.controls.get(name)) for name in ("random-tokens", "seed-search")),
             NONE if rates.row in UNDEFENDED else _shown(original.get(rates.attack)),
@@ -122,6 +121,7 @@ def _cell(record: AttackRecord, rates: Rates) -> Cell:
         _shown(rates.final),
         int(rates.is_above),
         f"{hint}; with {rates.decided} images: {controls}" if controls else hint,
+        _ends(rates.final),
     )
 
 
@@ -162,7 +162,7 @@ def _rate(value: float | None) -> str:
 
 
 def _ends(rate: Estimate | None) -> str:
-    return NONE if rate is None or rate.low is None else f"{_rate(rate.low)} to {_rate(rate.high)}"
+    return "" if rate is None or rate.low is None else f"{_rate(rate.low)} to {_rate(rate.high)}"
 
 
 def _interval(rate: Estimate | None) -> str:

@@ -59,7 +59,7 @@ def latex(sheet: Sheet) -> str:
 
 
 def html(sheet: Sheet) -> str:
-    """A page of its own, without script or anything to fetch; a cell's hint shows under the pointer."""
+    """A page without script or anything to fetch; intervals stand below their values, hints under the pointer."""
     from jinja2 import Environment
 
     template = (files("erasebench.report") / "templates" / "table.html.j2").read_text(encoding="utf-8")

@@ -43,6 +43,11 @@ class Heading:
         """A value as tables print it; an em dash for none."""
         return NONE if value is None or not np.isfinite(value) else f"{value:.{self.digits}f}"
 
+    def interval(self, low: float | None, high: float | None) -> str:
+        """An interval as tables print it; "" where an end is missing."""
+        ends = self.shown(low), self.shown(high)
+        return "" if NONE in ends else " to ".join(ends)
+
 
 def places(values: Mapping[str, float | None], heading: Heading) -> dict[str, int]:
     """The marks of a paper: 1 for the best and 2 for the second best by shown value.

@@ -17,11 +17,11 @@ from ..storage.files import write_csv, write_text
 from .formats import html, latex, markdown
 from .headings import QUICK, Heading, first_line, footnotes, headings, places, remarks
 from .marks import marked
-from .sheet import NONE, Cell, Column, Sheet
+from .sheet import Cell, Column, Sheet
 from .stored_scores import training_values
 from .terminal import terminal_table
 
-TABLE_VERSION = 4  # raise it when the tables' form changes
+TABLE_VERSION = 5  # raise it when the tables' form changes
 FORMATS = {"md": markdown, "tex": latex, "html": html}
 
 
@@ -95,7 +95,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord, pl
         cells = [
             Cell("failed", hint=first_line(failure.reason))
             if (failure := record.failure_of(row, name))
-            else Cell(head.shown(line[name]), marks.get(name, {}).get(row, 0), _hint(scores.get((row, name)), head))
+            else _cell(head, scores.get((row, name)), marks.get(name, {}).get(row, 0))
             for name, head in heads.items()
         ]
         lines[row] = (str(line["label"]), cells)
@@ -130,16 +130,17 @@ def _marks(scores: Scores, heads: Mapping[str, Heading], rows: list[str], plain:
     return {name: dict.fromkeys(best, 1) for name, best in marked(scores, list(heads), rows).items()}
 
 
-def _hint(record: ScoreRecord | None, heading: Heading) -> str:
-    return "" if record is None else interval_hint(heading, record.low, record.high, record.n, record.covers)
+def _cell(heading: Heading, record: ScoreRecord | None, place: int) -> Cell:
+    if record is None:
+        return Cell()
+    hint = interval_hint(heading, record.low, record.high, record.n, record.covers)
+    return Cell(heading.shown(record.value), place, hint, heading.interval(record.low, record.high))
 
 
 def interval_hint(heading: Heading, low: float | None, high: float | None, n: int, covers: str) -> str:
     """A value's interval, what it is over and n as a cell's hint; without an interval, why."""
-    shown = heading.shown(low), heading.shown(high)
-    if NONE in shown:
-        return covers
-    return f"95 % interval {shown[0]} to {shown[1]}{f' over {covers}' if covers else ''}, n = {n}"
+    shown = heading.interval(low, high)
+    return f"95 % interval {shown}{f' over {covers}' if covers else ''}, n = {n}" if shown else covers
 
 
 def write_tables(folder: RunFolder, plan: Plan, record: RunRecord, plain: bool = False) -> pd.DataFrame:

@@ -156,6 +156,7 @@ def _cells(part: pd.DataFrame, heading: Heading, quick: bool) -> dict[str, list[
                 heading.shown(line["measured"]),
                 first.get(row, 0),
                 interval_hint(heading, line["low"], line["high"], line["n"], line["interval"]),
+                heading.interval(line["low"], line["high"]),
             ),
             Cell(heading.shown(line["published"]), second.get(row, 0)),
             Cell(NONE if np.isnan(difference) else _signed(f"{difference:+.{heading.digits}f}")),

@@ -10,11 +10,19 @@ NONE = "—"
 
 @dataclass(frozen=True)
 class Cell:
-    """One value as it is shown; `place` is 1 for bold and 2 for underlined, `hint` a longer text."""
+    """One value as it is shown.
+
+    Attributes:
+        text: the value.
+        place: 1 for bold, 2 for underlined.
+        hint: a longer text.
+        interval: its 95 % interval, such as "0.12 to 0.34"; "" for none.
+    """
 
     text: str = NONE
     place: int = 0
     hint: str = ""
+    interval: str = ""
 
 
 @dataclass(frozen=True)
