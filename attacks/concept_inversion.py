@@ -40,6 +40,7 @@ class Config(AttackConfig):
     presets={
         "style": {"templates": ("a painting in the style of {}", "a picture in the style of {}", "art by {}")},
         "mini": {"steps": 150, "batch": 4, "lr": 0.03, "images": 16},
+        "trial": {"steps": 2, "batch": 2, "images": 2},
     },
 )
 def concept_inversion(attempt: Attempt, config: Config) -> None:

@@ -28,7 +28,10 @@ class Config(AttackConfig):
     paper="",
     access="gradients",
     config=Config,
-    presets={"mini": {"steps": 150, "batch": 4, "lr": 0.03, "images": 16}},
+    presets={
+        "mini": {"steps": 150, "batch": 4, "lr": 0.03, "images": 16},
+        "trial": {"steps": 2, "batch": 2, "images": 2},
+    },
 )
 def continuous_inversion(attempt: Attempt, config: Config) -> None:
     """Learn an embedding c on the erased model, and draw it.

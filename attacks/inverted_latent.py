@@ -27,7 +27,7 @@ class Config(AttackConfig):
     paper="arXiv 2412.00782",
     access="gradients",
     config=Config,
-    presets={"mini": {"steps": 25}},
+    presets={"mini": {"steps": 25}, "trial": {"steps": 2}},
 )
 def inverted_latent(attempt: Attempt, config: Config) -> None:
     """Start from the noise that the erased model itself gives the original's image of the target.

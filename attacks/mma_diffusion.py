@@ -34,7 +34,7 @@ class Config(AttackConfig):
     paper="arXiv 2311.17516",
     access="text encoder",
     config=Config,
-    presets={"mini": {"steps": 25, "best": 64, "exchanges": 64}},
+    presets={"mini": {"steps": 25, "best": 64, "exchanges": 64}, "trial": {"steps": 2, "exchanges": 8, "tokens": 4}},
 )
 def mma_diffusion(attempt: Attempt, config: Config) -> None:
     """Exchange tokens one at a time by the gradient (GCG) until the prompt means what the target does.

@@ -61,7 +61,10 @@ class HardPrompt:
     paper="arXiv 2309.06135",
     access="gradients",
     config=Config,
-    presets={"mini": {"steps": 100, "steps_an_image": 20, "batch": 8}},
+    presets={
+        "mini": {"steps": 100, "steps_an_image": 20, "batch": 8},
+        "trial": {"steps": 4, "steps_an_image": 2, "tokens": 4},
+    },
 )
 def p4d(attempt: Attempt, config: Config) -> None:
     """Let the learned prompt predict with the erased model what the target does with the original.

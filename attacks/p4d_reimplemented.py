@@ -40,7 +40,11 @@ class Config(AttackConfig):
     paper="arXiv 2310.11868",
     access="gradients",
     config=Config,
-    presets={"style": {"tokens": 3}, "mini": {"levels": 10, "steps": 20, "batch": 8}},
+    presets={
+        "style": {"tokens": 3},
+        "mini": {"levels": 10, "steps": 20, "batch": 8},
+        "trial": {"steps": 2, "tokens": 4},
+    },
 )
 def p4d_reimplemented(attempt: Attempt, config: Config) -> None:
     """Let the prefixed prompt predict with the erased model what the prompt does with the original.

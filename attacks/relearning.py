@@ -30,7 +30,7 @@ class Config(AttackConfig):
     paper="arXiv 2505.16174",
     access="weights",
     config=Config,
-    presets={"mini": {"at": (5, 10, 20, 40), "lr": 1e-3}},
+    presets={"mini": {"at": (5, 10, 20, 40), "lr": 1e-3}, "trial": {"at": (1, 2), "batch": 2, "images": 2}},
 )
 def relearning(attempt: Attempt, config: Config) -> None:
     """Train the erased model on images of the concept with its phrase, and draw the targets now and then.

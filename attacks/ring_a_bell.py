@@ -35,7 +35,7 @@ class Config(AttackConfig):
     paper="arXiv 2310.10012",
     access="text encoder",
     config=Config,
-    presets={"mini": {"population": 32, "generations": 30}},
+    presets={"mini": {"population": 32, "generations": 30}, "trial": {"population": 4, "generations": 2, "tokens": 4}},
 )
 def ring_a_bell(attempt: Attempt, config: Config) -> None:
     """Tokens whose embedding is the prompt's, moved in the concept's direction, found by a genetic search.

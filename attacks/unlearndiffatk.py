@@ -45,7 +45,7 @@ class Prefix:
     paper="arXiv 2310.11868",
     access="gradients",
     config=Config,
-    presets={"style": {"tokens": 3}, "mini": {"levels": 10, "steps": 20, "batch": 8}},
+    presets={"style": {"tokens": 3}, "mini": {"levels": 10, "steps": 20, "batch": 8}, "trial": {"steps": 2}},
 )
 def unlearndiffatk(attempt: Attempt, config: Config) -> None:
     """Let the prefixed prompt denoise the original's image of the prompt.

@@ -41,7 +41,7 @@ class Attack:
         access: what the attacker must have.
         config: the class of its configuration.
         run: draws tries for targets until the concept comes back or the budget is used.
-        presets: as a method's.
+        presets: as a method's; "trial" has settings with which it takes seconds, for `bench check`.
         control: whether it shows what chance alone gives; such attacks are always run beside the others.
         version: raise it when the attack's results change; it is part of the key.
     """

@@ -34,39 +34,35 @@ def attack(
 
     Example: bench attack results/runs/main-1a2b3c4d --attacks concept-inversion --methods esd
     """
-    from ..registry import ATTACKS
-    from ..runs.attacks import USUAL, AttackRequest
+    from ..runs.attacks import PlannedAttacks, requested
     from ..runs.folder import RunFolder
-    from ..runs.record import read_run, resolve_row
+    from ..runs.record import read_run
 
     run = RunFolder(folder)
     plan, _ = read_run(run)
-    chosen = ATTACKS.names() if attacks == "all" else [ATTACKS.check(name) for name in names_of(attacks) or []]
-    if not chosen:
+    if not (chosen := names_of(attacks)):
         raise BenchError("--attacks: name an attack, or all. `bench list attacks` shows them.")
-    given = settings_of(settings or [])
-    usual_targets, usual_budget = USUAL[plan.family.name]
-    request = AttackRequest(
-        names=tuple(dict.fromkeys(chosen)),
-        rows=tuple(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in names_of(methods) or plan.rows)),
-        targets=targets or usual_targets,
-        budget=budget or usual_budget,
+    planned = PlannedAttacks(
+        names=chosen,
+        rows=names_of(methods) or None,
+        targets=targets,
+        budget=budget,
         decoy=decoy,
-        settings={ATTACKS.check(name): values for name, values in given.items()},
+        settings=settings_of(settings or []),
         seed=seed,
     )
+    request = requested(planned, list(plan.rows), plan.family.name)
     Working(workers).begin()
     from ..engine.attack_run import attack_run
     from ..models.devices import choose_device
-    from ..report.attacks import terminal_sheets
-    from ..report.terminal import terminal_table
+    from ..report.attacks import attack_views
 
     def begun(count: int) -> None:
         typer.echo(f"attacking {folder}, {count} worker{'s' if count > 1 else ''}", err=True)
 
     record = with_resume_hint(lambda: attack_run(run, request, choose_device(device), begun, workers))
-    for sheet in terminal_sheets(plan, record):
-        terminal().print(terminal_table(sheet.caption, sheet))
+    for view in attack_views(run, plan):
+        terminal().print(view)
     typer.echo(f"{run.root / 'attacks.md'} (also .csv, .tex, .html, .json)")
     for cell, reason in record.failures.items():
         typer.echo(f"failed: {cell}: {reason}", err=True)

@@ -74,46 +74,48 @@ def stress(
 
 
 def new(
-    what: Annotated[str, typer.Argument(help="method or metric.")],
+    what: Annotated[str, typer.Argument(help="method, metric or attack.")],
     name: Annotated[str, typer.Argument(help="Small letters, digits and dashes.")],
     to: Annotated[Path | None, typer.Option(help="A folder for a package of its own.")] = None,
 ) -> None:
-    """Write a working method or metric, and its test.
+    """Write a working method, metric or attack, and its test.
 
     Into a checkout of erasebench, or as a package of its own.
 
     Example: bench new method my-method
     """
-    from ..develop.scaffold import new_method, new_metric
+    from ..develop.scaffold import new_attack, new_method, new_metric
 
-    kinds = {"method": new_method, "metric": new_metric}
+    kinds = {"method": new_method, "metric": new_metric, "attack": new_attack}
     if what not in kinds:
         raise unknown("kind of file", what, kinds, "bench new --help")
     files = kinds[what](name, to)
     for file in files:
         typer.echo(file)
     package = next((file.parent for file in files if file.name == "pyproject.toml"), None)
-    registered = name if what == "method" else name.replace("-", "_")
+    registered = name.replace("-", "_") if what == "metric" else name
     typer.echo(f"next: {f'pip install -e {package} && ' if package else ''}bench check {registered}")
 
 
-def check(name: Annotated[str, typer.Argument(help="A registered method or metric.")]) -> None:
-    """Check that a method or a metric keeps the contract of its kind.
+def check(name: Annotated[str, typer.Argument(help="A registered method, metric or attack.")]) -> None:
+    """Check that a method, metric or attack keeps its contract.
 
     Runs on the embedded model. Remarks break nothing.
 
     Example: bench check esd
     """
     from ..erasure.contract import Outcome
-    from ..registry import METHODS, METRICS
+    from ..registry import ATTACKS, METHODS, METRICS
 
     if name in METRICS.entries():
         checks = _metric_checks(METRICS.load(name))
     elif name in METHODS.entries() or name in METHODS.aliases():
         checks = _method_checks(METHODS.load(name))
+    elif name in ATTACKS.entries():
+        checks = _attack_checks(ATTACKS.load(name))
     else:
-        known = [*METHODS.names(), *METHODS.aliases(), *METRICS.names()]
-        raise unknown("method or metric", name, known, "bench list methods` or `bench list metrics")
+        known = [*METHODS.names(), *METHODS.aliases(), *METRICS.names(), *ATTACKS.names()]
+        raise unknown("method, metric or attack", name, known, "bench list methods`, `metrics` or `attacks")
     broken = False
     for found in checks:
         typer.echo(f"{found.outcome:11}  {found.check}")
@@ -137,3 +139,12 @@ def _metric_checks(metric: Any) -> Iterator[Finding]:
     from ..scoring.contract import CHECKS, MetricSubject
 
     return run_checks(MetricSubject(metric), CHECKS)
+
+
+def _attack_checks(attack: Any) -> Iterator[Finding]:
+    from ..attacking.contract import CHECKS, AttackSubject
+    from ..erasure.contract import run_checks
+    from ..models.catalog import find_model
+    from ..models.loading import load_model
+
+    return run_checks(AttackSubject(attack, load_model(find_model("mini"), "cpu")), CHECKS)

@@ -60,7 +60,8 @@ def compare(
     from ..report.compare import all_pairs, pairs_to
     from ..report.compare import compare as paired
     from ..runs.folder import RunFolder
-    from ..runs.record import read_run, resolve_row
+    from ..runs.record import read_run
+    from ..runs.rows import resolve_row
     from ..storage.files import write_csv
 
     if (a is not None and b is not None) + (to is not None) + every != 1 or (a is None) != (b is None):

@@ -46,7 +46,8 @@ def exit_with(failures: Sequence[Failure]) -> None:
     for failure in failures:
         typer.echo(f"failed: {failure.cell}: {failure.reason}", err=True)
     if failures:
-        typer.echo("The tracebacks are in run.json; the same command tries these again.", err=True)
+        where = "The tracebacks are in run.json; t" if any(failure.traceback for failure in failures) else "T"
+        typer.echo(f"{where}he same command tries these again.", err=True)
         raise typer.Exit(1)
 
 
@@ -107,13 +108,14 @@ def terminal() -> Any:
 
 
 def print_table(folder: Path, plain: bool = False) -> None:
+    from ..report.attacks import attack_views
     from ..report.leaderboard import terminal_tables
     from ..runs.folder import RunFolder
     from ..runs.record import read_run
 
     run_folder = RunFolder(folder)
     plan, record = read_run(run_folder)
-    print_views(run_folder, terminal_tables(run_folder, plan, record, plain))
+    print_views(run_folder, [*terminal_tables(run_folder, plan, record, plain), *attack_views(run_folder, plan)])
 
 
 def print_views(folder: RunFolder, views: Sequence[Any]) -> None:

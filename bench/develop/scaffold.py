@@ -1,4 +1,4 @@
-"""A new method's or metric's files: one that works, with its test, to be changed into the real one."""
+"""A new method's, metric's or attack's files: one that works, with its test, to be changed into the real one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ..errors import BenchError
-from ..registry import METHODS, METRICS, Registry
+from ..registry import ATTACKS, METHODS, METRICS, Registry
 from ..storage.files import write_text
 
 METHOD = '''"""{title}: replace this line with the paper's title, authors and number."""
@@ -137,6 +137,58 @@ def test_contract(check, subject: MetricSubject) -> None:
     check(subject)
 '''
 
+ATTACK = '''"""{title}: replace this line with what it is, and the paper that it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from erasebench import AttackConfig, attack
+
+if TYPE_CHECKING:
+    from erasebench import Attempt
+
+
+class Config(AttackConfig):
+    """Defaults for Stable Diffusion v1.4; let each one cite its source."""
+
+    words: tuple[str, ...] = Field(("a drawing of {{}}", "{{}}, seen from above"), min_length=1, strict=False)
+
+
+@attack(label="{title}", paper="", access="black box", config=Config)
+def {function}(attempt: Attempt, config: Config) -> None:
+    """Ask for the concept in other words, one after the other, until it is there; each from the target's own noise."""
+    for words, live in zip(config.words, attempt.rounds(), strict=False):
+        phrase = words.format(attempt.concept.phrase)
+        attempt.draw([attempt.ask(target, attempt.instead(target, phrase)) for target in live])
+'''
+
+ATTACK_TEST = '''"""{title}: the contract of every attack. Add what is particular to this one."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from erasebench.attacking.contract import CHECKS, AttackSubject
+from erasebench.models.catalog import find_model
+from erasebench.models.loading import load_model
+from erasebench.registry import ATTACKS
+
+
+@pytest.fixture(scope="module")
+def subject() -> AttackSubject:
+    return AttackSubject(ATTACKS.load("{name}"), load_model(find_model("mini"), "cpu"))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_contract(check, subject: AttackSubject) -> None:
+    check(subject)
+'''
+
 PROJECT = """[build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
@@ -170,6 +222,11 @@ def new_method(name: str, folder: Path | None) -> list[Path]:
 def new_metric(name: str, folder: Path | None) -> list[Path]:
     """Write a working metric and its test, as `new_method` does; its registered name has underscores for dashes."""
     return _new(METRICS, name.replace("_", "-"), folder, METRIC, METRIC_TEST)
+
+
+def new_attack(name: str, folder: Path | None) -> list[Path]:
+    """Write a working attack and its test, as `new_method` does."""
+    return _new(ATTACKS, name, folder, ATTACK, ATTACK_TEST)
 
 
 def _new(registry: Registry, name: str, folder: Path | None, source: str, test: str) -> list[Path]:

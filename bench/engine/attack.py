@@ -142,7 +142,7 @@ class Attacks:
             return
         before = {} if name == UNATTACKED else self._before(row, training)
         left = [job for job in self.targets_of(row) if row in UNDEFENDED or not before.get(job.prompt_id)]
-        key, network = self.key(row, name, training), model()
+        key, network, learned = self.key(row, name, training), model(), set[str]()
         with self.setup.store.making("attack", key) as place:
             layers = weights_of(network)
             unpatched = {layer: layers[layer].clone() for layer in patch}
@@ -158,13 +158,13 @@ class Attacks:
                     lambda: _with(network, {k: value for k, value in unpatched.items() if part_of(k) == "unet"}),
                     partial(attached, network, unpatched),
                     _any if row == DECOY else None,
-                    partial(self._keep, row, name, training, changes_text(patch)),
+                    partial(self._keep, row, name, training, changes_text(patch), learned),
                     say,
                 )
                 cell = self._attacked(attempt, row, name, training, key)
             _write_images(attempt, place)
             write_json(place / CELL, cell.model_dump(mode="json"))
-            self.setup.store.put("attack", key, {}, of=self._of(row, training))
+            self.setup.store.put("attack", key, {"learned": sorted(learned)}, of=self._of(row, training))
 
     def _attacked(self, attempt: Attempt, row: str, name: str, training: int | None, key: str) -> AttackCell:
         meter, reason = Meter(attempt.model), ""
@@ -201,6 +201,7 @@ class Attacks:
         name: str,
         training: int | None,
         own_text: bool,
+        used: set[str],
         what: str,
         shared: bool,
         make: Callable[[], torch.Tensor],
@@ -210,6 +211,7 @@ class Attacks:
         key = content_key(
             what=what, version=ATTACK_VERSION, seed=self.request.seed, **self._shared(row), **({} if shared else own)
         )
+        used.add(key)
         store = self.setup.store
         entry = store.find("learned", key)
         stored = None if entry is None else load_tensors(entry.file(LEARNED))

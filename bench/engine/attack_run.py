@@ -23,9 +23,9 @@ from .graph import Graph
 from .pool import Event, Inline, Pool
 from .prepare import register
 from .schedule import Scheduler
-from .setup import resolve
+from .setup import Setup, resolve
 from .tasks import UNITS, Task
-from .work import unfold
+from .work import Work, unfold
 from .workers import usual_workers
 
 
@@ -51,11 +51,9 @@ def attack_run(
     plan, _ = read_run(folder)
     setup = replace(resolve(plan, folder, device), attacks=request)
     work = unfold(setup)
-    executor = Executor(setup, work)
+    executor = checked(setup, work)
     names = _with_controls(request.names)
-    for name in names:
-        executor.attacks.configured(name)  # what is wrong with a setting shows before anything is made
-    trainings = [*((row, None) for row in UNDEFENDED), *(key for key in work.trained if key[0] in request.rows)]
+    trainings = _attacked(work, request)
     if lacking := [
         row for row, seed in trainings if row not in UNDEFENDED and patch_of(setup, work.trained[row, seed]) is None
     ]:
@@ -69,6 +67,12 @@ def attack_run(
                 graph.add(Task("attack", row, name, training), before)
     failures: dict[str, str] = {}
     with locked(folder, plan):
+        planned = [
+            ("attack", executor.attacks.key(row, name, training))
+            for row, training in trainings
+            for name in (UNATTACKED, *names)
+        ]
+        register(setup, work, executor.contexts, scored=True, attacks=planned)
         _do_tasks(executor, graph, failures, usual_workers(setup) if workers is None else workers, begun)
         cells = [
             cell
@@ -87,12 +91,35 @@ def attack_run(
             failures=failures,
         )
         write_json(folder.root / "attacks.json", found.model_dump(mode="json"))
-        register(setup, work, executor.contexts, scored=True)
         for cell in cells:
             _show_images(executor, cell)
         write_attack_tables(folder, plan, found)
         write_attack_pictures(folder, found)
     return found
+
+
+def checked(setup: Setup, work: Work) -> Executor:
+    """What makes the attacks that a setup asks for, once nothing is known to be wrong with them.
+
+    Raises:
+        BenchError: a setting or the decoy is wrong.
+    """
+    executor = Executor(setup, work)
+    for name in () if setup.attacks is None else setup.attacks.names:
+        executor.attacks.configured(name)
+    return executor
+
+
+def planned_tries(work: Work, request: AttackRequest) -> tuple[int, int]:
+    """How many attacks a request means, controls and those on the original among them, and images at most."""
+    trainings = len(_attacked(work, request))
+    attacks = trainings * (1 + len(_with_controls(request.names)))
+    return attacks, (attacks - trainings) * request.targets * request.budget + trainings * request.targets
+
+
+def _attacked(work: Work, request: AttackRequest) -> list[tuple[str, int | None]]:
+    """Rows and training seeds, the original's first."""
+    return [*((row, None) for row in UNDEFENDED), *(key for key in work.trained if key[0] in request.rows)]
 
 
 def _with_controls(names: Sequence[str]) -> tuple[str, ...]:

@@ -23,10 +23,12 @@ from ..models.parameter_groups import select
 from ..models.text_to_image import TextToImage
 from ..models.timing import synchronize
 from ..report.overview import PER_SET
+from ..runs.attacks import requested
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import REFERENCE
 from ..scoring.nudenet import detect
+from .attack_run import planned_tries
 from .contexts import Contexts
 from .count_forwards import count_forwards
 from .erase import is_trained
@@ -66,6 +68,9 @@ def estimate(
         f"UNet forwards: {images * per_image:,} to draw, {training.forwards:,} without and "
         f"{training.forwards_with_gradient:,} with gradient to erase",
     ]
+    if plan.attacks is not None:
+        attacks, tries = planned_tries(work, requested(plan.attacks, list(plan.rows), plan.family.name))
+        lines.append(f"attacks: {attacks:,}, with the controls; at most {tries:,} images more; their time is not told")
     each = size * size * 3 * COMPRESSION / 2**20
     kept = "" if plan.keep_images == "all" else f", of which {_kept(plan, work) * each:,.0f} stay"
     seen = sum(SEEN[look] for look in _looks(setup, work)) * images / 2**20

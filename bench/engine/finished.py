@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .setup import Setup
 
-OWN = ("erasebench", "erasebench.methods", "erasebench.metrics", "erasebench.prompts")
+OWN = ("erasebench", "erasebench.methods", "erasebench.metrics", "erasebench.attacks", "erasebench.prompts")
 INDEX = "reference.json"
 
 
@@ -173,7 +173,7 @@ def _holds(folder: RunFolder) -> dict[str, Any]:
     An image that is added, replaced or removed changes its folder's time; one that is written over is not looked at.
     """
     root = folder.root
-    patterns = ("plan.yaml", "run.json", "leaderboard.*", "scores/*.json", "patches/**/*.safetensors")
+    patterns = ("plan.yaml", "run.json", "leaderboard.*", "attacks.*", "scores/*.json", "patches/**/*.safetensors")
     files = [file for pattern in patterns for file in root.glob(pattern)]
     found: dict[str, Any] = {
         file.relative_to(root).as_posix(): [file.stat().st_size, file.stat().st_mtime_ns] for file in files

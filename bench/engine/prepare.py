@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..images.notes import ImageNote, noted_images
 from ..images.set_folder import prepare_images
 from ..runs.attacks import attack_entries
@@ -61,10 +63,13 @@ def _draw_again(setup: Setup, work: Work, graph: Graph, again: Again) -> None:
                 setup.store.drop("images", images.key_of(shard))
 
 
-def register(setup: Setup, work: Work, contexts: Contexts, scored: bool = False) -> None:
+def register(
+    setup: Setup, work: Work, contexts: Contexts, scored: bool = False, attacks: Sequence[tuple[str, str]] | None = None
+) -> None:
     """Write down which entries the run is made of, so that the store keeps them, and what is computed from them.
 
-    Once all is `scored`, the run needs no other images than those that its plan keeps.
+    Once all is `scored`, the run needs no other images than those that its plan keeps. Its `attacks` are those that it
+    has, unless others are named.
     """
     used = [("training", training_key(setup, erasure)) for erasure in work.erasures]
     sets = {id(images): images for joined in work.images.values() for images in joined.each}
@@ -73,7 +78,8 @@ def register(setup: Setup, work: Work, contexts: Contexts, scored: bool = False)
         if metric.prompts is None and row in UNRANKED_ROWS:  # of no training and no images
             used.append(("score", content_key(**score_made_from(name, metric, contexts.of(row, metric), None))))
     keeps = setup.plan.keep_images if scored else "all"
-    refer(setup.folder, setup.store, [*used, *attack_entries(setup.folder)], keeps)
+    attacked = attack_entries(setup.folder) if attacks is None else attacks
+    refer(setup.folder, setup.store, [*used, *attacked], keeps)
 
 
 def weights_of(setup: Setup, work: Work) -> dict[str, str]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelUnavailable
+from ..report.attacks import attack_views
 from ..report.leaderboard import FORMATS, terminal_tables, write_tables
 from ..report.nudenet_sweep import has_detections, nudenet_sweep
 from ..report.overview import write_overview
 from ..report.timeline import write_timeline
+from ..runs.attacks import AttackRequest, requested
 from ..runs.folder import RunFolder
 from ..runs.lock import locked
 from ..runs.plan import Plan
@@ -64,36 +67,57 @@ def run(
         Interrupted: on Ctrl-C; what is done is kept.
     """
     setup = resolve(plan, folder, device, store)
-    from .executor import Executor
+    from .attack_run import checked
     from .prepare import register
     from .work import unfold
     from .workers import usual_workers
 
     work = unfold(setup)  # what is wrong with the plan shows before anything is written
-    executor, is_new = Executor(setup, work), not folder.plan.exists()
+    asked = None if plan.attacks is None else requested(plan.attacks, list(plan.rows), plan.family.name)
+    executor, is_new = checked(replace(setup, attacks=asked), work), not folder.plan.exists()
     count = usual_workers(setup) if workers is None else workers
     if is_new and count == 1:
         executor.model.full()
     with locked(folder, plan):
         begun(count)
         before = read_record(folder)
+        failures: tuple[Failure, ...] = ()
         if before is not None and _is_complete(before, setup, work):
             register(setup, work, executor.contexts, scored=True)
-            _keep_finished(setup, before)
-            return ()
-        for remark in work.remarks:
-            warn(remark)
-        try:
-            return _go_on(executor, before, count, alone)
-        except ModelUnavailable:
-            if is_new:
-                shutil.rmtree(folder.root, ignore_errors=True)
-            raise
+            if asked is None:
+                _keep_finished(setup, before)
+        else:
+            for remark in work.remarks:
+                warn(remark)
+            try:
+                failures = _go_on(executor, before, count, alone)
+            except ModelUnavailable:
+                if is_new:
+                    shutil.rmtree(folder.root, ignore_errors=True)
+                raise
+    return failures if asked is None else (*failures, *_attack(setup, asked, work, count, not failures))
+
+
+def _attack(setup: Setup, asked: AttackRequest, work: Work, workers: int, is_complete: bool) -> Iterator[Failure]:
+    """Make a plan's attacks on those of its rows that are trained; what failed."""
+    from .attack_run import attack_run
+    from .erase import is_trained
+
+    untrained = {row for (row, _), erasure in work.trained.items() if not is_trained(setup, erasure)}
+    rows = tuple(row for row in asked.rows if row not in untrained)
+    if not rows:
+        return
+    found = attack_run(setup.folder, asked.model_copy(update={"rows": rows}), setup.device, workers=workers)
+    for cell, reason in found.failures.items():
+        row, _, name = cell.partition(" ")
+        yield Failure(stage="attack", row=row, item=name, reason=reason)
+    if is_complete and not found.failures and (record := read_record(setup.folder)) is not None:
+        _keep_finished(setup, record)
 
 
 def _keep_finished(setup: Setup, record: RunRecord) -> None:
     """Let the next call find at once that nothing is to be done."""
-    keep_finished(setup, terminal_tables(setup.folder, setup.plan, record))
+    keep_finished(setup, [*terminal_tables(setup.folder, setup.plan, record), *attack_views(setup.folder, setup.plan)])
 
 
 def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bool) -> tuple[Failure, ...]:
@@ -114,7 +138,7 @@ def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bo
         if not journal.failures:
             register(setup, work, executor.contexts, scored=True)
         journal.finish("failed" if journal.failures else "complete")
-        if not journal.failures:
+        if not journal.failures and setup.plan.attacks is None:
             _keep_finished(setup, journal.record)
     except KeyboardInterrupt:
         journal.finish("interrupted")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..runs.attacks import DECOY, UNDEFENDED, AttackRecord
+from ..runs.attacks import DECOY, UNDEFENDED, AttackRecord, read_attacks
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import ORIGINAL
@@ -17,6 +17,7 @@ from .attack_rates import Rates, attack_rates, budgets_of
 from .formats import html, latex, markdown
 from .leaderboard import banner
 from .sheet import NONE, Cell, Column, Sheet
+from .terminal import SheetView, terminal_table
 
 PLACES = 2  # digits of a rate
 
@@ -31,10 +32,14 @@ def write_attack_tables(folder: RunFolder, plan: Plan, record: AttackRecord) -> 
     write_text(folder.root / "attacks.html", html(table))
 
 
-def terminal_sheets(plan: Plan, record: AttackRecord) -> list[Sheet]:
-    """The tables for a terminal."""
+def attack_views(folder: RunFolder, plan: Plan) -> list[SheetView]:
+    """A run's tables of attacks for a terminal; none where it was not attacked."""
+    record = read_attacks(folder)
+    if record is None:
+        return []
     found = attack_rates(record)
-    return [matrix(plan, record, found), detail_sheet(plan, record, found)]
+    sheets = matrix(plan, record, found), detail_sheet(plan, record, found)
+    return [terminal_table(sheet.caption, sheet) for sheet in sheets]
 
 
 def lines(record: AttackRecord, found: Sequence[Rates]) -> pd.DataFrame:

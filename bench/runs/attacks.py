@@ -2,20 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..registry import ATTACKS
 from ..storage.files import read_json
 from ..storage.schema import Stored, validated
 from .folder import RunFolder
-from .rows import ORIGINAL
+from .rows import ORIGINAL, resolve_row
 
 SCHEMA_VERSION: Literal[1] = 1
 DECOY = "decoy"  # a row: the original, asked for another concept in which the erased one should not be seen
 UNATTACKED = "none"  # in the place of an attack's name: the targets as they are
 BUDGETS = (1, 5, 50)  # images a target at which success is told
 USUAL = {"mini": (8, 5), "sd": (50, 50)}  # targets and budget by model family
+
+
+class PlannedAttacks(BaseModel):
+    """A plan's attacks on its rows, made once all is drawn.
+
+    Attributes:
+        names: registered attacks, or "all"; the controls are run beside them.
+        rows: rows of the plan; None for all.
+        targets: prompts that are attacked; None for what is usual for the model.
+        budget: images a target; None for what is usual.
+        decoy: another concept, which the original is asked for by the same attacks; None for one of another kind.
+        settings: overrides of attacks' configurations, by name.
+        seed: of all that is random.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    names: Annotated[list[str], Field(min_length=1)] = ["all"]
+    rows: Annotated[list[str], Field(min_length=1)] | None = None
+    targets: Annotated[int, Field(ge=1)] | None = None
+    budget: Annotated[int, Field(ge=1)] | None = None
+    decoy: str | None = None
+    settings: dict[str, dict[str, Any]] = {}
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+def by_names(value: Any) -> Any:
+    """Attacks' names alone as a plan's attacks."""
+    names = [value] if isinstance(value, str) else value
+    return {"names": names} if isinstance(names, list) else names
 
 
 class AttackRequest(BaseModel):
@@ -40,6 +72,33 @@ class AttackRequest(BaseModel):
     decoy: str | None = None
     settings: dict[str, dict[str, Any]] = {}
     seed: int = 0
+
+
+def requested(planned: PlannedAttacks, rows: Sequence[str], family: str) -> AttackRequest:
+    """What a plan's attacks mean for its rows and model.
+
+    Args:
+        planned: the plan's, or a command's.
+        rows: of the plan.
+        family: of the model.
+
+    Raises:
+        BenchError: there is no such attack or row.
+    """
+    names = [name for given in planned.names for name in (ATTACKS.names() if given == "all" else [given])]
+    targets, budget = USUAL[family]
+    settings: dict[str, dict[str, Any]] = {}
+    for name, values in planned.settings.items():
+        settings.setdefault(ATTACKS.check(name), {}).update(values)
+    return AttackRequest(
+        names=tuple(dict.fromkeys(ATTACKS.check(name) for name in names)),
+        rows=tuple(dict.fromkeys(resolve_row(name, list(rows)) for name in planned.rows or rows)),
+        targets=planned.targets or targets,
+        budget=planned.budget or budget,
+        decoy=planned.decoy,
+        settings=settings,
+        seed=planned.seed,
+    )
 
 
 UNDEFENDED = (ORIGINAL, DECOY)  # rows where nothing was erased: what counts are an attack's own images
@@ -91,7 +150,10 @@ class AttackRecord(Stored):
 
 
 def attack_entries(folder: RunFolder) -> list[tuple[str, str]]:
-    """Kind and key of what attacks on a run left in the store."""
+    """Kind and key of what attacks on a run left in the store, or will."""
+    used = read_json(folder.used)
+    if used is not None:
+        return [(kind, key) for kind, key in used["entries"] if kind == "attack"]
     stored = read_json(folder.root / "attacks.json") or {}
     return [("attack", cell["key"]) for cell in stored.get("cells", ())]
 

@@ -21,11 +21,13 @@ from ..models.families import EMBEDDED_MODEL, Family, family_of
 from ..models.sampler_steps import schedule_fault, single_step_fault
 from ..registry import METRICS
 from ..storage.keys import content_key
+from .attacks import PlannedAttacks, by_names
 from .rows import ORIGINAL, REFERENCE
 
 RESERVED = (ORIGINAL, REFERENCE)
 # What changes results by rounding at most is no part of a plan's hash; an image set's key has the batch size.
-WITHOUT_EFFECT: Any = {"generation": {"batch_size"}, "keep_images": True}
+# No score depends on attacks, which are made when all is drawn.
+WITHOUT_EFFECT: Any = {"generation": {"batch_size"}, "keep_images": True, "attacks": True}
 Keep = Literal["all", "sample", "none"]
 MOST_IMAGES = 1_000_000  # of a prompt set and training
 
@@ -165,6 +167,7 @@ class Plan(_Strict):
             embedded world's renders.
         protocol: the preset that was asked for; `bench list protocols`.
         keep_images: which images stay once they are scored: all, a sample of each set, or none.
+        attacks: what the rows are attacked with once all is drawn; None for nothing. Names alone will do.
         quick: whether this is a mere trial, whose tables say so and rank nothing.
     """
 
@@ -189,6 +192,7 @@ class Plan(_Strict):
     protocol: str | None = None
     keep_images: Keep = "all"
     quick: bool = False
+    attacks: Annotated[PlannedAttacks | None, BeforeValidator(by_names)] = None
     training: Training = Training()
     generation: Generation = Generation()
 

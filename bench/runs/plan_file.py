@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ..errors import BenchError, unknown
 from ..models.families import EMBEDDED_MODEL, Family, family_of
 from ..registry import METHODS, METRICS, Registry
+from .attacks import PlannedAttacks, by_names, requested
 from .plan import (
     RESERVED,
     Generation,
@@ -22,7 +23,6 @@ from .plan import (
     Variant,
     _by_name,
     _check_keys,
-    _Strict,
     _usual_metrics,
 )
 from .protocols import get_protocol
@@ -136,11 +136,11 @@ def _with_sampler(merged: dict[str, Any], family: Family) -> dict[str, Any]:
 
 
 def _spelled_out(layer: dict[str, Any]) -> dict[str, Any]:
-    """A layer with prompt sets as mappings, so that layers can be merged."""
-    prompts = layer.get("prompts")
-    if not isinstance(prompts, dict):
-        return layer
-    return {**layer, "prompts": {role: _by_name(value) for role, value in prompts.items()}}
+    """A layer with prompt sets and attacks as mappings, so that layers can be merged."""
+    prompts, attacks = layer.get("prompts"), layer.get("attacks")
+    if isinstance(prompts, dict):
+        layer = {**layer, "prompts": {role: _by_name(value) for role, value in prompts.items()}}
+    return layer if attacks is None else {**layer, "attacks": by_names(attacks)}
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -164,13 +164,14 @@ def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[st
     line = _line(tree, location)
     place = f"{where}, line {line}" if line else where
     if detail["type"] == "extra_forbidden":
-        inner: dict[str, type[_Strict]] = {
+        inner: dict[str, type[BaseModel]] = {
             "generation": Generation,
             "training": Training,
             "variants": Variant,
             "scoring": Scoring,
             "prompts": Prompts,
             "spectrum": SpectrumSettings,
+            "attacks": PlannedAttacks,
         }
         fields = inner.get(str(location[0]) if len(location) > 1 else "", Plan).model_fields
         return f"{place}: {unknown('key', str(location[-1]), fields, 'bench list plans')} Allowed: {', '.join(fields)}."
@@ -221,7 +222,10 @@ def _resolve(plan: Plan) -> Plan:
         "seeds": list(dict.fromkeys(plan.seeds)),
         "snapshots": sorted(set(plan.snapshots)),
     }
-    return plan.model_copy(update=resolved)
+    found = plan.model_copy(update=resolved)
+    if plan.attacks is not None:
+        requested(plan.attacks, list(found.rows), found.family.name)  # whether all that it names is there
+    return found
 
 
 def resolve_methods(names: list[str]) -> list[str]:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field
 
-from ..errors import BenchError, unknown
-from ..registry import METHODS
+from ..errors import BenchError
 from ..storage.files import read_json, write_json
 from ..storage.schema import Stored, validated
 from .folder import UNSEEDED, RunFolder
 from .plan import Plan
-
-
-def resolve_row(name: str, rows: Sequence[str]) -> str:
-    """A row of a run by its name or its method's alias.
-
-    Raises:
-        BenchError: the run has no such row; names the nearest.
-    """
-    found = name if name in rows else METHODS.aliases().get(name, name)
-    if found not in rows:
-        raise unknown("row", name, rows, "bench table RUN")
-    return found
-
 
 SCHEMA_VERSION: Literal[2] = 2
 
@@ -34,9 +19,9 @@ SCHEMA_VERSION: Literal[2] = 2
 class Failure(Stored):
     """A cell that could not be computed; the same command tries it again."""
 
-    stage: Literal["erase", "generate", "score", "disk"] = Field(description="Where it failed.")
+    stage: Literal["erase", "generate", "score", "attack", "disk"] = Field(description="Where it failed.")
     row: str = Field(description="The row.")
-    item: str = Field(description="The training seed, prompt set or metric.")
+    item: str = Field(description="The training seed, prompt set, metric or attack.")
     reason: str = Field(description="The error's message.")
     lost: tuple[str, ...] = Field(default=(), description='The scores that it leaves empty, as "ROW METRIC".')
     traceback: str = Field(default="", description="The error's traceback; empty for errors that a user can mend.")

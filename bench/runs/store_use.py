@@ -37,19 +37,22 @@ class StoreUse:
         """What a run uses: what it names, what was made from that, and what trainings and spectra share."""
         own = [item for item in self.items if run.uses(item)]
         tensors = {key for item in own if item.kind == "training" for key in item.facts.get("tensors", ())}
-        is_training = self._is_training(run)
+        learned = {key for item in own if item.kind == "attack" for key in item.facts.get("learned", ())}
+        is_training, is_attacked = self._is_begun(run, "training"), self._is_begun(run, "attack")
         spectra = [item for item in self.items if item.kind == "spectrum" and item.key in run.keys]
         shared = [
             item
             for item in self.items
             if (item.kind == "tensors" and (item.key in tensors or is_training))
+            or (item.kind == "learned" and (item.key in learned or (is_attacked and not item.of)))
             or (item.kind == "spectrum" and item.key in OF_ALL and spectra)
         ]
         return [*own, *spectra, *shared]
 
-    def _is_training(self, run: Reference) -> bool:
-        """Whether a training of a run was begun and not ended: it needs the tensors that it was given again."""
-        return any(item.key == f"training-{key}" for kind, key in run.entries for item in self.unfinished)
+    def _is_begun(self, run: Reference, kind: str) -> bool:
+        """Whether a training of a run, or an attack, was begun and not ended: it needs what it was given again."""
+        own = {f"{kind}-{key}" for of, key in run.entries if of == kind}
+        return any(item.key in own for item in self.unfinished)
 
     @cached_property
     def shown_elsewhere(self) -> list[Item]:

@@ -144,7 +144,7 @@ def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]
 def _open(
     folder: RunFolder, request: SpectrumRequest, device: str
 ) -> tuple[Plan, RunRecord, TextToImage, list[ErasedModel]]:
-    from ..runs.record import resolve_row
+    from ..runs.rows import resolve_row
 
     plan, record = read_run(folder)
     rows = list(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in request.methods or plan.rows))

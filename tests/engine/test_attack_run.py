@@ -9,11 +9,14 @@ import pytest
 from erasebench import BenchError, read_image
 from erasebench.attacking import attempt as room
 from erasebench.engine.attack_run import attack_run
+from erasebench.engine.finished import finished_tables
 from erasebench.engine.run import run
 from erasebench.registry import ATTACKS
-from erasebench.runs.attacks import AttackRequest, read_attacks
+from erasebench.report.terminal import SheetView
+from erasebench.runs.attacks import AttackRequest, PlannedAttacks, read_attacks
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
+from erasebench.runs.store_use import look
 from erasebench.storage.store import Store
 
 pytestmark = pytest.mark.slow
@@ -42,6 +45,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return folder
 
 
+def drop(folder: RunFolder, rows: tuple[str, ...]) -> None:
+    """Take concept inversion of these rows out of the store."""
+    for cell in attack_run(folder, REQUEST, "cpu").cells:
+        if cell.row in rows and cell.attack == "concept-inversion":
+            Store(folder.store).drop("attack", cell.key)
+
+
 def contents(folder: RunFolder) -> dict[str, bytes]:
     files = [file for file in folder.root.glob("attacks*/**/*") if file.is_file()]
     return {file.name: file.read_bytes() for file in [*folder.root.glob("attacks.*"), *files]}
@@ -64,6 +74,9 @@ def test_everything_is_made_once(finished: RunFolder) -> None:
     assert picture.shape[0] > 5 * 80  # the original, erased, three attacks
     assert len(list((finished.root / "attacks").glob("original/*/concept-*.png"))) == 4 * 2
     assert {"attacks.csv", "attacks.md", "attacks.tex", "attacks.html", "attacks.json"} <= set(first)
+    use = look(Store(finished.store))
+    assert {item.kind for item in use.items} >= {"attack", "learned"}
+    assert use.unused == []
     assert attack_run(finished, REQUEST, "cpu", begun.append) == record == read_attacks(finished)
     assert contents(finished) == first
     assert begun == [1]
@@ -111,6 +124,39 @@ def test_an_attack_that_fails_is_counted_and_the_others_go_on(
     )
     assert {cell.attack for cell in record.cells} == {"none", "random-tokens", "seed-search"}
     assert "| failed |" in (finished.root / "attacks.md").read_text()
+
+
+def test_a_plan_says_what_its_rows_are_attacked_with(finished: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    drop(finished, ("uce",))
+    planned = {**REQUEST.model_dump(), "names": ["concept-inversion"], "rows": ["uce"]}
+    plan = PLAN.model_copy(update={"attacks": PlannedAttacks(**planned)})
+    assert plan.key == PLAN.key
+    assert run(plan, finished, "cpu") == ()
+    record = read_attacks(finished)
+    assert record is not None
+    assert ("uce", "concept-inversion") in {(cell.row, cell.attack) for cell in record.cells}
+    shown = finished_tables(plan, finished, "cpu")
+    assert shown is not None
+    assert "Attacks on erasing" in " ".join(view.title for view in shown if isinstance(view, SheetView))
+    wrong = {"settings": {"concept-inversion": {"step": 1}}}
+    with pytest.raises(BenchError, match="setting 'step' is wrong"):
+        run(PLAN.model_copy(update={"attacks": PlannedAttacks(**wrong)}), finished, "cpu")
+
+
+def test_a_plans_attack_that_fails_is_a_failure_of_the_run(
+    finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from erasebench.attacks import concept_inversion
+
+    def broken(attempt: object, config: object) -> None:
+        raise BenchError("no such luck")
+
+    broken_one = replace(ATTACKS.load("concept-inversion"), run=broken)
+    monkeypatch.setattr(concept_inversion, "concept_inversion", broken_one)
+    drop(finished, ("decoy", "uce"))
+    planned = {**REQUEST.model_dump(), "names": ["concept-inversion"], "rows": ["uce"]}
+    failures = run(PLAN.model_copy(update={"attacks": PlannedAttacks(**planned)}), finished, "cpu")
+    assert {failure.cell for failure in failures} == {f"attack {row} concept-inversion" for row in ("decoy", "uce")}
 
 
 def test_what_is_wrong_is_said(finished: RunFolder, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from erasebench.report.compare import all_pairs, compare, pairs_to
 from erasebench.report.nudenet_sweep import nudenet_sweep
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Plan
-from erasebench.runs.record import resolve_row
+from erasebench.runs.rows import resolve_row
 from erasebench.runs.scores import write_score
 from erasebench.scoring.statistics import holm, sign_flip_p
 

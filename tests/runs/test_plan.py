@@ -96,6 +96,18 @@ def test_settings_of_flags_and_file_are_merged(tmp_path: Path) -> None:
     assert plan.settings == {"esd": {"lr": 0.25, "eta": 2.0}}
 
 
+@pytest.mark.parametrize("given", ["all", ["typos", "guidance"], {"names": ["typos"], "budget": 3}])
+def test_attacks_are_names_or_more_and_no_part_of_the_hash(tmp_path: Path, given: object) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"methods": ["esd"], "metrics": ["ssim"], "images": 5, "attacks": given}))
+    plan = load_plan(str(path), {})
+    assert plan.attacks is not None
+    wanted = given if isinstance(given, dict) else {"names": ["all"] if given == "all" else given}
+    assert plan.attacks.model_dump(exclude_unset=True) == wanted
+    assert plan.key == plan.model_copy(update={"attacks": None}).key
+    assert Plan(**yaml.safe_load(plan.to_yaml())) == plan
+
+
 def test_the_lambda_sweep_is_the_papers() -> None:
     plan = load_plan("lambda-sweep", {})
     assert [variant.settings["penalty"] for variant in plan.rows.values()] == [0.0, 0.1, 0.5, 1.0, 1.5, 5.0]
@@ -149,6 +161,11 @@ BASE = "methods: [esd]\nmetrics: [ssim]\n"
         (BASE + "images: 3\nvariants: {esd: {method: esd}}\n", "'esd' is taken"),
         (BASE + "images: 3\nvariants: {mine: {method: esx}}\n", "unknown method 'esx'"),
         (BASE + "images: 3\nvariants: {mine: {methd: esd}}\n", r"line 4: unknown key 'methd'.*'method'"),
+        (BASE + "images: 3\nattacks: [typo]\n", "unknown attack 'typo'.*'typos'"),
+        (BASE + "images: 3\nattacks: {names: [typos], rows: [uce]}\n", "unknown row 'uce'"),
+        (BASE + "images: 3\nattacks:\n  names: [typos]\n  targtes: 3\n", r"line 6: unknown key 'targtes'.*'targets'"),
+        (BASE + "images: 3\nattacks:\n  budget: 0\n", r"line 5: attacks\.budget: .*greater than or equal to 1"),
+        (BASE + "images: 3\nattacks: []\n", r"line 4: attacks.*at least 1 item"),
         (BASE + "images: 3\ntraining: {precision: fp8}\n", r"line 4: training\.precision: .*'bf16'"),
     ],
 )

@@ -163,6 +163,17 @@ def test_a_training_that_was_begun_keeps_what_trainings_share(store: Store) -> N
     assert "tensors alone" not in names(look(store).unused)
 
 
+def test_what_an_attack_learned_is_kept_as_long_as_the_attack(store: Store, tmp_path: Path) -> None:
+    for key, of in (("shared", ()), ("own", ("t1",)), ("spare", ()), ("of-t9", ("t9",))):
+        put(store, "learned", key, of)
+    put(store, "attack", "of-t1", of=("t1",), learned=["shared", "own"])
+    assert {name for name in names(look(store).unused) if "learned" in name} == {"learned spare", "learned of-t9"}
+    refer(RunFolder(tmp_path / "three"), store, [("attack", "begun")])
+    with store.making("attack", "begun") as folder:
+        age(folder)
+    assert {name for name in names(look(store).unused) if "learned" in name} == {"learned of-t9"}
+
+
 @pytest.mark.parametrize("harm", ["torn", "gone", "turned over"])
 def test_damaged_files_are_named(harm: str, store: Store) -> None:
     file = store.find("images", "i1").file("0.txt")  # type: ignore[union-attr]
