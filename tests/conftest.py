@@ -21,3 +21,11 @@ def mini() -> TextToImage:
 @pytest.fixture(scope="session")
 def judge() -> Judge:
     return Judge("cpu")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs are slow, and begin first: a process that gets the longest file last works on alone."""
+    for item in items:
+        if "whole" in item.path.parts:
+            item.add_marker("slow")
+    items.sort(key=lambda item: "whole" not in item.path.parts)

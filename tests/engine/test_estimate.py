@@ -18,6 +18,7 @@ from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS.names())
 def test_forwards_counted_ahead_are_those_of_the_training(mini: TextToImage, name: str) -> None:
     """Exactly for a few steps: the same seed draws the same levels."""
@@ -43,6 +44,7 @@ def test_long_trainings_are_extrapolated(mini: TextToImage) -> None:
     assert (cost.train_steps, cost.forwards_with_gradient) == (1000, 1000)
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("erasebench.engine.estimate.SECONDS", 0.2)
     plan = Plan(methods=["uce"], metrics=["concept_rate", "ssim"], images=2, generation=Generation(steps=3))

@@ -99,6 +99,7 @@ def stored(folder: RunFolder, row: str, metric: str) -> ScoreRecord:
     return found
 
 
+@pytest.mark.slow
 def test_scores_name_their_training_and_another_training_redraws_nothing(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert run(PLAN, folder, "cpu") == ()

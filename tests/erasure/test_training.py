@@ -47,6 +47,7 @@ def _patch(mini: TextToImage, folder: Path, erasure: Erasure, report: Callable[[
     return load_patch(run.patch(erasure.row, 0)), facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

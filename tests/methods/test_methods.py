@@ -125,6 +125,7 @@ class _Counted:
         self.result = (cost.forwards, cost.forwards_with_gradient)
 
 
+@pytest.mark.slow
 def test_a_step_costs_what_the_papers_say(mini: TextToImage) -> None:
     """A level of 25 of 50 takes 25 guided sampler steps of 2 forwards; the mean over levels is 24.5 of them."""
     fifty = {"sampler_steps": 50}

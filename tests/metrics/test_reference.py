@@ -165,6 +165,7 @@ class _Inception(torch.nn.Module):
         return self.layers(x)
 
 
+@pytest.mark.slow
 def test_fid_and_kid_on_folders_are_clean_fids(tmp_path: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its resize, its loader and its distance on the same PNG files, with random weights where its Inception's lie."""
     torch.manual_seed(0)

@@ -68,6 +68,7 @@ def test_the_vocabulary_is_the_tokenizers(mini: TextToImage, words: Vocabulary) 
     assert "cat" in words.only([k for k in range(len(words)) if words.is_word[k]], "words").texts
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
     chosen = some(words)
     found = (
@@ -135,6 +136,7 @@ def test_the_shared_part_changes_no_prediction(mini: TextToImage) -> None:
             assert torch.allclose(predict_for_texts(mini.unet, z, t, contexts), plain, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_stable_diffusions_unet_has_the_form_that_is_shared() -> None:
     """A narrow one, of the full one's block types."""
     full = new_unet().config
@@ -167,6 +169,7 @@ def test_batch_size_and_blocks_change_no_score(
     assert np.allclose(whole.embeddings, parts.embeddings, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_second_method_and_a_resumed_scan_compute_only_what_is_missing(
     mini: TextToImage, words: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +246,7 @@ def test_an_unchanged_model_scores_zero_and_a_larger_change_lower(
     assert (scores["by 0.1"] > scores["by 0.5"]).all()
 
 
+@pytest.mark.slow
 def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: Path) -> None:
     spectrum = scan(mini, [erased(mini), erased(mini, "sdd", 2)], some(words), tmp_path, Latents(3))
     table = concept_table(spectrum, "esd")
@@ -328,6 +332,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return folder
 
 
+@pytest.mark.slow
 def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
     files, lines = run_spectrum(finished, SpectrumRequest((), "words", 40, levels=1, csv=True), "cpu")
     pattern = r"\d+ predictions in \d+ s: [\d.]+ concepts a second through one model, \d+% of .* limit"

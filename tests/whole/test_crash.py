@@ -68,7 +68,6 @@ def record_of(folder: RunFolder) -> RunRecord:
     return record
 
 
-@pytest.mark.slow
 def test_kills_lose_nothing() -> None:
     """The command forks from a process of its own, which has no other threads; more kills only take longer."""
     bench = shutil.which("bench", path=str(Path(sys.executable).parent)) or "bench"

@@ -69,7 +69,6 @@ def drawn(place: Path) -> int:
     return len(list((place / "store").rglob("0000-0.png")))
 
 
-@pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(alone: Path, tmp_path: Path) -> None:
     first, second = (start(tmp_path, name) for name in ("run", "twin"))  # at once, with one store
     assert (first.wait(300), second.wait(300)) == (0, 0)
@@ -80,7 +79,6 @@ def test_the_number_of_workers_changes_no_byte(alone: Path, tmp_path: Path) -> N
     assert training.stat().st_nlink >= 3  # the store's, and both runs show it
 
 
-@pytest.mark.slow
 def test_a_run_that_is_stopped_leaves_no_process_and_goes_on(alone: Path, tmp_path: Path) -> None:
     """Killed with SIGKILL, which it can not tell its workers; `bench stress` kills workers."""
     stopped = start(tmp_path)
