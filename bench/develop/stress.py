@@ -18,7 +18,7 @@ import torch
 
 from ..engine.run import run
 from ..errors import BenchError
-from ..report.leaderboard import FORMATS
+from ..report.leaderboard import SUFFIXES
 from ..runs.folder import RunFolder
 from ..runs.plan import Generation, Plan
 
@@ -125,7 +125,7 @@ def differences(first: Path, second: Path) -> list[str]:
 
     def contents(root: Path) -> dict[str, bytes]:
         files = [file for pattern in patterns for file in root.glob(pattern)]
-        files += [RunFolder(root).table(suffix) for suffix in ("csv", *FORMATS)]
+        files += [RunFolder(root).table(suffix) for suffix in SUFFIXES]
         return {file.relative_to(root).as_posix(): file.read_bytes() for file in files}
 
     mine, theirs = contents(first), contents(second)

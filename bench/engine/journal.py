@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelUnavailable
-from ..report.leaderboard import FORMATS
+from ..report.leaderboard import SUFFIXES
 from ..runs.lock import make_room
 from ..runs.progress import RunProgress
 from ..runs.record import Failure, ModelRecord, RunRecord, Session, write_record
@@ -144,7 +144,7 @@ class Journal:
         """Write how the session ended; a disk that takes nothing must not hide why."""
         *earlier, session = self.record.sessions
         ended = session.model_copy(update={"ended": now(), "seconds": round(time.monotonic() - self._began, 1)})
-        tables = {suffix: self._folder.table(suffix) for suffix in ("csv", *FORMATS)} if status != "interrupted" else {}
+        tables = {suffix: self._folder.table(suffix) for suffix in SUFFIXES} if status != "interrupted" else {}
         hashes = {suffix: file_hash(file) for suffix, file in tables.items() if file.exists()}
         try:
             self.update(status=status, failures=tuple(self.failures), sessions=(*earlier, ended), tables=hashes)

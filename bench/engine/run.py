@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelUnavailable
 from ..report.attacks import attack_views
-from ..report.leaderboard import FORMATS, terminal_tables, write_tables
+from ..report.leaderboard import SUFFIXES, terminal_tables, write_tables
 from ..report.nudenet_sweep import has_detections, nudenet_sweep
 from ..report.overview import write_overview
 from ..report.timeline import write_timeline
@@ -201,7 +201,7 @@ def _is_complete(record: RunRecord, setup: Setup, work: Work) -> bool:
         return False
     if record.plan["keep_images"] != setup.plan.keep_images:
         return False
-    if set(record.tables) != {"csv", *FORMATS}:
+    if set(record.tables) != set(SUFFIXES):
         return False
     tables = ((folder.table(suffix), digest) for suffix, digest in record.tables.items())
     if not all(file.exists() and file_hash(file) == digest for file, digest in tables):

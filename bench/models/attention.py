@@ -13,7 +13,7 @@ from torch import nn
 Change = Callable[[torch.Tensor], torch.Tensor]
 
 
-class _VisibleAttention:
+class VisibleAttention:
     """An attention processor that materialises softmax(QKᵀ/√d) and passes it through a function."""
 
     def __init__(self, change: Change) -> None:
@@ -45,7 +45,7 @@ def visible_cross_attention(unet: UNet2DConditionModel, change: Change) -> Itera
     not normalised after it.
     """
     before = unet.attn_processors
-    processor = _VisibleAttention(change)
+    processor = VisibleAttention(change)
     unet.set_attn_processor({name: processor if ".attn2." in name else old for name, old in before.items()})
     try:
         yield

@@ -23,6 +23,7 @@ from .terminal import terminal_table
 
 TABLE_VERSION = 5  # raise it when the tables' form changes
 FORMATS = {"md": markdown, "tex": latex, "html": html}
+SUFFIXES = ("csv", *FORMATS)  # of a leaderboard's files
 
 
 def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:

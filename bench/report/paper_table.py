@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.record import read_run
 from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import Scores, read_scores
+from ..scoring.statistics import rank_correlation
 from ..storage.files import write_csv, write_text
 from .headings import ARROWS, Heading, footnotes, headings, places
 from .leaderboard import FORMATS, banner, interval_hint
@@ -23,7 +23,6 @@ from .sheet import NONE, Cell, Column, Sheet
 PUBLISHED, PAPERS_MODEL = "all-but-one", "sd-v1-4"
 CORRELATION = "rank correlation"  # the last row
 NOT_COMPARABLE = "†"
-LEAST_ROWS = 3  # for a rank correlation
 
 
 def write_table1(folder: RunFolder) -> Sheet:
@@ -80,25 +79,13 @@ def compared(
                 "label": "Rank correlation ρ",
                 "column": key,
                 "metric": metric,
-                "measured": rank_correlation(pairs),
+                "measured": rank_correlation([a for a, _ in pairs], [b for _, b in pairs]),
                 "n": len(pairs),
             }
         )
     table = pd.DataFrame(lines)
     numbers = ["measured", "low", "high", "published", "difference"]
     return table.astype({name: float for name in numbers if name in table})
-
-
-def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Spearman's ρ; None under three pairs or where one side is constant.
-
-    >>> rank_correlation([(1, 10), (2, 20), (3, 30)])
-    1.0
-    """
-    first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    if len(pairs) < LEAST_ROWS or len(set(first)) == 1 or len(set(second)) == 1:
-        return None
-    return float(spearmanr(first, second).statistic)
 
 
 def table1_sheet(

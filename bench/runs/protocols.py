@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 
 from ..errors import unknown
+from ..storage.keys import dotted
 
 FOLDER = files("erasebench") / "plans" / "protocols"
 
@@ -37,7 +37,7 @@ class Protocol:
     @property
     def pinned(self) -> dict[str, Any]:
         """What it pins, by dotted key."""
-        return dict(_flat(self.plan))
+        return dotted(self.plan)
 
 
 def protocol_names() -> list[str]:
@@ -60,7 +60,7 @@ def get_protocol(name: str) -> Protocol:
 
 def deviations(protocol: str, plan: dict[str, Any]) -> list[str]:
     """Where a resolved plan, as a mapping, differs from its protocol: "generation.steps 25 (protocol: 50)"."""
-    mine = dict(_flat(plan))
+    mine = dotted(plan)
     for role in plan["prompts"]:
         mine[f"prompts.{role}.images"] = mine[f"prompts.{role}.images"] or plan["images"]
     return [
@@ -75,11 +75,3 @@ def shown(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value))
     return "the model's own" if value is None else str(value)
-
-
-def _flat(mapping: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in mapping.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import spearmanr
 from scipy.stats import t as student
 
 from .crossed import LEAST_TRAININGS, Layout, clopper_pearson, combined_variance, effective_size, mean_variance
@@ -303,3 +304,14 @@ def error_of_mean(values: np.ndarray) -> np.ndarray:
         return np.full(values.shape[:-2], np.nan)
     squared: np.ndarray = values.var(-1, ddof=1).mean(-1) / (levels * draws)
     return squared
+
+
+def rank_correlation(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> float | None:
+    """Spearman's ρ in [-1, 1]; None for fewer than three pairs or where one side is constant.
+
+    >>> rank_correlation([1, 2, 3], [10, 20, 30])
+    1.0
+    """
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(spearmanr(first, second).statistic)

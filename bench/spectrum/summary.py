@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
+from ..scoring.statistics import rank_correlation
 from .scan import Spectrum, scores_of
 
 NEUTRAL = ("", "a photo")
@@ -84,7 +84,7 @@ def summary(
         **extremes,
         "named": places.to_dict("records"),
         "median_percentile_by_kind": {str(kind): float(value) for kind, value in by_kind.items()},
-        "correlation_with_text_similarity": correlation(-table["score"].to_numpy(), similarity),
+        "correlation_with_text_similarity": rank_correlation(-table["score"].to_numpy(), similarity),
     }
 
 
@@ -111,15 +111,8 @@ def cosine(embeddings: np.ndarray, one: np.ndarray) -> np.ndarray:
     return (embeddings @ one) / (np.linalg.norm(embeddings, axis=1) * np.linalg.norm(one))
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float | None:
-    """Spearman's ρ; None for fewer than three values or a constant side."""
-    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return None
-    return float(spearmanr(first, second).statistic)
-
-
 def correlations(spectrum: Spectrum, names: Sequence[str]) -> pd.DataFrame:
     """Spearman's ρ between the erased models' scores over the vocabulary, a row and a column for each."""
     scores = {name: values for name, (values, _) in scores_of(spectrum.differences).items()}
-    lines = [{"row": a, **{b: 1.0 if a == b else correlation(scores[a], scores[b]) for b in names}} for a in names]
+    lines = [{"row": a, **{b: 1.0 if a == b else rank_correlation(scores[a], scores[b]) for b in names}} for a in names]
     return pd.DataFrame(lines)

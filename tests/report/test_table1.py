@@ -8,12 +8,13 @@ from test_tables import PROMPTS, record
 
 from erasebench.models.families import family_of
 from erasebench.report.headings import places
-from erasebench.report.paper_table import rank_correlation, write_table1
+from erasebench.report.paper_table import write_table1
 from erasebench.report.published import published_table
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan_file import load_plan
 from erasebench.runs.record import RunRecord, write_record
 from erasebench.runs.scores import write_score
+from erasebench.scoring.statistics import rank_correlation
 from erasebench.storage.files import write_text
 
 METHODS = ("esd", "sdd", "ablating", "forget-me-not", "all-but-one")
@@ -75,6 +76,6 @@ def test_measured_stands_beside_published(tmp_path: Path, model: str) -> None:
 
 
 def test_a_rank_correlation_needs_three_rows_that_differ() -> None:
-    assert rank_correlation([(1, 3), (2, 2), (3, 1)]) == -1
-    assert rank_correlation([(1, 3), (2, 2)]) is None
-    assert rank_correlation([(1, 3), (1, 2), (1, 1)]) is None
+    assert rank_correlation([1, 2, 3], [3, 2, 1]) == -1
+    assert rank_correlation([1, 2], [3, 2]) is None
+    assert rank_correlation([1, 1, 1], [3, 2, 1]) is None

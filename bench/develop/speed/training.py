@@ -15,6 +15,7 @@ import torch
 from ...erasure.contract import TASK
 from ...erasure.method import Method
 from ...erasure.trainer import BLOCK, Trainer
+from ...models.attention import VisibleAttention
 from ...models.catalog import find_model
 from ...models.cost import Cost
 from ...models.loading import load_model
@@ -92,7 +93,7 @@ def _noted(model: TextToImage, calls: Counter[Call]) -> Iterator[None]:
         network = unet if unet is not None else model.unet
         trains = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
         graded = "nothing" if not trains else "text" if context.requires_grad else "weights"
-        patched = any(type(p).__name__ == "_VisibleAttention" for p in network.attn_processors.values())
+        patched = any(isinstance(p, VisibleAttention) for p in network.attn_processors.values())
         calls[len(z), graded, patched] += 1
         return original(z, t, context, unet)
 

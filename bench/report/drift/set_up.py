@@ -8,6 +8,7 @@ from typing import Any
 from ...runs.folder import RunFolder
 from ...runs.plan import Plan
 from ...runs.record import RunRecord, read_run
+from ...storage.keys import dotted
 from .baseline import environment
 from .verdicts import changes
 
@@ -62,7 +63,7 @@ def set_up_changes(first: RunFolder, second: RunFolder) -> list[str]:
 
 
 def _set_up(plan: Plan, record: RunRecord) -> dict[str, Any]:
-    own = _flat({key: value for key, value in plan.model_dump(mode="json").items() if key not in WITHOUT_MEANING})
+    own = dotted({key: value for key, value in plan.model_dump(mode="json").items() if key not in WITHOUT_MEANING})
     git = (record.sessions[-1].provenance.get("git") or {}) if record.sessions else {}
     packages = record.sessions[-1].provenance.get("packages", {}) if record.sessions else {}
     return {
@@ -77,11 +78,3 @@ def _set_up(plan: Plan, record: RunRecord) -> dict[str, Any]:
         "git commit": git.get("commit"),
         "git changes": git.get("dirty"),
     }
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Inner mappings as dotted keys."""
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
-    return found
