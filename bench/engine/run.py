@@ -67,6 +67,7 @@ def run(
         Interrupted: on Ctrl-C; what is done is kept.
     """
     setup = resolve(plan, folder, device, store)
+    from ..images.set_folder import prepare_images
     from .attack_run import checked
     from .prepare import register
     from .work import unfold
@@ -83,6 +84,8 @@ def run(
         before = read_record(folder)
         failures: tuple[Failure, ...] = ()
         if before is not None and _is_complete(before, setup, work):
+            for images in work.drawn.values():  # some may have been taken out of the folder
+                prepare_images(folder, images)
             register(setup, work, executor.contexts, scored=True)
             if asked is None:
                 _keep_finished(setup, before)

@@ -92,6 +92,15 @@ def test_where_a_file_is_not_as_it_was_nothing_is_said(harm: str, folder: RunFol
     assert finished_tables(PLAN, folder, "cpu") is None
 
 
+def test_what_was_taken_out_of_the_folder_is_put_back(folder: RunFolder) -> None:
+    images = sorted(folder.root.glob("images/*/**/*.png"))
+    for file in (images[0], images[-1]):
+        file.unlink()
+    assert run(PLAN, folder, "cpu") == ()
+    assert sorted(folder.root.glob("images/*/**/*.png")) == images
+    assert finished_tables(PLAN, folder, "cpu") is not None
+
+
 def test_another_plan_device_place_or_store_is_looked_at_in_full(folder: RunFolder, tmp_path: Path) -> None:
     assert finished_tables(PLAN.model_copy(update={"images": 5}), folder, "cpu") is None
     assert finished_tables(PLAN, folder, "cuda:1") is None
