@@ -53,16 +53,10 @@ def inverted_latent(attempt: Attempt, config: Config) -> None:
         attempt.draw(tries, drawing)
 
 
-@torch.no_grad()
 def inverted(attempt: Attempt, latents: torch.Tensor, steps: int) -> torch.Tensor:
     """The noise at the first level for clean latents, both (images, channels, height, width)."""
-    model, tokens = attempt.model, attempt.tokens
-    empty = tokens.encode(tokens.ids("")[None])
-    alphas = model.scheduler.alphas_cumprod.to(model.device)
-    z, before = latents, alphas[0]  # set_alpha_to_one is off: the cleanest level counts as the first
-    for t in reversed(model.timesteps(steps)):
-        noise = torch.cat([model.predict_noise(some, t, empty) for some in z.split(attempt.drawing.batch_size)])
-        clean = (z - (1 - before).sqrt() * noise) / before.sqrt()
-        z, before = alphas[t].sqrt() * clean + (1 - alphas[t]).sqrt() * noise, alphas[t]
-        attempt.say(f"inversion at level {t}")
-    return z
+    empty, found = attempt.model.encode([""]), []
+    for some in latents.split(attempt.drawing.batch_size):
+        found.append(attempt.model.invert(some, empty, steps=steps)[0])
+        attempt.say(f"{sum(map(len, found))} of {len(latents)} inverted")
+    return torch.cat(found)

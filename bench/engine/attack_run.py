@@ -8,6 +8,7 @@ from dataclasses import replace
 from ..errors import BenchError, ModelUnavailable
 from ..registry import ATTACKS
 from ..report.attack_picture import image_of, write_attack_pictures
+from ..report.attack_plot import write_attack_plot
 from ..report.attacks import write_attack_tables
 from ..runs.attacks import DECOY, UNATTACKED, UNDEFENDED, AttackCell, AttackRecord, AttackRequest
 from ..runs.folder import RunFolder
@@ -72,7 +73,7 @@ def attack_run(
             for row, training in trainings
             for name in (UNATTACKED, *names)
         ]
-        register(setup, work, executor.contexts, scored=True, attacks=planned)
+        register(setup, work, executor.contexts, scored=True, beside=planned)
         _do_tasks(executor, graph, failures, usual_workers(setup) if workers is None else workers, begun)
         cells = [
             cell
@@ -95,6 +96,7 @@ def attack_run(
             _show_images(executor, cell)
         write_attack_tables(folder, plan, found)
         write_attack_pictures(folder, found)
+        write_attack_plot(folder, found)
     return found
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from ..images.notes import ImageNote, noted_images
 from ..images.set_folder import prepare_images
-from ..runs.attacks import attack_entries
 from ..runs.record import DrawnSet
-from ..runs.references import refer
+from ..runs.references import entries_beside, refer
 from ..runs.rows import ORIGINAL, UNRANKED_ROWS
 from ..runs.scores import write_score
 from ..storage.files import read_json
@@ -64,12 +63,12 @@ def _draw_again(setup: Setup, work: Work, graph: Graph, again: Again) -> None:
 
 
 def register(
-    setup: Setup, work: Work, contexts: Contexts, scored: bool = False, attacks: Sequence[tuple[str, str]] | None = None
+    setup: Setup, work: Work, contexts: Contexts, scored: bool = False, beside: Sequence[tuple[str, str]] = ()
 ) -> None:
     """Write down which entries the run is made of, so that the store keeps them, and what is computed from them.
 
-    Once all is `scored`, the run needs no other images than those that its plan keeps. Its `attacks` are those that it
-    has, unless others are named.
+    Once all is `scored`, the run needs no other images than those that its plan keeps. What was done to it
+    `beside`, such as attacks, takes the place of what was done of the same kind before.
     """
     used = [("training", training_key(setup, erasure)) for erasure in work.erasures]
     sets = {id(images): images for joined in work.images.values() for images in joined.each}
@@ -78,8 +77,9 @@ def register(
         if metric.prompts is None and row in UNRANKED_ROWS:  # of no training and no images
             used.append(("score", content_key(**score_made_from(name, metric, contexts.of(row, metric), None))))
     keeps = setup.plan.keep_images if scored else "all"
-    attacked = attack_entries(setup.folder) if attacks is None else attacks
-    refer(setup.folder, setup.store, [*used, *attacked], keeps)
+    kinds = {kind for kind, _ in beside}
+    kept = [(kind, key) for kind, key in entries_beside(setup.folder) if kind not in kinds]
+    refer(setup.folder, setup.store, [*used, *kept, *beside], keeps)
 
 
 def weights_of(setup: Setup, work: Work) -> dict[str, str]:

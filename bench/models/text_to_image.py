@@ -131,29 +131,34 @@ class TextToImage:
         steps: int,
         until: int | Sequence[int] | None = None,
         solver: str = "ddim",
+        begin: int = 0,
     ) -> torch.Tensor:
-        """Run a sampler from pure noise with any noise estimate.
+        """Run a sampler from pure noise, or from a level in between, with any noise estimate.
 
         Args:
-            z: noise at the first level, (batch, channels, height, width).
+            z: noise at the first level, or latents at the level of `timesteps(steps)[begin]`, (batch, channels, height,
+                width).
             predict: (z, timestep, step) → noise; z holds the rows that still go on.
             steps: sampler steps.
             until: stop before the step with this index, so that the result lies exactly at the noise level of
                 `timesteps(steps)[until]`; one for all rows or one for each; None for a clean latent.
             solver: "ddim" with η=0, "dpm++" (2M), "lms" or "pndm"; only DDIM takes one `until` for each row.
+            begin: the first step that is taken; only "ddim" begins elsewhere than at 0.
 
         Raises:
-            BenchError: so many steps would not begin at pure noise.
+            BenchError: so many steps would not begin at pure noise, or this solver can't begin in between.
         """
         sampler = self.sampler(solver, steps)
+        if begin and (solver != "ddim" or not 0 < begin < steps):
+            raise BenchError(f"{solver} with {steps} steps can't begin at step {begin}: give ddim, and a step of its.")
         z = z * sampler.start
         stop = len(sampler.timesteps) if until is None else until
         if isinstance(stop, int):
-            for step, t in enumerate(sampler.timesteps[:stop]):
+            for step, t in list(enumerate(sampler.timesteps))[begin:stop]:
                 z = sampler.step(z, predict(sampler.scaled(z, step), t, step), step)
             return z
         z = z.clone()
-        for step, t in enumerate(sampler.timesteps[: max(stop)]):
+        for step, t in list(enumerate(sampler.timesteps))[begin : max(stop)]:
             live = [row for row, end in enumerate(stop) if end > step]
             z[live] = sampler.step(z[live], predict(z[live], t, step), step)
         return z
@@ -169,11 +174,12 @@ class TextToImage:
         until: int | Sequence[int] | None = None,
         unet: UNet2DConditionModel | None = None,
         solver: str = "ddim",
+        begin: int = 0,
     ) -> torch.Tensor:
         """`walk` with classifier-free guidance: ε(∅) + guidance · (ε(c) − ε(∅)).
 
         Args:
-            z: noise at the first level, (batch, channels, height, width).
+            z: noise at the first level, or latents at that of `begin`, (batch, channels, height, width).
             context: embeddings, (batch, 77, width), or (1, 77, width) for all rows.
             empty: the embedding of "" or of a negative prompt, (1, 77, width).
             steps: sampler steps.
@@ -181,6 +187,7 @@ class TextToImage:
             until: as for `walk`; several levels need a single context.
             unet: the network that draws; the model's own by default.
             solver: as for `walk`.
+            begin: as for `walk`.
         """
         scales = [guidance] if isinstance(guidance, int | float) else list(guidance)
         scale = torch.tensor(scales, dtype=torch.float32, device=z.device).view(-1, 1, 1, 1)
@@ -193,7 +200,43 @@ class TextToImage:
             unconditional, conditional = self.predict_noise(torch.cat([z, z]), t, both, unet).chunk(2)
             return unconditional + scale * (conditional - unconditional)
 
-        return self.walk(z, predict, steps, until, solver)
+        return self.walk(z, predict, steps, until, solver, begin)
+
+    @torch.no_grad()
+    def invert(
+        self,
+        latents: torch.Tensor,
+        context: torch.Tensor,
+        *,
+        steps: int,
+        until: Sequence[int] = (0,),
+        unet: UNet2DConditionModel | None = None,
+    ) -> dict[int, torch.Tensor]:
+        """DDIM backwards, without guidance: latents at noise levels from which its steps lead back to these images.
+
+        z_{t'} = √ᾱ_{t'} x̂₀ + √(1 − ᾱ_{t'}) ε(z_t, t', c), with x̂₀ from the same noise (equation 12 of DDIM, arXiv
+        2010.02502, η = 0): the noise is predicted at the level that is gone to, so the way back is near, not exact.
+
+        Args:
+            latents: clean ones, (batch, channels, height, width).
+            context: embeddings, (batch, 77, width), or (1, 77, width) for all rows.
+            steps: of DDIM.
+            until: levels to give, as indices of `timesteps(steps)`; 0 is the noisiest.
+            unet: the network that predicts; the model's own by default.
+
+        Returns:
+            By index, the latents at that level: what `walk` takes with `begin`.
+        """
+        products, found = self.scheduler.alphas_cumprod.to(self.device), dict[int, torch.Tensor]()
+        z, before = latents, products[0]  # set_alpha_to_one is off: the cleanest level counts as the first
+        levels = list(enumerate(self.timesteps(steps)))
+        for level, t in reversed(levels[min(until) :]):
+            noise = self.predict_noise(z, t, context, unet)
+            clean = (z - (1 - before).sqrt() * noise) / before.sqrt()
+            z, before = products[t].sqrt() * clean + (1 - products[t]).sqrt() * noise, products[t]
+            if level in until:
+                found[level] = z
+        return found
 
     def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """√ᾱ_t · latents + √(1 − ᾱ_t) · noise, with one timestep t in 0 … 999 for each row."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matplotlib.font_manager import findfont
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from ..runs.attacks import UNATTACKED, UNDEFENDED, AttackCell, AttackRecord
 from ..runs.folder import RunFolder, safe_name
 from ..runs.rows import ORIGINAL
 from ..storage.files import write_atomically
-from .overview import CAPTION_LEADING, CAPTION_LINES, GAP, PER_SET, wrapped
-
-TILE, LABEL_WIDTH, FRAME = 80, 180, 3  # pixels
+from .overview import PER_SET
+from .tiles import Line, tiles
 
 
 def image_of(folder: RunFolder, cell: AttackCell, prompt: str) -> Path:
@@ -37,27 +35,12 @@ def _save(file: Path, page: Image.Image) -> None:
 
 
 def _page(folder: RunFolder, record: AttackRecord, cells: list[AttackCell]) -> Image.Image:
-    large, small = (ImageFont.truetype(findfont("DejaVu Sans"), size) for size in (13, 9))
+    """A target that was there before and not attacked, or of which the attack had nothing to ask, has no image."""
     targets = cells[0].targets[:PER_SET]
-    head = CAPTION_LINES * CAPTION_LEADING + GAP
-    page = Image.new("RGB", (LABEL_WIDTH + len(targets) * (TILE + GAP), head + len(cells) * (TILE + GAP)), "white")
-    draw = ImageDraw.Draw(page)
-    for k, target in enumerate(targets):
-        left = LABEL_WIDTH + k * (TILE + GAP)
-        for number, line in enumerate(wrapped(target.text, small, TILE, CAPTION_LINES)):
-            draw.text((left, number * CAPTION_LEADING), line, fill="dimgray", font=small)
-    for down, cell in enumerate(cells):
-        top = head + down * (TILE + GAP)
-        label = record.labels[cell.row] if cell.attack == UNATTACKED else record.attacks[cell.attack]
-        text = "\n".join(wrapped(label, large, LABEL_WIDTH - 2 * GAP, 3))
-        draw.text((GAP, top + TILE // 2), text, fill="black", font=large, anchor="lm")
+    lines: list[Line] = []
+    for cell in cells:
         found = {target.prompt: target.found is not None for target in cell.targets}
-        for k, target in enumerate(targets):
-            left, file = LABEL_WIDTH + k * (TILE + GAP), image_of(folder, cell, target.prompt)
-            if not file.exists():  # it was there before and not attacked, or the attack had nothing to ask
-                continue
-            with Image.open(file) as image:
-                page.paste(image.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS), (left, top))
-            if found.get(target.prompt):
-                draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), outline="crimson", width=FRAME)
-    return page
+        label = record.labels[cell.row] if cell.attack == UNATTACKED else record.attacks[cell.attack]
+        shown = [(image_of(folder, cell, target.prompt), found.get(target.prompt, False)) for target in targets]
+        lines.append((label, shown))
+    return tiles([target.text for target in targets], lines)

@@ -149,15 +149,6 @@ class AttackRecord(Stored):
     failures: dict[str, str] = Field(default={}, description='By "ROW ATTACK", what went wrong.')
 
 
-def attack_entries(folder: RunFolder) -> list[tuple[str, str]]:
-    """Kind and key of what attacks on a run left in the store, or will."""
-    used = read_json(folder.used)
-    if used is not None:
-        return [(kind, key) for kind, key in used["entries"] if kind == "attack"]
-    stored = read_json(folder.root / "attacks.json") or {}
-    return [("attack", cell["key"]) for cell in stored.get("cells", ())]
-
-
 def read_attacks(folder: RunFolder) -> AttackRecord | None:
     """What RUN/attacks.json holds; None where there is none."""
     file = folder.root / "attacks.json"

@@ -17,6 +17,7 @@ from ..storage.store import Store
 from .folder import RunFolder
 
 RUNS = "runs"  # a store's folder
+BESIDE = ("attack", "purified")  # kinds of entries that no plan's scores need
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,12 @@ def refer(folder: RunFolder, store: Store, entries: Iterable[tuple[str, str]], k
         write_json(folder.used, used)
         place = {"folder": str(root), "from_store": os.path.relpath(root, store.root)}
         write_json(store.root / RUNS / f"{content_key(folder=str(root))}.json", place)
+
+
+def entries_beside(folder: RunFolder) -> list[tuple[str, str]]:
+    """Kind and key of what was done to a finished run, or is being done: attacks, purified images."""
+    stored = read_json(folder.used) or {"entries": []}
+    return [(kind, key) for kind, key in stored["entries"] if kind in BESIDE]
 
 
 def references(store: Store) -> References:

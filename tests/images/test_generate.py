@@ -10,6 +10,7 @@ from diffusers import LMSDiscreteScheduler
 from samplers import OWN, theirs
 
 from erasebench.engine.run import run
+from erasebench.errors import BenchError
 from erasebench.images.drawing import generate
 from erasebench.images.files import read_image
 from erasebench.images.jobs import Job, image_seed
@@ -108,6 +109,41 @@ def test_each_row_of_a_walk_stops_at_its_own_level(mini: TextToImage) -> None:
     for k, level in enumerate(levels):
         alone = mini.denoise(z[k : k + 1], context, empty, steps=6, guidance=3.0, until=level)
         assert torch.allclose(together[k], alone[0], atol=1e-4)
+
+
+def test_a_walk_from_in_between_goes_on_as_the_whole_one(mini: TextToImage) -> None:
+    context, empty = mini.encode(["a cat"]), mini.encode([""])
+    z = mini.noise([1, 2])
+    between = mini.denoise(z, context, empty, steps=6, guidance=3.0, until=4)
+    rest = mini.denoise(between, context, empty, steps=6, guidance=3.0, begin=4)
+    assert torch.equal(rest, mini.denoise(z, context, empty, steps=6, guidance=3.0))
+    for solver, begin in (("dpm++", 2), ("ddim", 6), ("ddim", -1)):
+        with pytest.raises(BenchError, match=f"can't begin at step {begin}"):
+            mini.denoise(z, context, empty, steps=6, guidance=3.0, solver=solver, begin=begin)
+
+
+def test_inversion_is_undone_where_the_noise_is_the_same_at_all_levels(
+    mini: TextToImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise, latents, context = mini.noise([3]), mini.noise([4]), mini.encode([""])
+    monkeypatch.setattr(mini, "predict_noise", lambda z, *rest: noise)
+    found = mini.invert(latents, context, steps=7, until=(0, 3))
+    first, products = mini.scheduler.alphas_cumprod[0], mini.scheduler.alphas_cumprod
+    clean = (latents - (1 - first).sqrt() * noise) / first.sqrt()
+    for level, z in found.items():
+        share = products[mini.timesteps(7)[level]]
+        assert torch.allclose(z, share.sqrt() * clean + (1 - share).sqrt() * noise, atol=1e-5)
+        back = mini.denoise(z, context, context, steps=7, guidance=1, begin=level)
+        assert torch.allclose(back, latents, atol=1e-4)
+
+
+def test_an_inverted_image_comes_back(mini: TextToImage) -> None:
+    context = mini.encode([""])
+    image = mini.decode(mini.denoise(mini.noise([5]), mini.encode(["a bus"]), context, steps=12, guidance=5.0))
+    latents = mini.encode_images(image)
+    back = mini.denoise(mini.invert(latents, context, steps=20)[0], context, context, steps=20, guidance=1)
+    other = mini.denoise(mini.noise([6]), context, context, steps=20, guidance=1)
+    assert (back - latents).square().mean() < 0.1 * (other - latents).square().mean()
 
 
 @pytest.mark.parametrize("name", OWN)
