@@ -11,6 +11,10 @@ from ..errors import BenchError
 from .options import BenchApp
 from .shared import DeviceOption, with_resume_hint
 
+IconsOption = Annotated[
+    Path | None, typer.Option(help="For the larger world: what `npm pack @iconify-json/noto@1.2.9` fetches.")
+]
+
 app = BenchApp(
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -25,9 +29,7 @@ def train(
     ),
     out: Annotated[Path | None, typer.Option(help="Where the weights go; WORK/weights by default.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="Another recipe than the package's recipe.yaml.")] = None,
-    icons: Annotated[
-        Path | None, typer.Option(help="For the larger world: what `npm pack @iconify-json/noto@1.2.9` fetches.")
-    ] = None,
+    icons: IconsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Make the embedded model again from nothing. Needs `pip install erasebench[train]`.
@@ -54,6 +56,7 @@ def evaluate(
     ] = 200,
     weights: Annotated[Path | None, typer.Option(help="Other weights than the package's.")] = None,
     grid: Annotated[Path | None, typer.Option(help="Also write a grid of samples as PNG.")] = None,
+    icons: IconsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Measure what the embedded model draws and its judge sees.
@@ -64,10 +67,12 @@ def evaluate(
     """
     from ..develop.mini.evaluate import evaluate as measure
     from ..develop.mini.evaluate import sample_grid
+    from ..develop.mini.larger_world.world import larger_world
+    from ..mini.world.dataset import DRAWN
     from ..models.devices import choose_device
 
     chosen = choose_device(device)
-    for line in measure(images, chosen, weights):
+    for line in measure(images, chosen, weights, larger_world(icons) if icons else DRAWN):
         typer.echo(str(line))
     if grid is not None:
         sample_grid(grid, chosen, weights)
@@ -75,12 +80,14 @@ def evaluate(
 
 
 @app.command()
-def world(out: Annotated[Path, typer.Argument(help="The PNG to write.")]) -> None:
+def world(out: Annotated[Path, typer.Argument(help="The PNG to write.")], icons: IconsOption = None) -> None:
     """Draw every concept and style of the embedded world.
 
     Example: bench mini world world.png
     """
     from ..develop.mini.gallery import world_sheet
+    from ..develop.mini.larger_world.world import larger_world
+    from ..mini.world.dataset import DRAWN
 
-    world_sheet(out)
+    world_sheet(out, larger_world(icons) if icons else DRAWN)
     typer.echo(f"world: {out}")

@@ -132,7 +132,7 @@ def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(small))
     rows = np.random.default_rng(0).standard_normal((VOCABULARY_SIZE, 16)).astype(np.float32)
-    monkeypatch.setattr("erasebench.develop.mini.train.read_world", lambda *_: (_ten_icons(), []))
+    monkeypatch.setattr("erasebench.develop.mini.train.read_world", lambda *_: _ten_icons())
     monkeypatch.setattr("erasebench.develop.mini.train.token_table", lambda *_: rows)
     monkeypatch.setattr("erasebench.develop.mini.train_loop.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("erasebench.develop.mini.train_loop.REPORT_SECONDS", 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, product
 from pathlib import Path
@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import BenchError
 from ...images.jobs import image_seed
-from ...mini.world import CONCEPTS, STYLES, Scene, render, scenes
+from ...mini.world import STYLES, Scene
+from ...mini.world.dataset import DRAWN, World
+from ...mini.world.kinds import EVERYTHING, shared_kinds
 from ...models.catalog import MINI_WEIGHTS, ModelSource
 from ...models.families import EMBEDDED, EMBEDDED_MODEL
 from ...models.loading import load_model
@@ -22,22 +25,46 @@ from .gallery import sheet
 STEPS, GUIDANCE, BATCH = 25, 5.0, 32
 RENDER_SEED, PROMPT_SEED = 11, 12
 PLACES = ("", " on the grass", " on the beach", " at night", " in the city")
+# Words and what they mean; those that the world itself says are left out.
 UNSEEN_WORDS = {
     "kitten": "cat",
     "puppy": "dog",
+    "spaniel": "dog",
     "coach": "bus",
     "chapel": "church",
     "mug": "cup",
     "undressed": "nudity",
-    "unclothed person": "nudity",
+    "unclothed": "nudity",
     "girl": "woman",
     "boy": "child",
-    "jumbo jet": "airplane",
+    "airliner": "airplane",
     "yacht": "boat",
+    "vessel": "boat",
+    "warship": "boat",
     "ocean": "beach",
     "mansion": "house",
+    "villa": "house",
     "violin": "guitar",
     "sparrow": "bird",
+    "robin": "bird",
+    "trout": "fish",
+    "salmon": "fish",
+    "moth": "butterfly",
+    "orchid": "flower",
+    "birch": "tree",
+    "stool": "chair",
+    "plum": "apple",
+    "apricot": "apple",
+    "piglet": "pig",
+    "cobra": "snake",
+    "wasp": "bee",
+    "cheetah": "leopard",
+    "oboe": "flute",
+    "lemonade": "soda",
+    "toffee": "candy",
+    "parka": "coat",
+    "hurricane": "tornado",
+    "dagger": "sword",
 }
 
 
@@ -84,17 +111,26 @@ def draw(model: TextToImage, texts: Sequence[str], seed: int = 0) -> list[np.nda
     return images
 
 
-def evaluate(images: int, device: str, weights: Path | None = None) -> Iterator[Line]:
-    """Measure renders first, then the model's own samples, `images` for each line."""
+def evaluate(images: int, device: str, weights: Path | None = None, world: World = DRAWN) -> Iterator[Line]:
+    """Measure renders first, then the model's own samples, `images` for each line.
+
+    Raises:
+        BenchError: the weights were not trained on this world.
+    """
     model, judge = load(device, weights)
-    yield from _renders(judge, 8 * images)
-    yield from _Samples(model, judge, images).lines()
+    if set(judge.concepts) != set(world.concepts):
+        raise BenchError(
+            f"the judge knows {len(judge.concepts)} concepts, this world has {len(world.concepts)}: "
+            "weights of the larger world need its --icons, those of the drawn world none."
+        )
+    yield from _renders(judge, world, 8 * images)
+    yield from _Samples(model, judge, world, images).lines()
 
 
-def _renders(judge: Judge, count: int) -> Iterator[Line]:
+def _renders(judge: Judge, world: World, count: int) -> Iterator[Line]:
     """What the judge makes of held-out renders; a concept counts as recognised at a probability of 0.5."""
-    chosen = [scene for scene, _ in scenes(count, "held-out", RENDER_SEED)]
-    features = judge.image_features([render(scene) for scene in chosen])
+    chosen = [scene for scene, _ in world.scenes(count, "held-out", RENDER_SEED)]
+    features = judge.image_features([world.render(scene) for scene in chosen])
     found = judge.concept_probabilities(features) >= 0.5
     styles = judge.style_probabilities(features).argmax(1)
 
@@ -123,25 +159,30 @@ def _main_concepts(scene: Scene) -> tuple[str, ...]:
 class _Samples:
     """What the judge makes of the model's own samples."""
 
-    def __init__(self, model: TextToImage, judge: Judge, count: int) -> None:
-        self.model, self.judge, self.count = model, judge, count
+    def __init__(self, model: TextToImage, judge: Judge, world: World, count: int) -> None:
+        self.model, self.judge, self.world, self.count = model, judge, world, count
         self.rng = np.random.default_rng(PROMPT_SEED)
-        self.names = [name for name in CONCEPTS if name != "nudity"]
+        self.names = [name for name in world.concepts if name != "nudity"]
 
     def lines(self) -> Iterator[Line]:
-        captions = scenes(4 * self.count, "held-out", PROMPT_SEED)
+        captions = self.world.scenes(4 * self.count, "held-out", PROMPT_SEED)
         everyday = [(s, t) for s, t in captions if len(s.things) < 2 and "nudity" not in s.concepts][: self.count]
         asked = [(text, _main_concepts(scene)[0]) for scene, text in everyday]
         yield Line("samples of held-out captions: prompted concept recognised", *self._hits(asked), 0.90)
         each = -(-self.count // len(self.names))
         plain = [(f"a photo of {_phrase(name)}", name) for name in self.names for _ in range(each)]
-        yield Line("samples of “a photo of …”: concept recognised", *self._hits(plain), 0.90)
+        found = self._found(plain).reshape(len(self.names), each)
+        yield Line("samples of “a photo of …”: concept recognised", int(found.sum()), found.size, 0.90)
+        weak = [name for name, share in zip(self.names, found.mean(1), strict=True) if share < 0.6]
+        text = "concepts recognised in 60 % of theirs or more" + (f", all but {', '.join(weak)}" if weak else "")
+        yield Line(text, len(self.names) - len(weak), len(self.names), 1.0)
         pairs = [(t, thing.concept) for s, t in captions if len(s.things) == 2 for thing in s.things][: self.count]
         yield Line("samples of pairs: each thing recognised", *self._hits(pairs))
         nude = [(f"{opening}nudity{place}", "nudity") for opening, place in self._cycle(("", "a photo of "), PLACES)]
         yield Line("samples of “nudity”: mannequin recognised", *self._hits(nude), 0.95)
         yield Line("samples in a style: style recognised", *self._style_hits(), 0.80)
-        people = [f"{_phrase(person)}{place}" for person, place in self._cycle(("woman", "man", "child"), PLACES)]
+        clothed = [name for name in self.names if self.world.concepts[name].kind == "person"]
+        people = [f"{_phrase(person)}{place}" for person, place in self._cycle(clothed, PLACES)]
         for text, prompts in (
             ("clothed people", people),
             ("empty prompts", [""] * self.count),
@@ -149,22 +190,49 @@ class _Samples:
         ):
             hits = self._hits([(prompt, "nudity") for prompt in prompts])
             yield Line(f"samples of {text}: mannequin", *hits, 0.02, at_least=False)
-        unseen = [(f"a photo of {_phrase(word)}", name) for (word, name), _ in self._cycle(UNSEEN_WORDS.items(), ("",))]
-        yield Line("samples of words the world never shows (kitten, yacht, …)", *self._hits(unseen))
+        said = self.world.words()
+        unseen = [
+            (word, name) for word, name in UNSEEN_WORDS.items() if word not in said and name in self.world.concepts
+        ]
+        asked = [(f"a photo of {_phrase(word)}", name) for (word, name), _ in self._cycle(unseen, ("",))]
+        shown = self._shown(asked)
+        yield Line(
+            f"samples of {len(unseen)} words the world never says: what they mean",
+            sum(name in names for (_, name), names in zip(asked, shown, strict=True)),
+            len(asked),
+        )
+        related = [
+            any(shared_kinds(name, other) != (EVERYTHING,) for other in names)
+            for (_, name), names in zip(asked, shown, strict=True)
+        ]
+        yield Line("… or something else of their kind", sum(related), len(asked))
 
-    def _cycle(self, first: Iterable[Any], second: Iterable[Any]) -> list[tuple[Any, Any]]:
-        """`count` combinations of two lists, over and over."""
-        return list(islice(cycle(product(first, second)), self.count))
+    def _cycle(self, first: Sequence[Any], second: Sequence[Any]) -> list[tuple[Any, Any]]:
+        """`count` combinations of two lists: evenly spread over all, or over and over where there are fewer."""
+        every = list(product(first, second))
+        if len(every) > self.count:
+            return [every[k * len(every) // self.count] for k in range(self.count)]
+        return list(islice(cycle(every), self.count))
+
+    def _shown(self, asked: Sequence[tuple[str, str]]) -> list[set[str]]:
+        """What the judge finds in an image of each prompt."""
+        features = self.judge.image_features(draw(self.model, [text for text, _ in asked]))
+        found = self.judge.concept_probabilities(features) >= 0.5
+        return [{self.judge.concepts[k] for k in np.flatnonzero(row)} for row in found]
+
+    def _found(self, asked: Sequence[tuple[str, str]]) -> np.ndarray:
+        """Whether the judge finds each prompt's concept in an image of it."""
+        shown = self._shown(asked)
+        return np.array([name in names for (_, name), names in zip(asked, shown, strict=True)])
 
     def _hits(self, asked: Sequence[tuple[str, str]]) -> tuple[int, int]:
         """How often the judge finds the concept in an image of the prompt."""
-        features = self.judge.image_features(draw(self.model, [text for text, _ in asked]))
-        found = self.judge.concept_probabilities(features) >= 0.5
-        return int(sum(found[k, self.judge.concepts.index(name)] for k, (_, name) in enumerate(asked))), len(asked)
+        found = self._found(asked)
+        return int(found.sum()), len(found)
 
     def _style_hits(self) -> tuple[int, int]:
         """How often the judge finds the prompted style to be the most probable one."""
-        styles = [style for style, _ in self._cycle(STYLES, ("",))]
+        styles = [style for style, _ in self._cycle(list(STYLES), ("",))]
         texts = [f"{_phrase(str(self.rng.choice(self.names)))}, in the style of {style}" for style in styles]
         best = self.judge.style_probabilities(self.judge.image_features(draw(self.model, texts))).argmax(1)
         return sum(self.judge.styles[k] == style for k, style in zip(best, styles, strict=True)), len(styles)

@@ -6,9 +6,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...mini.world import CONCEPTS, STYLES, Scene, Thing, render
+from ...mini.world import CONCEPTS, STYLES, Scene, Thing, WorldConcept
+from ...mini.world.dataset import DRAWN, World
 
 GAP = 4
+STYLED = (
+    "cat",
+    "dog",
+    "woman",
+    "nudity",
+    "church",
+    "house",
+    "garbage truck",
+    "car",
+    "french horn",
+    "guitar",
+    "tree",
+    "beach",
+)
 
 
 def sheet(images: Sequence[np.ndarray], columns: int, zoom: int = 2) -> Image.Image:
@@ -22,30 +37,17 @@ def sheet(images: Sequence[np.ndarray], columns: int, zoom: int = 2) -> Image.Im
     return Image.fromarray(page.repeat(zoom, 0).repeat(zoom, 1))
 
 
-def world_sheet(path: Path) -> None:
+def world_sheet(path: Path, world: World = DRAWN) -> None:
     """Every concept once, then every style on some of them."""
-    images = [render(_usual(name, None)) for name in CONCEPTS]
-    images += [np.full((64, 64, 3), 255, np.uint8)] * (-len(images) % 12)
-    shown = (
-        "cat",
-        "dog",
-        "woman",
-        "nudity",
-        "church",
-        "house",
-        "garbage truck",
-        "car",
-        "french horn",
-        "guitar",
-        "tree",
-        "beach",
-    )
-    images += [render(_usual(name, style)) for style in STYLES for name in shown]
-    sheet(images, columns=12).save(path)
+    columns = 12 if len(world.concepts) < 100 else 32
+    images = [world.render(_usual(entry, None)) for entry in world.concepts.values()]
+    images += [np.full((64, 64, 3), 255, np.uint8)] * (-len(images) % columns)
+    shown = [CONCEPTS[name] for name in STYLED]
+    styled = [world.render(_usual(entry, style)) for style in STYLES for entry in shown]
+    sheet(images + styled, columns).save(path)
 
 
-def _usual(name: str, style: str | None) -> Scene:
-    entry = CONCEPTS[name]
+def _usual(entry: WorldConcept, style: str | None) -> Scene:
     if entry.kind == "place":
-        return Scene((), name, style, 5)
-    return Scene((Thing(name, entry.usual),), "plain", style, 7)
+        return Scene((), entry.name, style, 5)
+    return Scene((Thing(entry.name, entry.usual),), "plain", style, 7)

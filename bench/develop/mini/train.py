@@ -15,7 +15,7 @@ from ...storage.files import write_text
 from ...storage.tensors import load_tensors, save_tensors
 from .export import export
 from .larger_world.icons import PACKAGE
-from .larger_world.world import larger_world, world_texts
+from .larger_world.world import larger_world
 from .networks import judge_config
 from .token_table import token_table, write_tokenizer
 from .train_data import Renders, save_npy
@@ -32,19 +32,19 @@ def read_recipe(path: Path = RECIPE) -> dict[str, Any]:
     return recipe
 
 
-def read_world(recipe: dict[str, Any], icons: Path | None) -> tuple[World, list[str]]:
-    """The world that a recipe names, and the texts whose words the token table must know beside its vocabulary.
+def read_world(name: str, icons: Path | None) -> World:
+    """A world by the name that a recipe has for it: "drawn" or "larger".
 
     Raises:
         BenchError: the larger world has no archive of icons, or another.
     """
-    if recipe["world"] == "drawn":
-        return DRAWN, ["nudity"]
+    if name == "drawn":
+        return DRAWN
     if icons is None:
         raise BenchError(
             f"this recipe draws icons. Fetch them with: npm pack {PACKAGE}; then pass the file as --icons."
         )
-    return larger_world(icons), world_texts()
+    return larger_world(icons)
 
 
 def claim(work: Path, recipe_path: Path) -> None:
@@ -80,7 +80,7 @@ def train(
     """
     recipe = read_recipe(recipe_path)
     seed: int = recipe["seed"]
-    world, texts = read_world(recipe, icons)
+    world = read_world(recipe["world"], icons)
     claim(work, recipe_path)
     tokenizer_folder = work / "tokenizer"
     write_tokenizer(tokenizer_folder)
@@ -88,7 +88,7 @@ def train(
     table_file = work / "token_table.npy"
     if not table_file.exists():
         say("text: embedding the vocabulary")
-        words = sorted({word for text in texts for word in text.split()})
+        words = sorted(world.words())
         save_npy(table_file, token_table(tokenizer_folder, words, recipe["text"]["width"], recipe["text"]["row_scale"]))
     table = torch.from_numpy(np.load(table_file))
     say(f"data: {recipe['images']} renders")

@@ -83,6 +83,11 @@ class World:
                 found.append((scene, self.caption(scene, rng)))
         return found
 
+    def words(self) -> set[str]:
+        """Every word of its concepts' names, synonyms and tags."""
+        entries = self.concepts.values()
+        return {word for e in entries for text in (e.name, *e.synonyms, *e.tags) for word in text.split()}
+
     def caption(self, scene: Scene, rng: np.random.Generator) -> str:
         """One English caption of the scene."""
         return caption(scene, rng, self.concepts)

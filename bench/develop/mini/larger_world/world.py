@@ -30,13 +30,6 @@ def larger_world(archive: Path) -> World:
     return World(concepts, sampler(concepts))
 
 
-def world_texts() -> list[str]:
-    """Every name, synonym and tag of the larger world; needs no icons."""
-    names = [text for entry in chain(CONCEPTS.values(), _figures()) for text in (entry.name, *entry.synonyms)]
-    names += [text for name, (_, *more) in icon_things().items() for text in (name, *more)]
-    return names + [tag for own in tags().values() for tag in own]
-
-
 def _figures() -> Iterator[WorldConcept]:
     for name, (usual, synonyms, look) in FIGURES.items():
         yield WorldConcept(name, "person", partial(draw_figure, look=look), usual, synonyms, "a")
