@@ -47,7 +47,7 @@ class Registry:
     def __init__(self, kind: str, first: tuple[str, ...] = (), dear: tuple[str, ...] = ()) -> None:
         self.kind = kind
         self.first = first
-        self.dear = dear  # what is not meant by "all"
+        self.dear = dear  # what "all" does not mean
         self.package = f"erasebench.{kind}s"
 
     @cache  # noqa: B019  (the registries live as long as the process)
@@ -74,7 +74,7 @@ class Registry:
         return [name for name in self.first if name in entries] + [name for name in entries if name not in self.first]
 
     def usual(self) -> list[str]:
-        """All names but those that cost too much to be meant by "all"."""
+        """All names but those that are asked for by name alone: "all" does not mean them."""
         return [name for name in self.names() if name not in self.dear]
 
     def aliases(self) -> dict[str, str]:
@@ -168,6 +168,6 @@ METHODS = Registry("method", first=PAPERS)
 METRICS = Registry(
     "metric",
     first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim"),
-    dear=("spectrum",),
+    dear=("spectrum", "diversity"),
 )
 ATTACKS = Registry("attack", first=("random-tokens", "seed-search"))

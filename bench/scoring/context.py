@@ -149,29 +149,31 @@ class ScoringContext:
         """What NudeNet finds in these images; looked at once, and kept for all metrics."""
         return detections(images, self.device)
 
-    def distributions(self, images: ImageSet) -> Distributions:
-        """Features of these images and of the real ones.
+    def distributions(self, images: ImageSet, against: ImageSet | None = None) -> Distributions:
+        """Features of these images and of the real ones, or of others that they are set against.
 
         Raises:
             NotApplicable: there are no real images, or fewer than two images on a side.
         """
-        if self.reference is None:
+        other = self.reference if against is None else against
+        if other is None:
             raise NotApplicable("no real images: give --reference FOLDER (`bench reference` prepares one)")
         encoder = self.distance()
-        drawn, real = images.features(encoder), self.reference.features(encoder)
+        drawn, real = images.features(encoder), other.features(encoder)
         scored, scored_real = np.isfinite(drawn).all(1), np.isfinite(real).all(1)
-        unscored = images.unreadable(drawn) + [f"real {text}" for text in self.reference.unreadable(real)]
+        whose = "real" if against is None else "the other"
+        unscored = images.unreadable(drawn) + [f"{whose} {text}" for text in other.unreadable(real)]
         if min(scored.sum(), scored_real.sum()) < 2:
             raise NotApplicable("fewer than two images on a side")
         order = {prompt: k for k, prompt in enumerate(dict.fromkeys(job.prompt_id for job in images.jobs))}
         prompts = np.array([order[job.prompt_id] for job in images.jobs])[scored]
-        subjects = np.unique([str(file) for file in self.reference.files], return_inverse=True)[1][scored_real]
+        subjects = np.unique([str(file) for file in other.files], return_inverse=True)[1][scored_real]
         groups = jackknife_groups([job.cluster for job in images.jobs])
         x, y = (_scaled(side, encoder) for side in (drawn[scored], real[scored_real]))
-        note = f"{encoder.name} features, {len(x)} drawn and {len(y)} real images"
+        note = f"{encoder.name} features, {len(x)} drawn and {len(y)} {'real images' if against is None else 'others'}"
         trainings = [seed for seed, known in zip(images.trainings, scored, strict=True) if known]
         kept = None if groups is None else groups[scored]
-        known = self.reference.known_through(encoder)
+        known = other.known_through(encoder)
         return Distributions(x, y, prompts, trainings, subjects, kept, note, encoder.qualifier, unscored, known)
 
 

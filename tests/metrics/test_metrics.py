@@ -113,6 +113,25 @@ def known(features: np.ndarray, prompts: list[str], row: str = "esd") -> ImageSe
     return images
 
 
+def test_diversity_is_of_pairs_of_different_prompts_beside_the_originals() -> None:
+    from erasebench.metrics.diversity import diversity
+
+    east, north, up = np.eye(3)
+    prompts = ["a", "a", "b", "b"]
+    original = known(np.stack([east, north, up, -up]), prompts, "original")  # a's and b's are at right angles
+
+    def score(*features: np.ndarray) -> float:
+        context = context_of(None, original=original)
+        context.distance = lambda: _Features()  # type: ignore[assignment, return-value]
+        return float(diversity.score(known(np.stack(features), prompts), context).value)
+
+    assert score(east, north, up, up) == pytest.approx(1)
+    assert score(east, east, 3 * east, 2 * east) == pytest.approx(0)  # one picture, whatever its length
+    assert score(east, north, east, north) == pytest.approx(0.5)  # half of the pairs are alike
+    assert score(east, east, -east, -east) == pytest.approx(2)
+    assert score(east, east, east, np.full(3, np.nan)) == pytest.approx(0)  # unscored
+
+
 def renders(names: list[str]) -> list[np.ndarray]:
     return [render(Scene((Thing(name, CONCEPTS[name].usual),), "plain", None, k)) for k, name in enumerate(names)]
 
