@@ -141,6 +141,7 @@ def execute(
     from ..engine.finished import finished_tables
     from ..models.catalog import find_model
     from ..runs.folder import RunFolder, default_folder
+    from ..runs.lock import check_usable
 
     get_concept(plan.concept, plan.kind, plan.replacement)
     folder = RunFolder(out if out is not None else default_folder(plan))
@@ -150,6 +151,7 @@ def execute(
         print_views(folder, shown)
         return folder, ()
     find_model(plan.model)
+    check_usable(folder, plan)
     if not dry_run:  # the imports below take seconds
         typer.echo(f"starting: “{plan.concept}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
         working.begin()

@@ -152,7 +152,7 @@ class Attacks:
                     self.concept_of(row),
                     left,
                     1 if name == UNATTACKED else self.request.budget,
-                    self.setup.plan.generation,
+                    self.setup.drawing,
                     self.request.seed,
                     self.judges.first,
                     lambda: _with(network, {k: value for k, value in unpatched.items() if part_of(k) == "unet"}),
@@ -229,7 +229,7 @@ class Attacks:
             "concept": vars(self.concept_of(row)),
             "model": self.setup.source.revision,
             "made_on": made_on(self.setup.device),
-            "drawing": self.setup.plan.generation.model_dump(exclude={"precision", "own_settings"}),
+            "drawing": self.setup.drawing.model_dump(exclude={"precision", "own_settings"}),
             "judge": self.judges.key,
         }
 

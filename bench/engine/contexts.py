@@ -119,7 +119,7 @@ class Contexts:
         erased = ErasedModel(key, key, partial(load_patch, patch))
         words = read_vocabulary("words", model.tokenizer, wanted.words)
         latents = Latents(wanted.levels, wanted.draws, self.plan.image_seed)
-        batch = self.plan.generation.batch_size
+        batch = self.setup.drawing.batch_size
         return scan(model, [erased], words, self.setup.store.root / "spectrum", latents, batch).differences[key]
 
     @cache  # noqa: B019

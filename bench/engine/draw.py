@@ -77,7 +77,7 @@ def draw(
 
     with attached(network, patch):
         again = None if exact is None else in_float32
-        draw_shard(setup.store, images, shard, network, setup.plan.generation, again, done)
+        draw_shard(setup.store, images, shard, network, setup.drawing, again, done)
 
 
 def render_world(store: Store, images: ImageSet, shard: Shard) -> None:

@@ -25,7 +25,7 @@ from ..models.timing import synchronize
 from ..report.overview import PER_SET
 from ..runs.attacks import requested
 from ..runs.folder import RunFolder
-from ..runs.plan import Plan
+from ..runs.plan import Generation, Plan
 from ..runs.rows import REFERENCE
 from ..scoring.nudenet import detect
 from .attack_run import planned_tries
@@ -82,7 +82,7 @@ def estimate(
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
     count = usual_workers(setup) if workers is None else workers
     with _threads(1 if count > 1 else torch.get_num_threads()):  # as each of several workers has
-        measured = measure(model, plan, size)
+        measured = measure(model, setup.drawing, size)
     erase = training.forwards * measured["forward"] + training.forwards_with_gradient * measured["gradient"]
     draw, score = images * measured["image"], images * measured["score"]
     parts = f"erase {_minutes(erase)}, draw {_minutes(draw)}, score {_minutes(score)}"
@@ -148,10 +148,10 @@ def _load(source: ModelSource, device: str) -> TextToImage | ModelUnavailable:
         return error
 
 
-def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:
+def measure(model: TextToImage, drawn: Generation, size: int) -> dict[str, float]:
     """Seconds of a forward without and with gradient and of drawing and scoring an image; leaves the model cast."""
     share = SECONDS / 4
-    batch = min(plan.generation.batch_size, 16)
+    batch = min(drawn.batch_size, 16)
     z, context = model.noise(list(range(TRAINING_BATCH))), model.encode(["a photo"])
     weights = list(select(model.unet, "xattn").values())
 
@@ -170,10 +170,9 @@ def measure(model: TextToImage, plan: Plan, size: int) -> dict[str, float]:
         name: _timed(work, share, model.device) / TRAINING_BATCH
         for name, work in (("forward", forward), ("gradient", gradient))
     }
-    model.set_precision(resolve_precision(plan.generation.precision, model.device))
+    model.set_precision(resolve_precision(drawn.precision, model.device))
     noise = model.noise(list(range(batch)), (size, size))
     context, empty = model.encode(["a photo"]), model.encode([""])
-    drawn = plan.generation
 
     def one_step() -> None:
         model.denoise(noise, context, empty, steps=1, guidance=drawn.guidance, solver=drawn.scheduler)

@@ -91,7 +91,7 @@ def model_card(folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed:
             "|---|---:|---:|",
             *lines,
             "",
-            *(f"- {note}" for note in footnotes(scores, plan, record.prompts)),
+            *(f"- {note}" for note in footnotes(scores, plan, record)),
             "",
             "## Configuration",
             "",

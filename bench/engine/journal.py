@@ -169,6 +169,7 @@ def _new_record(setup: Setup, work: Work, before: RunRecord | None) -> RunRecord
         plan=setup.plan.model_dump(mode="json"),
         model=ModelRecord(name=source.name, family=source.family.name, revision=source.revision),
         precision=setup.precision,
+        batch_size=setup.drawing.batch_size,
         prompts={name: s.described() for name, s in work.prompt_sets.items()},
         reference=real.planned_key if real else "",
         methods={e.row: f"{e.name} {e.method.version}" for e in work.erasures},

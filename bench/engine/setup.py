@@ -8,7 +8,7 @@ from pathlib import Path
 from ..models.catalog import ModelSource, find_model
 from ..runs.attacks import AttackRequest
 from ..runs.folder import RunFolder
-from ..runs.plan import Plan
+from ..runs.plan import Generation, Plan
 from ..storage.store import Store
 
 
@@ -23,6 +23,7 @@ class Setup:
         store: where everything is kept, shared with other runs.
         device: "cpu", "cuda" or "cuda:N".
         precision: "fp32", "fp16" or "bf16", of "training" and of "generation".
+        drawing: how images are drawn, with the batch size that suits the device where the plan leaves that open.
         attacks: what is attacked with what; None where nothing is.
     """
 
@@ -32,6 +33,7 @@ class Setup:
     store: Store
     device: str
     precision: dict[str, str]
+    drawing: Generation
     attacks: AttackRequest | None = None
 
 
@@ -62,10 +64,12 @@ def resolve(plan: Plan, folder: RunFolder, device: str, store: Path | None = Non
 
 def set_up(plan: Plan, source: ModelSource, folder: RunFolder, device: str, store: Path | None = None) -> Setup:
     """The same for a model that is known, which is not fetched."""
-    from ..models.devices import resolve_precision, resolve_training_precision
+    from ..models.devices import resolve_batch_size, resolve_precision, resolve_training_precision
 
     precision = {
         "training": resolve_training_precision(plan.training.precision, device),
         "generation": resolve_precision(plan.generation.precision, device),
     }
-    return Setup(plan, source, folder, Store((store or folder.store).resolve()), device, precision)
+    batch_size = resolve_batch_size(plan.generation.batch_size, device, plan.generation.size or source.image_size)
+    drawing = plan.generation.model_copy(update={"batch_size": batch_size})
+    return Setup(plan, source, folder, Store((store or folder.store).resolve()), device, precision, drawing)

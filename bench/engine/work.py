@@ -126,7 +126,7 @@ def unfold(setup: Setup) -> Work:
         for name, prompts in sets.items()
     }
 
-    cuts = {name: cuts_of(jobs, min(plan.generation.batch_size, len(jobs))) for name, jobs in jobs_of.items()}
+    cuts = {name: cuts_of(jobs, min(setup.drawing.batch_size, len(jobs))) for name, jobs in jobs_of.items()}
 
     def plan_images(row: str, names: Iterable[str], patches: Mapping[int | None, str | None]) -> None:
         for name in names:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from ..errors import BenchError
 from ..registry import METRICS
 from ..runs.plan import Plan
 from ..runs.protocols import deviations, get_protocol
+from ..runs.record import RunRecord
 from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import ScoreRecord, Scores
 from .marks import TELLS_FROM, not_erased, preserves, tells_nothing
@@ -87,7 +87,7 @@ def _defined(name: str) -> Heading:
     return Heading(metric.label, metric.better, metric.digits, metric.is_cost)
 
 
-def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any]], plain: bool = False) -> list[str]:
+def footnotes(scores: Scores, plan: Plan, record: RunRecord, plain: bool = False) -> list[str]:
     """What the numbers depend on: prompts, sampler, n, detectors, versions, intervals, and why cells are empty.
 
     `plain` says that marks are those of a paper, not of tests.
@@ -95,6 +95,8 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
     drawn = plan.generation
     seeds = " ".join(map(str, plan.seeds))
     sampler = f"{drawn.scheduler.upper()} {drawn.steps} steps, guidance {drawn.guidance:g}"
+    if "generation" in record.precision:
+        sampler += f", {record.precision['generation']} in batches of {record.batch_size}"
     marks = "No marks." if plan.quick else PLAIN_MARKS if plain else TESTED_MARKS
     lines = [
         f"Model {plan.model}, concept “{plan.concept}”, training seeds {seeds} (closed forms are trained once), image "
@@ -106,7 +108,7 @@ def footnotes(scores: Scores, plan: Plan, prompts: Mapping[str, Mapping[str, Any
             f"Protocol {plan.protocol} ({get_protocol(plan.protocol).source})"
             + (f", except {'; '.join(differs)}." if differs else ", as it stands.")
         )
-    for role, used in sorted(prompts.items()):
+    for role, used in sorted(record.prompts.items()):
         own = [
             f"{used[f'own_{what}']} with their own {what}"
             for what in ("seed", "guidance", "size")

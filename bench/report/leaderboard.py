@@ -104,7 +104,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord, pl
     sections = [[lines[row] for row in part if row in lines] for part in parts]
     caption = f"Erasing “{plan.concept}” from {plan.model}"
     columns = [Column(head.with_arrow) for head in heads.values()]
-    notes = footnotes(scores, plan, record.prompts, plain)
+    notes = footnotes(scores, plan, record, plain)
     if not plain:
         notes[1:1] = remarks(scores, plan, record.labels)
     for row, texts in record.truncated.items():

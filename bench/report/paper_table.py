@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
-from ..runs.record import read_run
+from ..runs.record import RunRecord, read_run
 from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import Scores, read_scores
 from ..scoring.statistics import rank_correlation
@@ -37,7 +37,7 @@ def write_table1(folder: RunFolder) -> Sheet:
     scores = read_scores(folder, rows, plan.metrics)
     numbers = compared(scores, plan, published, rows, record.labels)
     write_csv(folder.root / "table1.csv", numbers)
-    view = table1_sheet(numbers, scores, plan, published, record.prompts)
+    view = table1_sheet(numbers, scores, plan, published, record)
     for suffix, form in FORMATS.items():
         write_text(folder.root / f"table1.{suffix}", form(view))
     return view
@@ -89,11 +89,7 @@ def compared(
 
 
 def table1_sheet(
-    numbers: pd.DataFrame,
-    scores: Scores,
-    plan: Plan,
-    published: PublishedTable,
-    prompts: Mapping[str, Mapping[str, Any]],
+    numbers: pd.DataFrame, scores: Scores, plan: Plan, published: PublishedTable, record: RunRecord
 ) -> Sheet:
     """The comparison in its neutral form: for each of the paper's columns measured, paper and difference."""
     columns: list[Column] = []
@@ -118,7 +114,7 @@ def table1_sheet(
     sections = [[(str(labels[row]), cells[row]) for row in part if row in cells] for part in parts]
     caption = f"Table 1 of “All but One”, measured on {plan.model} beside published"
     flagged = any(NOT_COMPARABLE in column.label for column in columns)
-    notes = _notes(scores, plan, published, prompts, flagged, len(methods))
+    notes = _notes(scores, plan, published, record, flagged, len(methods))
     return Sheet(caption, columns, [part for part in sections if part], notes, banner(plan))
 
 
@@ -157,12 +153,7 @@ def _signed(number: str) -> str:
 
 
 def _notes(
-    scores: Scores,
-    plan: Plan,
-    published: PublishedTable,
-    prompts: Mapping[str, Mapping[str, Any]],
-    flagged: bool,
-    methods: int,
+    scores: Scores, plan: Plan, published: PublishedTable, record: RunRecord, flagged: bool, methods: int
 ) -> list[str]:
     lines = [
         f"Published: {published.source}.",
@@ -177,4 +168,4 @@ def _notes(
     used = {column.measured_by(plan.family) for column in published.columns.values()}
     shown = {key: record for key, record in scores.items() if key[1] in used}
     kept = plan.model_copy(update={"metrics": [name for name in plan.metrics if name in used]})
-    return [*lines, *published.notes, *footnotes(shown, kept, prompts, plain=True)]
+    return [*lines, *published.notes, *footnotes(shown, kept, record, plain=True)]

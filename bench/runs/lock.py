@@ -18,6 +18,18 @@ from .record import read_plan
 RESERVE = 1 << 20  # bytes that are given up on a full disk, so that what happened can be written
 
 
+def check_usable(folder: RunFolder, plan: Plan) -> None:
+    """Raise unless the folder is new, empty or holds a run of this plan; nothing is written.
+
+    Raises:
+        BenchError: the folder belongs to another plan, or holds other files.
+    """
+    if folder.plan.exists():
+        _check_same_plan(folder, plan)
+    elif folder.root.is_dir() and any(entry.name not in HIDDEN for entry in folder.root.iterdir()):
+        raise BenchError(f"--out {folder.root} holds files that are no run. Choose an empty or a new folder.")
+
+
 @contextmanager
 def locked(folder: RunFolder, plan: Plan) -> Iterator[None]:
     """Hold the folder's lock, after checking that it is writable and belongs to this plan.
@@ -29,7 +41,6 @@ def locked(folder: RunFolder, plan: Plan) -> Iterator[None]:
     """
     try:
         folder.root.mkdir(parents=True, exist_ok=True)
-        others = [entry.name for entry in folder.root.iterdir() if entry.name not in HIDDEN and entry != folder.plan]
         lock = FileLock(folder.lock, timeout=0)
         lock.acquire()
     except Timeout:
@@ -39,12 +50,7 @@ def locked(folder: RunFolder, plan: Plan) -> Iterator[None]:
     except OSError as error:
         raise BenchError(f"--out {folder.root} can't be written: {error.strerror}. Choose another folder.") from None
     with lock:
-        if folder.plan.exists():
-            _check_same_plan(folder, plan)
-        elif others:
-            lock.release()
-            folder.lock.unlink(missing_ok=True)
-            raise BenchError(f"--out {folder.root} holds files that are no run. Choose an empty or a new folder.")
+        check_usable(folder, plan)
         remove_leftovers(folder.root)
         if not folder.plan.exists():
             write_text(folder.plan, plan.to_yaml())

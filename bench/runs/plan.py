@@ -41,7 +41,7 @@ class Generation(_Strict):
 
     Attributes:
         scheduler: ddim (η=0), dpm++ (2M), lms or pndm.
-        batch_size: images drawn together; moves pixels by a grey level.
+        batch_size: images drawn together, 0 for what suits the device; moves pixels by a grey level.
         size: height and width in pixels; None for the model's own.
         own_settings: whether prompts are drawn at the guidance and size that their file gives them.
     """
@@ -52,7 +52,7 @@ class Generation(_Strict):
     guidance: Annotated[float, Field(ge=0, le=100)] = 5.0
     own_settings: bool = True
     precision: Literal["auto", "fp32", "fp16", "bf16"] = "auto"
-    batch_size: Annotated[int, Field(ge=1, le=4096)] = 32
+    batch_size: Annotated[int, Field(ge=0, le=4096)] = 0
 
     @field_validator("steps")
     @classmethod

@@ -98,6 +98,7 @@ class RunRecord(Stored):
     plan: dict[str, Any] = Field(default={}, description="The resolved plan, as in plan.yaml.")
     model: ModelRecord = Field(default=ModelRecord(), description="The original model.")
     precision: dict[str, str] = Field(default={}, description="Number formats of training and generation.")
+    batch_size: int = Field(default=0, description="Images that are drawn together, where memory was enough for them.")
     prompts: dict[str, dict[str, Any]] = Field(
         default={}, description="By role: source, size, hash of the prompt set; how many prompts were cut."
     )

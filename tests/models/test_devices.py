@@ -12,6 +12,7 @@ from erasebench.models.devices import (
     has_bf16,
     is_gpu,
     is_out_of_memory,
+    resolve_batch_size,
     resolve_precision,
     resolve_training_precision,
     switch_off_tf32,
@@ -117,3 +118,13 @@ def test_a_meter_waits_for_the_device_before_it_reads_the_clock(monkeypatch: pyt
     meter.cost()
     waited = ["wait for cuda:1", "clock"]
     assert told == [*waited, *waited, "a checkpoint", *waited, *waited]
+
+
+def test_a_batch_suits_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [resolve_batch_size(0, "cpu", size) for size in (64, 256, 512, 768, 1024)] == [32, 16, 4, 1, 1]
+    assert resolve_batch_size(7, "cpu", 1024) == 7
+    for gigabytes, batch in ((8, 2), (24, 8), (80, 32), (141, 32)):
+        memory = SimpleNamespace(total_memory=int(gigabytes * 1e9))
+        monkeypatch.setattr("torch.cuda.get_device_properties", lambda device, found=memory: found)
+        assert resolve_batch_size(0, "cuda:0", 512) == batch
+    assert resolve_batch_size(0, "cuda:0", 1024) == 8

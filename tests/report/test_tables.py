@@ -41,7 +41,12 @@ PROMPTS = {
 }
 
 RECORD = RunRecord(
-    rows=ROWS, labels=LABELS, prompts={"concept": PROMPTS}, trainings={"esd": (0, 1), "sdd": (0, 1), "uce": ()}
+    precision={"training": "fp32", "generation": "bf16"},
+    batch_size=32,
+    rows=ROWS,
+    labels=LABELS,
+    prompts={"concept": PROMPTS},
+    trainings={"esd": (0, 1), "sdd": (0, 1), "uce": ()},
 )
 
 
@@ -175,8 +180,9 @@ def test_marks_and_rules(folder: RunFolder) -> None:
 def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:
     scores = read_scores(folder, ROWS, PLAN.metrics)
     prompts = {"concept": PROMPTS | {"own_seed": 7}}
-    notes = "\n".join(footnotes(scores, PLAN, prompts))
+    notes = "\n".join(footnotes(scores, PLAN, RECORD.model_copy(update={"prompts": prompts})))
     for text in (
+        "bf16 in batches of 32",
         "1 images unscored, such as a.png: missing",
         "too small",
         "a judge",
@@ -247,7 +253,7 @@ def test_every_protocol_pins_a_plan_and_names_its_source() -> None:
 def test_a_table_says_where_it_leaves_its_protocol() -> None:
     given = {**get_protocol("all-but-one").plan, "generation": {"steps": 25, "guidance": 7.5}}
     plan = Plan(methods=["esd"], metrics=["ssim"], images=3, protocol="all-but-one", **given)
-    notes = "\n".join(footnotes({}, plan, {}))
+    notes = "\n".join(footnotes({}, plan, RunRecord()))
     assert "Protocol all-but-one (All but One, arXiv 2312.12807" in notes
     assert notes.count("(protocol:") == 1
     assert "except generation.steps 25 (protocol: 50)." in notes

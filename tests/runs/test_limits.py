@@ -109,7 +109,7 @@ def test_seeds_at_the_edges_draw_their_own_noise(mini: TextToImage, seed: int) -
         {"generation": {"size": 32}},
         {"generation": {"size": 68}},
         {"generation": {"size": 4096}},
-        {"generation": {"batch_size": 0}},
+        {"generation": {"batch_size": -1}},
         {"generation": {"batch_size": 5000}},
         {"train_steps": 0},
     ],

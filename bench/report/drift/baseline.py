@@ -142,7 +142,7 @@ def read_baseline(path: Path) -> Baseline:
 def environment(record: RunRecord) -> dict[str, Any]:
     """What rounding depends on: batch size and number formats, and the last session's device, driver, flags, Python
     and other packages."""
-    batch = {"batch size": record.plan.get("generation", {}).get("batch_size")}
+    batch = {"batch size": record.batch_size}
     formats = {f"precision of {stage}": found for stage, found in record.precision.items()}
     last = record.sessions[-1].provenance if record.sessions else {}
     packages = {f"package {name}": found for name, found in last.get("packages", {}).items() if name != "erasebench"}
