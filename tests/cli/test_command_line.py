@@ -46,7 +46,7 @@ def test_new_in_a_checkout_writes_one_method_file_and_its_test(tmp_path: Path) -
         (["run", "--set", "uce.lr=1"], "'uce' is not among the plan's methods"),
         (["run", "--set", "esd.lrr=1"], "ESD: setting 'lrr' is wrong"),
         (["run", "--set", "esd.lr=fast"], "ESD: setting 'lr' is wrong: input should be a valid number, not 'fast'"),
-        (["check", "esdd"], "unknown method or metric 'esdd'"),
+        (["check", "esdd"], "unknown method, metric or attack 'esdd'"),
         (["new", "metod", "x"], "unknown kind of file 'metod'"),
         (["new", "method", "My Method"], "is no method's name"),
         (["new", "method", "esd"], "there is a method 'esd' already"),
