@@ -13,7 +13,7 @@ def diversity(images: ImageSet, context: ScoringContext) -> SetScore:
 
     Mean of 1 − cosine of the features over all pairs of images of different prompts, over the same of the original's
     images; 0: every prompt gives one picture, over 1: more than the original has. Prompts that name several erased
-    concepts show whether these become one. Ours (idea 1 of the project's second seed). Features as for FID. The mean
+    concepts show whether these become one. Ours. Features as for FID. The mean
     over trainings; the interval is over them and 20 random groups of prompts (a jackknife), for this original.
     """
     if context.row == "original" or context.original is None:
