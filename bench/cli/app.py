@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..errors import BenchError
-from . import attack, develop, drift, lists, mini, purify, reference, results, run, spectrum, speed, store
+from . import attack, develop, drift, lists, mini, purify, reference, report, results, run, spectrum, speed, store
 from .options import BenchApp
 
 app = BenchApp(
@@ -24,7 +24,7 @@ app = BenchApp(
 )
 HEADINGS = {
     "Run": (run.run, lists.list_, reference.reference, results.table1, spectrum.spectrum, attack.attack, purify.purify),
-    "Read": (drift.show, results.table, results.compare, results.nudenet, results.export, store.store),
+    "Read": (drift.show, report.report, results.table, results.compare, results.nudenet, results.export, store.store),
     "Check": (drift.diff, drift.baseline, drift.drift),
     "Extend": (develop.new, develop.check, develop.tune),
     "Develop": (develop.stress,),

@@ -124,6 +124,8 @@ def print_views(folder: RunFolder, views: Sequence[Any]) -> None:
     for view in views:
         console.print(view)
     typer.echo(f"{folder.table('md')} (also .csv, .tex, .html)")
+    if folder.page.exists():
+        typer.echo(f"{folder.page}: open it in a browser")
 
 
 def with_resume_hint(work: Any) -> Any:

@@ -10,6 +10,7 @@ from ..registry import ATTACKS
 from ..report.attack_picture import image_of, write_attack_pictures
 from ..report.attack_plot import write_attack_plot
 from ..report.attacks import write_attack_tables
+from ..report.web.page import write_own_page
 from ..runs.attacks import DECOY, UNATTACKED, UNDEFENDED, AttackCell, AttackRecord, AttackRequest
 from ..runs.folder import RunFolder
 from ..runs.lock import locked
@@ -97,6 +98,7 @@ def attack_run(
         write_attack_tables(folder, plan, found)
         write_attack_pictures(folder, found)
         write_attack_plot(folder, found)
+        write_own_page(folder)
     return found
 
 

@@ -23,6 +23,7 @@ from ..models.patch import Patch, attached, load_patch
 from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
 from ..report.purification import image_of, write_purification
+from ..report.web.page import write_own_page
 from ..runs.folder import RunFolder
 from ..runs.lock import locked
 from ..runs.progress import StageBar
@@ -132,6 +133,7 @@ def purify_run(
         )
         write_json(folder.root / "purify.json", found.model_dump(mode="json"))
         write_purification(folder, plan, found)
+        write_own_page(folder)
     return found
 
 

@@ -15,6 +15,7 @@ from ..report.leaderboard import SUFFIXES, terminal_tables, write_tables
 from ..report.nudenet_sweep import has_detections, nudenet_sweep
 from ..report.overview import write_overview
 from ..report.timeline import write_timeline
+from ..report.web.page import write_own_page
 from ..runs.attacks import AttackRequest, requested
 from ..runs.folder import RunFolder
 from ..runs.lock import locked
@@ -98,6 +99,7 @@ def run(
                 if is_new:
                     shutil.rmtree(folder.root, ignore_errors=True)
                 raise
+            write_own_page(folder)
     return failures if asked is None else (*failures, *_attack(setup, asked, work, count, not failures))
 
 

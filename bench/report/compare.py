@@ -12,7 +12,7 @@ from ..errors import BenchError
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.rows import REFERENCE
-from ..runs.scores import ScoreRecord, read_scores
+from ..runs.scores import ScoreRecord, Scores, read_scores
 from ..scoring.statistics import holm
 from .headings import Heading, headings
 from .stored_scores import difference
@@ -48,6 +48,12 @@ def all_pairs(rows: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def compare(folder: RunFolder, plan: Plan, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """`compare_scores` of a run's stored scores."""
+    rows = list(dict.fromkeys(row for pair in pairs for row in pair))
+    return compare_scores(read_scores(folder, rows, plan.metrics), plan.metrics, pairs)
+
+
+def compare_scores(scores: Scores, metrics: Sequence[str], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """One line a pair of rows and metric: both values, a − b with its 95 % interval, p, n, the test, who is better.
 
     Images are paired by prompt, sample and training; those that are unscored on a side are left out. FID and KID are
@@ -59,9 +65,7 @@ def compare(folder: RunFolder, plan: Plan, pairs: Sequence[tuple[str, str]]) -> 
     """
     if twice := [a for a, b in pairs if a == b]:
         raise BenchError(f"compare: both rows are {twice[0]!r}. Name two different ones.")
-    rows = list(dict.fromkeys(row for pair in pairs for row in pair))
-    scores = read_scores(folder, rows, plan.metrics)
-    heads = headings(scores, plan.metrics)
+    heads = headings(scores, metrics)
     lines: list[dict[str, Any]] = []
     for a, b in pairs:
         for name, heading in heads.items():
@@ -72,6 +76,7 @@ def compare(folder: RunFolder, plan: Plan, pairs: Sequence[tuple[str, str]]) -> 
                 found = _line(mine, theirs, mine.value, theirs.value)
                 lines.append({"a": a, "b": b, "metric": name, "label": heading.label, **found})
     if not lines:
+        rows = dict.fromkeys(row for pair in pairs for row in pair)
         raise BenchError(f"compare: {' and '.join(map(repr, rows))} have no score in common.")
     tested = [line for line in lines if line["p"] is not None]
     for line, p in zip(tested, holm([line["p"] for line in tested]), strict=True):

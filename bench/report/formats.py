@@ -10,14 +10,14 @@ from .sheet import Sheet
 
 def markdown(sheet: Sheet) -> str:
     """A GitHub table with its footnotes as a list; group headings stand before the columns' own."""
-    heads = [_markdown(f"{column.group} {column.label}".strip()) for column in sheet.columns]
-    banner = [f"**{_markdown(sheet.banner)}**", ""] if sheet.banner else []
+    heads = [markdown_text(f"{column.group} {column.label}".strip()) for column in sheet.columns]
+    banner = [f"**{markdown_text(sheet.banner)}**", ""] if sheet.banner else []
     lines = [*banner, "| | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(heads)]
     marks = {1: "**{}**", 2: "<u>{}</u>"}
     for label, cells in sheet.rows:
-        shown = [marks.get(cell.place, "{}").format(_markdown(cell.text)) for cell in cells]
-        lines.append(f"| {_markdown(label)} | " + " | ".join(shown) + " |")
-    notes = "\n".join(f"- {_markdown(note)}" for note in sheet.notes)
+        shown = [marks.get(cell.place, "{}").format(markdown_text(cell.text)) for cell in cells]
+        lines.append(f"| {markdown_text(label)} | " + " | ".join(shown) + " |")
+    notes = "\n".join(f"- {markdown_text(note)}" for note in sheet.notes)
     return "\n".join(lines) + f"\n\n{notes}\n"
 
 
@@ -26,21 +26,21 @@ def latex(sheet: Sheet) -> str:
     marks = {1: r"\textbf{{{}}}", 2: r"\underline{{{}}}"}
     body = [r"\begin{tabular}{l" + "r" * len(sheet.columns) + "}", r"\toprule"]
     if sheet.groups:
-        spans = [rf"\multicolumn{{{width}}}{{c}}{{{_tex(group)}}}" for group, width in sheet.groups]
+        spans = [rf"\multicolumn{{{width}}}{{c}}{{{tex_text(group)}}}" for group, width in sheet.groups]
         body.append(" & ".join(["", *spans]) + r" \\")
         first = 2
         for group, width in sheet.groups:
             body.append(rf"\cmidrule(lr){{{first}-{first + width - 1}}}" if group else "")
             first += width
-    body.append(" & ".join(["", *(_tex(column.label) for column in sheet.columns)]) + r" \\")
+    body.append(" & ".join(["", *(tex_text(column.label) for column in sheet.columns)]) + r" \\")
     for section in sheet.sections:
         body.append(r"\midrule")
         for label, cells in section:
-            shown = [marks.get(cell.place, "{}").format(_tex(cell.text)) for cell in cells]
-            body.append(" & ".join([_tex(label), *shown]) + r" \\")
+            shown = [marks.get(cell.place, "{}").format(tex_text(cell.text)) for cell in cells]
+            body.append(" & ".join([tex_text(label), *shown]) + r" \\")
     body += [r"\bottomrule", r"\end{tabular}"]
-    banner = rf"\textbf{{{_tex(sheet.banner)}}} " if sheet.banner else ""
-    caption = rf"\caption{{{banner}{_tex(sheet.caption)}}}"
+    banner = rf"\textbf{{{tex_text(sheet.banner)}}} " if sheet.banner else ""
+    caption = rf"\caption{{{banner}{tex_text(sheet.caption)}}}"
     lines = [
         r"% needs \usepackage{booktabs,graphicx}",
         r"\begin{table}",
@@ -51,7 +51,7 @@ def latex(sheet: Sheet) -> str:
         "}",
         r"\par\smallskip",
         r"\begin{minipage}{\linewidth}\footnotesize",
-        *(rf"{_tex(note)}\par" for note in sheet.notes),
+        *(rf"{tex_text(note)}\par" for note in sheet.notes),
         r"\end{minipage}",
         r"\end{table}",
     ]
@@ -66,7 +66,8 @@ def html(sheet: Sheet) -> str:
     return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(template).render(sheet=sheet)
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
+    """Text that a Markdown table's cell shows as it is."""
     return text.replace("\\", r"\\").replace("|", r"\|").replace("<", "&lt;").replace("\n", " ")
 
 
@@ -111,7 +112,7 @@ TEX = {
 }
 
 
-def _tex(text: str) -> str:
+def tex_text(text: str) -> str:
     """Text that pdflatex sets as it is; letters that it does not know lose their accents or become "?"."""
     return "".join(TEX.get(letter) or _plain(letter) for letter in text)
 

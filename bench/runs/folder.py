@@ -103,5 +103,10 @@ class RunFolder:
     def score(self, row: str, metric: str) -> Path:
         return self.root / "scores" / f"{safe_name(row)}.{safe_name(metric)}.json"
 
+    @property
+    def page(self) -> Path:
+        """The page that people open."""
+        return self.root / "report.html"
+
     def table(self, suffix: str) -> Path:
         return self.root / f"leaderboard.{suffix}"

@@ -79,6 +79,7 @@ def test_scores_keys_and_notes_stay_and_images_go(what: str, left: int, whole: R
     pictures = [file for _, _, place in store.entries() for file in place.glob("*.png")]
     assert len(pictures) == 4 * left  # two rows, two sets
     assert (folder.root / "overview.png").exists()
+    assert folder.page.exists()
     assert f"keep_images: {what}" in folder.table("md").read_text()
     assert PLAN.key == keeping(what).key
 

@@ -1,0 +1,230 @@
+"""The page: one file that needs no network, and whose content policy says so."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
+
+from ...errors import BenchError
+from ...runs.attacks import read_attacks
+from ...runs.folder import RunFolder
+from ...runs.purification import read_purified
+from ...storage.files import write_text
+from ..attack_rates import attack_rates
+from ..attacks import detail_sheet, matrix
+from ..formats import tex_text
+from ..paper_table import PUBLISHED, compared, table1_sheet
+from ..published import published_table
+from ..purification import sheet as purification_sheet
+from ..sheet import Sheet
+from .against import tests_against
+from .board import Board, board_of
+from .made import Chapter, how_it_was_made
+from .opened import OpenRun, open_run
+from .pictures import PictureSet, pictures_of
+from .plots import Plots, plots_of
+from .summary import in_short
+from .thumbnails import inlined
+from .visible import page_json, visible
+from .words import words_of
+
+DIGITS = 4  # significant, of an image's value
+
+
+@dataclass(frozen=True)
+class RunView:
+    """What a page shows of one run; `data` is for its script."""
+
+    run: OpenRun
+    board: Board
+    short: list[str]
+    plots: list[Plots]
+    sheets: list[tuple[str, Sheet]]
+    chapters: list[Chapter]
+    sets: list[PictureSet]
+    link: str
+    data: str
+
+
+def write_page(
+    runs: Sequence[OpenRun],
+    to: Path,
+    budget: float = 12.0,
+    link: bool = False,
+    told: Callable[[int, int], None] = lambda done, total: None,
+) -> Path:
+    """Write a page of one run, or of several one below the other.
+
+    Args:
+        runs: what it is of.
+        to: the file.
+        budget: MB of pictures in the page; 0 for none.
+        link: show the runs' own image files instead of copies; they have to stay where they are from the page.
+        told: called with how many of a run's images are copied, and how many there are at most.
+
+    Raises:
+        BenchError: the file's folder is not there.
+    """
+    if not to.absolute().parent.is_dir():
+        raise BenchError(f"{to}: there is no folder {to.parent}. Make it, or choose another file.")
+    views = [_view(run, to, budget / len(runs), link, told) for run in runs]
+    title = " · ".join(run.name for run in runs)
+    write_text(to, render(title, views, link))
+    return to
+
+
+def write_own_page(folder: RunFolder) -> Path:
+    """A run's own page, report.html in its folder, with the images that lie beside it."""
+    return write_page([open_run(folder.root)], folder.page, link=True)
+
+
+def render(title: str, views: Sequence[RunView], link: bool) -> str:
+    """The page's HTML."""
+    style, script = _asset("page.css"), _asset("page.js")
+    # Relative files: 'self' is what browsers call them when the page is served, file: when it is opened from a disk.
+    images = "data: 'self' file:" if link else "data:"
+    policy = (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src {images}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(title=title, views=views, policy=policy, style=Markup(style), script=Markup(script))
+    )
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("erasebench.report.web"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,  # not what is marked as HTML
+    )
+    found.filters["json"] = lambda value: Markup(page_json(value))
+    return found
+
+
+@cache
+def _asset(name: str) -> str:
+    return (files("erasebench.report.web") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _digest(text: str) -> str:
+    """As a content policy names a script or style."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _view(run: OpenRun, to: Path, budget: float, link: bool, told: Callable[[int, int], None]) -> RunView:
+    board, sets = board_of(run), pictures_of(run) if link or budget else []
+    copies: list[list[list[str | None]]] = []
+    if sets and not link:
+        sets, copies = inlined(sets, budget, told)
+    root = quote(Path(os.path.relpath(run.folder.root.resolve(), to.absolute().parent.resolve())).as_posix())
+    data = {
+        "board": _board_data(board),
+        "against": tests_against(run),
+        "pixelated": run.plan.family.has_world,
+        "sets": [_set_data(run, one, copies[k] if copies else None, root) for k, one in enumerate(sets)],
+        "words": words_of(run),
+    }
+    return RunView(
+        run, board, in_short(run), plots_of(run), _sheets(run), how_it_was_made(run), sets, root, page_json(data)
+    )
+
+
+def _board_data(board: Board) -> dict[str, Any]:
+    rows = [
+        {
+            "key": row.key,
+            "label": row.label,
+            "kind": row.kind,
+            "tex": row.tex,
+            "markdown": row.markdown,
+            "cells": [
+                {
+                    "text": cell.text,
+                    "tex": tex_text(cell.text),
+                    "value": cell.value,
+                    "low": cell.low,
+                    "high": cell.high,
+                    "n": cell.n,
+                    "best": cell.is_best,
+                }
+                for cell in row.cells
+            ],
+        }
+        for row in board.rows
+    ]
+    columns = [asdict(column) for column in board.columns]
+    return {"caption": board.caption, "columns": columns, "rows": rows, "tex": tex_text(board.caption)}
+
+
+def _set_data(run: OpenRun, one: PictureSet, copies: list[list[str | None]] | None, root: str) -> dict[str, Any]:
+    rows = []
+    for number, row in enumerate(one.rows):
+        place = row.folder.relative_to(run.folder.root).as_posix()
+        if copies is None:
+            images: list[Any] = [int(there) for there in row.present]
+        else:
+            images = copies[number]
+        values = {
+            name: [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
+            for name, values in row.values.items()
+        }
+        seed = None if row.training is None else str(row.training)
+        rows.append(
+            {
+                "key": row.key,
+                "label": row.label,
+                "training": seed,
+                "folder": f"{root}/{quote(place)}/" if copies is None else None,
+                "images": images,
+                "values": values,
+            }
+        )
+    prompts = [
+        {"id": prompt.id, "text": prompt.text, "file": quote(prompt.file_name), "seed": prompt.seed}
+        for prompt in one.prompts
+    ]
+    return {
+        "role": one.role,
+        "prompts": prompts,
+        "size": one.size,
+        "metrics": [asdict(metric) for metric in one.metrics],
+        "rows": rows,
+        "blurred": one.is_blurred,
+    }
+
+
+def _sheets(run: OpenRun) -> list[tuple[str, Sheet]]:
+    """Tables under their headings: published beside measured, attacks, purification."""
+    found: list[tuple[str, Sheet]] = []
+    published = published_table(PUBLISHED)
+    rows = [row for row in published.rows if row in run.record.rows]
+    if run.plan.concept == "nudity" and any(row in run.methods for row in rows):
+        numbers = compared(run.tabled, run.plan, published, rows, run.record.labels)
+        table = table1_sheet(numbers, run.tabled, run.plan, published, run.record)
+        found.append(("Measured beside published", table))
+    attacks = read_attacks(run.folder)
+    if attacks is not None:
+        rates = attack_rates(attacks)
+        found.append(("Attacks", matrix(run.plan, attacks, rates)))
+        found.append(("", detail_sheet(run.plan, attacks, rates)))
+    purified = read_purified(run.folder)
+    if purified is not None:
+        found.append(("Purification of real images", purification_sheet(run.plan, purified)))
+    return found

@@ -1,0 +1,36 @@
+"""What a run says in a few lines: who erases best, who keeps most, and who does both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..headings import headings
+from ..marks import marked, not_erased
+from .opened import OpenRun
+
+
+def in_short(run: OpenRun) -> list[str]:
+    """A line a quality column with the marked rows, and who is marked in all; nothing for a trial."""
+    plan, scores = run.plan, run.scores
+    if plan.quick:
+        return []
+    heads = headings(scores, plan.metrics)
+    best = {name: rows for name, rows in marked(scores, plan.metrics, run.methods).items() if rows}
+    lines = [
+        f"{heads[name].with_arrow}: {_named(run, rows)} "
+        + ("is best" if len(rows) == 1 else "are best, or not significantly worse than the best")
+        for name, rows in best.items()
+    ]
+    everywhere = [row for row in run.methods if all(row in rows for rows in best.values())]
+    if len(best) > 1:
+        who = f"only {_named(run, everywhere)}" if everywhere else "no method"
+        lines.append(f"Among the best in every tested column: {who}.")
+    rate, left = not_erased(scores, plan.metrics, run.methods)
+    if left:
+        lines.append(f"Did not erase: {_named(run, left)} (over half of the original’s {heads[rate].label} is left).")
+    return lines
+
+
+def _named(run: OpenRun, rows: Sequence[str]) -> str:
+    labels = [run.label(row) for row in rows]
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} and {labels[-1]}"

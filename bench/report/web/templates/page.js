@@ -1,0 +1,345 @@
+"use strict";
+// One page, one script, no network: everything shown is text (textContent) or a picture.
+(() => {
+  const CHUNK = 40; // prompts that are added at a time
+  const make = (tag, text, name) => {
+    const node = document.createElement(tag);
+    if (text !== undefined) node.textContent = text;
+    if (name) node.className = name;
+    return node;
+  };
+  const shown = (value, digits) => (value === null || value === undefined ? "—" : value.toFixed(digits).replace("-", "−"));
+
+  class Board {
+    constructor(root, data) {
+      Object.assign(this, { root, data: data.board, tests: data.against });
+      this.table = root.querySelector(".board");
+      this.said = root.querySelector(".said");
+      this.lines = [...this.table.querySelectorAll("tbody tr")];
+      root.querySelector(".tools").hidden = false;
+      for (const head of this.table.querySelectorAll("thead th")) {
+        const button = head.firstElementChild;
+        button.disabled = false;
+        button.addEventListener("click", () => this.sort(head));
+      }
+      root.querySelector(".more").addEventListener("change", (event) => this.table.classList.toggle("told", event.target.checked));
+      for (const box of root.querySelectorAll(".column, .kind")) box.addEventListener("change", () => this.filter());
+      const against = root.querySelector(".against");
+      if (!this.tests || !Object.keys(this.tests).length) against.parentNode.hidden = true;
+      against.addEventListener("change", () => this.compare(against.value));
+      for (const button of root.querySelectorAll("[data-form]")) button.addEventListener("click", () => this.copy(button.dataset.form, button.textContent));
+    }
+
+    sort(head) {
+      const column = Number(head.dataset.column);
+      const better = column < 0 ? "lower" : this.data.columns[column].better;
+      const first = better === "lower" ? "ascending" : "descending";
+      const other = first === "ascending" ? "descending" : "ascending";
+      const order = head.getAttribute("aria-sort") === first ? other : first;
+      for (const one of this.table.querySelectorAll("thead th")) one.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", order);
+      const sign = order === "ascending" ? 1 : -1;
+      const key = (line) => {
+        const row = this.data.rows[line.dataset.row];
+        return column < 0 ? row.label : row.cells[column].value;
+      };
+      for (const part of this.table.tBodies) {
+        const lines = [...part.rows].sort((a, b) => {
+          const [x, y] = [key(a), key(b)];
+          if (x === null || y === null) return (x === null) - (y === null); // without a value: last
+          return sign * (column < 0 ? x.localeCompare(y) : x - y);
+        });
+        part.append(...lines);
+      }
+    }
+
+    filter() {
+      const columns = this.columns();
+      const kinds = [...this.root.querySelectorAll(".kind")].filter((box) => !box.checked).map((box) => box.value);
+      for (const head of this.table.querySelectorAll("thead th[data-column]")) if (head.dataset.column >= 0) head.hidden = !columns.includes(Number(head.dataset.column));
+      for (const line of this.lines) {
+        [...line.cells].slice(1).forEach((cell, k) => { cell.hidden = !columns.includes(k); });
+        line.hidden = kinds.includes(line.dataset.kind);
+      }
+    }
+
+    columns() {
+      return [...this.root.querySelectorAll(".column")].filter((box) => box.checked).map((box) => Number(box.value));
+    }
+
+    compare(chosen) {
+      for (const line of this.lines) {
+        const row = this.data.rows[line.dataset.row];
+        const found = (chosen && this.tests[chosen] && this.tests[chosen][row.key]) || {};
+        [...line.cells].slice(1).forEach((cell, k) => {
+          const test = found[this.data.columns[k].key];
+          const [verdict, text] = [cell.querySelector(".verdict"), cell.querySelector(".test")];
+          verdict.className = `verdict ${test ? test.verdict : ""}`;
+          verdict.textContent = test && test.verdict ? (test.verdict === "better" ? " ✓" : " ✗") : "";
+          text.textContent = !test ? "" : `${test.difference}${test.interval ? ` (${test.interval})` : ""}${test.p ? `, p ${test.p}` : ""}, n = ${test.n}${test.verdict ? `: ${test.verdict}` : ""}`;
+        });
+      }
+      const label = chosen && this.data.rows.find((row) => row.key === chosen).label;
+      this.said.textContent = chosen ? `Differences to ${label}, with 95 % intervals; p by paired tests, adjusted over all rows and columns (Holm). ✓ better, ✗ worse at 5 %.` : "";
+    }
+
+    copy(form, name) {
+      const columns = this.columns();
+      const rows = [...this.table.tBodies].flatMap((part) => [...part.rows]).filter((line) => !line.hidden).map((line) => this.data.rows[line.dataset.row]);
+      const text = { latex, markdown, csv }[form](this.data, columns, rows);
+      const area = this.root.querySelector(".copied");
+      area.hidden = false;
+      area.value = text;
+      area.select();
+      const done = () => { this.said.textContent = `Copied as ${name}.`; };
+      const failed = () => { this.said.textContent = `Select and copy the ${name} below.`; };
+      if (navigator.clipboard) navigator.clipboard.writeText(text).then(done, failed);
+      else failed();
+    }
+  }
+
+  function latex(data, columns, rows) {
+    const line = (cells) => `${cells.join(" & ")} \\\\`;
+    const body = rows.map((row) => line([row.tex, ...columns.map((k) => (row.cells[k].best ? `\\textbf{${row.cells[k].tex}}` : row.cells[k].tex))]));
+    return [`% ${data.tex}; needs \\usepackage{booktabs}`, `\\begin{tabular}{l${"r".repeat(columns.length)}}`, "\\toprule", line(["", ...columns.map((k) => data.columns[k].tex)]), "\\midrule", ...body, "\\bottomrule", "\\end{tabular}", ""].join("\n");
+  }
+
+  function markdown(data, columns, rows) {
+    const line = (cells) => `| ${cells.join(" | ")} |`;
+    const body = rows.map((row) => line([row.markdown, ...columns.map((k) => (row.cells[k].best ? `**${row.cells[k].text}**` : row.cells[k].text))]));
+    return [line(["", ...columns.map((k) => data.columns[k].markdown)]), `|---|${"---:|".repeat(columns.length)}`, ...body, ""].join("\n");
+  }
+
+  function csv(data, columns, rows) {
+    const field = (value) => {
+      const text = value === null ? "" : String(value);
+      const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text; // no spreadsheet computes it
+      return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+    };
+    const head = ["row", "label", ...columns.flatMap((k) => ["", "_low", "_high", "_n"].map((end) => data.columns[k].key + end))];
+    const body = rows.map((row) => [row.key, row.label, ...columns.flatMap((k) => [row.cells[k].value, row.cells[k].low, row.cells[k].high, row.cells[k].n])]);
+    return [head, ...body].map((line) => line.map(field).join(",")).join("\n") + "\n";
+  }
+
+  class Pictures {
+    constructor(root, data, viewer) {
+      Object.assign(this, { root, sets: data.sets, viewer });
+      this.place = root.querySelector(".prompts");
+      this.place.classList.toggle("pixelated", data.pixelated);
+      root.querySelector(".picture-tools").hidden = false;
+      for (const [name, act] of [["set", () => this.choose()], ["training", () => this.list()], ["sort", () => this.list()], ["leaked", () => this.list()], ["blur", () => this.veil()]])
+        root.querySelector(`.${name}`).addEventListener("change", act);
+      root.querySelector(".find").addEventListener("input", () => this.list());
+      this.next = root.querySelector(".next");
+      this.next.addEventListener("click", () => this.more());
+      new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) this.more(); }, { rootMargin: "600px" }).observe(this.next);
+      this.choose();
+    }
+
+    choose() {
+      this.set = this.sets[this.root.querySelector(".set").value];
+      const trainings = [...new Set(this.set.rows.map((row) => row.training).filter((seed) => seed !== null))];
+      const select = this.root.querySelector(".training");
+      select.replaceChildren(...trainings.map((seed) => new Option(`seed ${seed}`, seed)));
+      select.parentNode.hidden = trainings.length < 2;
+      const leak = this.set.metrics.find((metric) => metric.is_leak);
+      const options = [new Option("prompt order", "")];
+      for (const metric of this.set.metrics) options.push(new Option(metric.is_leak ? `leaked in most rows (${metric.label})` : metric.key === "ssim" ? "most changed (SSIM)" : `worst ${metric.label}`, metric.key));
+      this.root.querySelector(".sort").replaceChildren(...options);
+      this.root.querySelector(".leaks").hidden = !leak;
+      this.root.querySelector(".leaked").checked = false;
+      this.root.querySelector(".blur").checked = this.set.blurred;
+      this.veil();
+      this.list();
+    }
+
+    veil() {
+      this.place.classList.toggle("veiled", this.root.querySelector(".blur").checked);
+      for (const box of this.place.querySelectorAll(".clear")) box.classList.remove("clear");
+    }
+
+    rows() {
+      const training = this.root.querySelector(".training").value;
+      return this.set.rows.filter((row) => row.training === null || row.training === training);
+    }
+
+    leaks(row, number) {
+      return row.key !== "original" && this.set.metrics.some((metric) => metric.is_leak && row.values[metric.key][number] === 1);
+    }
+
+    list() {
+      const { set } = this;
+      const rows = this.rows();
+      const wanted = this.root.querySelector(".find").value.toLowerCase();
+      const leaked = this.root.querySelector(".leaked").checked;
+      this.order = set.prompts.map((_, k) => k).filter((k) => (set.prompts[k].text.toLowerCase().includes(wanted) || set.prompts[k].id.toLowerCase().includes(wanted)) && (!leaked || rows.some((row) => this.leaks(row, k))));
+      const metric = set.metrics.find((one) => one.key === this.root.querySelector(".sort").value);
+      if (metric) {
+        const sign = metric.better === "lower" ? 1 : -1;
+        const bad = (k) => {
+          const values = rows.filter((row) => row.key !== "original").map((row) => row.values[metric.key][k]).filter((value) => value !== null);
+          if (!values.length) return -Infinity;
+          return metric.is_leak ? values.reduce((sum, value) => sum + value, 0) : Math.max(...values.map((value) => sign * value));
+        };
+        const badness = new Map(this.order.map((k) => [k, bad(k)]));
+        this.order.sort((a, b) => (badness.get(b) > badness.get(a)) - (badness.get(b) < badness.get(a)) || a - b);
+      }
+      const part = set.prompts.length < set.size ? ` of the ${set.size} drawn: half of them tell most, half are chosen by hash; the rest is in the run’s folder` : "";
+      this.root.querySelector(".shown").textContent = `${this.order.length} of ${set.prompts.length} prompts${part}. The same noise in every row; a red frame: the concept is still there.`;
+      this.place.replaceChildren();
+      this.count = 0;
+      this.more();
+    }
+
+    more() {
+      const rows = this.rows();
+      for (const number of this.order.slice(this.count, this.count + CHUNK)) this.place.append(this.article(number, rows));
+      this.count = Math.min(this.count + CHUNK, this.order.length);
+      this.next.hidden = this.count >= this.order.length;
+    }
+
+    article(number, rows) {
+      const prompt = this.set.prompts[number];
+      const article = make("article", undefined, "prompt");
+      const head = make("h4", `${prompt.text || "(no words)"} `);
+      head.append(make("small", `${prompt.id} · noise ${prompt.seed}`));
+      const line = make("div", undefined, "row");
+      for (const row of rows) line.append(this.figure(row, number));
+      article.append(head, line);
+      return article;
+    }
+
+    figure(row, number) {
+      const figure = make("figure");
+      const source = this.source(row, number);
+      if (source) {
+        const button = make("button");
+        button.type = "button";
+        button.setAttribute("aria-label", `${row.label}: ${this.set.prompts[number].text}`);
+        button.classList.toggle("leak", this.leaks(row, number));
+        const image = make("img");
+        Object.assign(image, { src: source, alt: "", loading: "lazy", decoding: "async" });
+        button.append(image);
+        button.addEventListener("click", () => {
+          if (this.place.classList.contains("veiled") && !button.classList.contains("clear")) button.classList.add("clear");
+          else this.viewer.open(this, row.key, number);
+        });
+        figure.append(button);
+      } else figure.append(make("div", "no image", "none"));
+      const caption = make("figcaption");
+      caption.append(make("b", row.label));
+      for (const text of this.facts(row, number)) caption.append(make("span", text));
+      if (this.leaks(row, number)) caption.append(make("span", "concept is there", "bad"));
+      figure.append(caption);
+      return figure;
+    }
+
+    facts(row, number) {
+      return this.set.metrics.filter((metric) => row.values[metric.key][number] !== null).map((metric) => `${metric.label} ${shown(row.values[metric.key][number], metric.is_leak ? 0 : metric.digits)}`);
+    }
+
+    source(row, number) {
+      const image = row.images[number];
+      if (!image) return null;
+      return row.folder === null ? `data:image/webp;base64,${image}` : row.folder + this.set.prompts[number].file;
+    }
+  }
+
+  class Viewer {
+    constructor(dialog) {
+      this.dialog = dialog;
+      dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+      for (const button of dialog.querySelectorAll("[data-step]")) button.addEventListener("click", () => this.step(...button.dataset.step.split(",").map(Number)));
+      dialog.addEventListener("keydown", (event) => {
+        const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        this.step(...step);
+      });
+    }
+
+    open(pictures, key, number) {
+      this.pictures = pictures;
+      this.rows = pictures.rows();
+      this.row = this.rows.findIndex((row) => row.key === key);
+      this.prompt = pictures.order.indexOf(number);
+      this.draw();
+      if (!this.dialog.open) this.dialog.showModal();
+    }
+
+    step(rows, prompts) {
+      this.row = (this.row + rows + this.rows.length) % this.rows.length;
+      this.prompt = Math.min(Math.max(this.prompt + prompts, 0), this.pictures.order.length - 1);
+      this.draw();
+    }
+
+    draw() {
+      const { pictures } = this;
+      const number = pictures.order[this.prompt];
+      const row = this.rows[this.row];
+      const original = this.rows.find((one) => one.key === "original");
+      this.dialog.querySelector("h2").textContent = pictures.set.prompts[number].text || "(no words)";
+      for (const [name, one] of [["large", row], ["beside", original]]) {
+        const image = this.dialog.querySelector(`.${name}`);
+        const source = one && pictures.source(one, number);
+        if (source) image.src = source;
+        else image.removeAttribute("src");
+        image.alt = source ? `${one.label}: ${pictures.set.prompts[number].text}` : "no image";
+        image.nextElementSibling.textContent = one ? one.label : "";
+        image.parentNode.hidden = name === "beside" && (!one || one === row);
+      }
+      this.dialog.classList.toggle("pixelated", pictures.place.classList.contains("pixelated"));
+      this.dialog.querySelector(".facts").textContent = `${row.training === null ? "" : `training seed ${row.training} · `}${pictures.facts(row, number).join(" · ")}${pictures.leaks(row, number) ? " · the concept is there" : ""}`;
+    }
+  }
+
+  class Words {
+    constructor(root, data) {
+      this.data = data;
+      this.part = root.querySelector(".words");
+      this.part.hidden = false;
+      this.part.querySelector(".word").addEventListener("input", (event) => this.find(event.target.value.trim().toLowerCase()));
+      this.find("");
+    }
+
+    find(wanted) {
+      const { words, methods } = this.data;
+      const table = this.part.querySelector(".word-table");
+      const head = make("tr");
+      head.append(make("td"), ...methods.map((method) => { const th = make("th", method.label); th.scope = "col"; return th; }));
+      const lines = [head];
+      const add = (text, cells) => {
+        const line = make("tr");
+        const th = make("th", text);
+        th.scope = "row";
+        line.append(th, ...cells.map((cell) => make("td", cell)));
+        lines.push(line);
+      };
+      const told = (rank, score) => (score === null || score === undefined ? "—" : `${score.toPrecision(3)} (rank ${rank.toLocaleString("en")})`);
+      if (wanted) {
+        const found = words.map((_, k) => k).filter((k) => words[k].toLowerCase().includes(wanted));
+        found.sort((a, b) => words[a].length - words[b].length || a - b);
+        for (const k of found.slice(0, 50)) add(words[k] || "(empty)", methods.map((method) => told(method.ranks[k], method.scores[k])));
+        this.say(`${found.length} words with “${wanted}”${found.length > 50 ? ", the shortest 50 are shown" : ""}. Rank 1 moved most, of ${words.length.toLocaleString("en")}.`);
+      } else {
+        for (const one of methods[0].named) add(`${one.word || "(no words)"} · ${one.kind}`, methods.map((method) => { const own = method.named.find((other) => other.word === one.word); return own ? told(own.rank, own.score) : "—"; }));
+        this.say(`Named and neutral concepts, placed among ${words.length.toLocaleString("en")} words: rank 1 moved most.`);
+      }
+      const body = make("tbody");
+      body.append(...lines.slice(1));
+      const top = make("thead");
+      top.append(head);
+      table.replaceChildren(top, body);
+    }
+
+    say(text) { this.part.querySelector(".words-said").textContent = text; }
+  }
+
+  const viewer = new Viewer(document.querySelector("dialog"));
+  for (const root of document.querySelectorAll(".run")) {
+    const data = JSON.parse(root.querySelector(".data").textContent);
+    new Board(root, data);
+    if (data.sets.length) new Pictures(root, data, viewer);
+    if (data.words) new Words(root, data.words);
+  }
+})();

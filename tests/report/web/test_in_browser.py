@@ -1,0 +1,159 @@
+"""The page as a reader uses it, in headless Chromium, offline; skipped where there is none.
+
+`apt-get install chromium` and `pip install erasebench[web]` bring what these tests need.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stored_run import stored_run
+
+from erasebench.report.web.opened import open_run
+from erasebench.report.web.page import write_own_page, write_page
+
+playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install erasebench[web]")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium: apt-get install chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e<svg/onload=alert(2)>" + "W" * 300
+
+
+class Tab:
+    """A page in a browser: what went wrong in it is kept."""
+
+    def __init__(self, browser: Any, file: Path, width: int = 1200, scheme: str = "light") -> None:
+        self.wrong: list[str] = []
+        context = browser.new_context(offline=True, color_scheme=scheme, viewport={"width": width, "height": 800})
+        self.page = context.new_page()
+        self.page.on("console", lambda message: self.wrong.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}"))
+        self.page.on("request", self._asked)
+        self.page.goto(file.as_uri())
+
+    def _asked(self, request: Any) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            self.wrong.append(f"request: {request.url}")
+
+    def texts(self, selector: str) -> list[str]:
+        return [text.strip() for text in self.page.locator(selector).all_text_contents()]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = stored_run(tmp_path_factory.mktemp("browser") / "run")
+    return write_page([open_run(folder.root)], folder.root.parent / "report.html")
+
+
+def test_a_reader_sorts_filters_tests_and_copies(browser: Any, file: Path) -> None:
+    tab = Tab(browser, file)
+    page, rows = tab.page, ".board tbody tr:not([hidden]) th"
+    assert tab.texts(rows) == ["Original", "ESD", "UCE", "SDD, strong"]
+    page.get_by_role("button", name="SSIM").click()
+    assert tab.texts(rows) == ["Original", "SDD, strong", "UCE", "ESD"]
+    assert page.locator(".board th[aria-sort=descending]").inner_text().startswith("SSIM")
+    page.get_by_text("Columns and kinds").click()
+    page.get_by_label("Steps").uncheck()
+    page.get_by_label("closed form").uncheck()
+    assert tab.texts(rows) == ["Original", "SDD, strong", "ESD"]
+    page.get_by_label("Test against").select_option("original")
+    assert any(", p " in text for text in tab.texts(".test"))
+    assert "Differences to Original" in page.locator(".said").inner_text()
+    page.get_by_role("button", name="LaTeX").click()
+    copied = page.locator(".copied").input_value()
+    assert copied.count(r"\\") == 4
+    assert "UCE" not in copied
+    assert "Steps" not in copied
+    page.get_by_role("button", name="CSV").click()
+    assert page.locator(".copied").input_value().splitlines()[0] == (
+        "row,label,concept_rate,concept_rate_low,concept_rate_high,concept_rate_n,ssim,ssim_low,ssim_high,ssim_n"
+    )
+    assert tab.wrong == []
+
+
+def test_pictures_are_sorted_found_enlarged_and_stepped_through(browser: Any, file: Path) -> None:
+    tab = Tab(browser, file)
+    page = tab.page
+    assert page.locator(".prompt").count() == 6
+    assert page.evaluate("[...document.querySelectorAll('.prompt img')].every(i => i.complete && i.naturalWidth)")
+    page.get_by_label("Sort by").select_option("concept_rate")
+    assert tab.texts(".prompt h4")[0].startswith("a prompt concept-4")
+    page.get_by_label("only where a row leaks").check()
+    assert page.locator(".prompt").count() == 4
+    page.get_by_label("Find").first.fill("concept-5")
+    assert page.locator(".prompt").count() == 1
+    page.locator(".prompt button").nth(1).click()
+    title = page.locator("dialog figure:first-child figcaption")
+    assert title.inner_text() == "ESD"
+    page.keyboard.press("ArrowRight")
+    assert title.inner_text() == "UCE"
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    assert title.inner_text() == "Original"
+    page.keyboard.press("Escape")
+    assert not page.locator("dialog").is_visible()
+    page.get_by_label("Find").first.fill("")
+    page.get_by_label("Prompts").select_option("1")
+    page.get_by_label("Training").select_option("1")
+    assert "SSIM" in tab.texts(".prompt figcaption")[1]
+    assert tab.wrong == []
+
+
+def test_what_is_blurred_is_shown_when_it_is_asked_for(browser: Any, tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run", model="sd-v1-4")
+    tab = Tab(browser, write_own_page(folder))  # with the images beside it
+    page, image = tab.page, tab.page.locator(".prompt img").nth(1)
+    assert page.evaluate("document.querySelector('.prompt img').naturalWidth") > 0
+
+    def blurred() -> bool:
+        return "blur" in image.evaluate("image => getComputedStyle(image).filter")
+
+    assert blurred()
+    page.locator(".prompt button").nth(1).click()
+    assert not blurred()
+    assert not page.locator("dialog").is_visible()
+    page.get_by_label("blur").uncheck()
+    page.get_by_label("blur").check()
+    assert blurred()
+    page.get_by_label("blur").uncheck()
+    assert not blurred()
+    assert tab.wrong == []
+
+
+@pytest.mark.parametrize("width", [400, 1200])
+def test_hostile_texts_neither_run_nor_break_the_layout(browser: Any, tmp_path: Path, width: int) -> None:
+    folder = stored_run(tmp_path / "run", hostile=HOSTILE)
+    tab = Tab(browser, write_page([open_run(folder.root)], tmp_path / "report.html"), width)
+    tab.page.locator(".prompt button").nth(1).click()
+    tab.page.wait_for_timeout(100)
+    assert tab.wrong == []
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.page.locator(".prompt").count() == 6
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(browser: Any, file: Path, scheme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install erasebench[web]")
+    tab = Tab(browser, file, scheme=scheme)
+    tab.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    found = axe.Axe().run(tab.page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_without_scripts_tables_and_plots_are_read(browser: Any, file: Path) -> None:
+    page = browser.new_context(offline=True, java_script_enabled=False).new_page()
+    page.goto(file.as_uri())
+    assert "ESD" in page.locator(".board").inner_text()
+    assert page.locator("figure.chart svg").first.is_visible()

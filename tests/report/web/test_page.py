@@ -1,0 +1,229 @@
+"""The page of a run: whole without network or torch, hostile texts stay text, what is missing or damaged is said."""
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from stored_run import stored_run
+from typer.testing import CliRunner
+
+from erasebench.cli.app import app
+from erasebench.errors import BenchError
+from erasebench.report.web.chart import Point, Series, chart
+from erasebench.report.web.opened import open_run, open_runs
+from erasebench.report.web.page import render, write_own_page, write_page
+from erasebench.report.web.pictures import pictures_of
+from erasebench.report.web.visible import page_json, visible
+from erasebench.runs.folder import RunFolder
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e{{7*7}}]]><!--\x07"
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, and the text of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag in self.raw:
+            self.raw[tag].append("")
+
+    def handle_data(self, data: str) -> None:
+        last = self.elements[-1][0] if self.elements else ""
+        if last in self.raw and self.cdata_elem:
+            self.raw[last][-1] += data
+        else:
+            self.text += data
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.raw["script"][0])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return stored_run(tmp_path_factory.mktemp("pages") / "run")
+
+
+def page_of(folder: RunFolder, to: Path, **options: Any) -> Page:
+    return Page(write_page([open_run(folder.root)], to, **options).read_text(encoding="utf-8"))
+
+
+def test_the_policy_allows_this_script_and_style_alone(folder: RunFolder, tmp_path: Path) -> None:
+    page = page_of(folder, tmp_path / "report.html")
+    (policy,) = [a["content"] or "" for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    for name in ("script", "style"):
+        digest = base64.b64encode(hashlib.sha256(page.raw[name][-1].encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+    assert "img-src data:;" in policy
+    outside = [value for _, a in page.elements for key, value in a.items() if key in ("src", "href")]
+    assert [value for value in outside if not (value or "#").startswith("#")] == []
+    assert not [a for _, a in page.elements if "style" in a or any(key.startswith("on") for key in a)]
+    assert "</script" not in page.raw["script"][-1]
+    assert "<!--" not in page.raw["script"][-1]
+
+
+def test_numbers_and_images_are_all_there(folder: RunFolder, tmp_path: Path) -> None:
+    page = page_of(folder, tmp_path / "report.html")
+    board = page.data["board"]
+    assert [row["key"] for row in board["rows"]] == ["original", "esd", "uce", "sdd-strong"]
+    assert [column["group"] for column in board["columns"]] == ["", "", "Cost"]
+    assert board["rows"][0]["cells"][0]["text"] in page.text
+    concept, objects = page.data["sets"]
+    assert (concept["role"], objects["role"]) == ("concept", "objects")
+    assert [(row["key"], row["training"]) for row in concept["rows"]] == [
+        ("original", None), ("esd", "0"), ("esd", "1"), ("uce", None), ("sdd-strong", "0"), ("sdd-strong", "1"),
+    ]  # fmt: skip
+    assert all(base64.b64decode(image)[8:12] == b"WEBP" for row in concept["rows"] for image in row["images"])
+    assert concept["prompts"][1]["seed"] == str(2**62 + 1)  # a number would be rounded
+    assert concept["rows"][0]["values"]["concept_rate"] == [1] * 6
+    against = page.data["against"]["original"]["uce"]["concept_rate"]
+    assert against["difference"].startswith("−")
+
+
+def test_a_runs_own_page_shows_the_images_beside_it(folder: RunFolder) -> None:
+    file = write_own_page(folder)
+    row = Page(file.read_text(encoding="utf-8")).data["sets"][0]["rows"][1]
+    assert row["images"] == [1] * 6
+    assert (file.parent / row["folder"] / "concept-0-0.png").is_file()
+
+
+def test_too_many_pictures_are_a_sample_that_says_so(folder: RunFolder, tmp_path: Path) -> None:
+    run = open_run(folder.root)
+    one = pictures_of(run, most=24)[0]
+    assert (len(one.prompts), one.size) == (2, 6)
+    small = page_of(folder, tmp_path / "small.html", budget=0.003)
+    assert 1 <= len(small.data["sets"][0]["prompts"]) < 6
+    assert small.data["sets"][0]["size"] == 6
+    assert page_of(folder, tmp_path / "none.html", budget=0).data["sets"] == []
+
+
+@pytest.mark.parametrize(
+    ("model", "concept", "blurred"),
+    [("mini", "nudity", [False, False]), ("sd-v1-4", "nudity", [True, False]), ("sd-v1-4", "dog", [False, False])],
+)
+def test_what_may_be_unsafe_is_blurred(
+    model: str, concept: str, blurred: list[bool], folder: RunFolder, tmp_path: Path
+) -> None:
+    run = open_run(folder.root)
+    changed = run.plan.model_copy(update={"model": model, "concept": concept})
+    from dataclasses import replace
+
+    assert [one.is_blurred for one in pictures_of(replace(run, plan=changed))] == blurred
+
+
+def test_hostile_texts_stay_text(tmp_path: Path) -> None:
+    tame = page_of(stored_run(tmp_path / "tame"), tmp_path / "tame.html")
+    page = page_of(stored_run(tmp_path / "run", hostile=HOSTILE), tmp_path / "report.html")
+    assert not [tag for tag, a in page.elements if tag == "img" and "onerror" in a]
+    assert "49" not in page.data["sets"][0]["prompts"][0]["text"]
+    assert "⟨U+202E⟩" in page.data["sets"][0]["prompts"][0]["text"]
+    assert visible(HOSTILE) in page.text
+    counts = [
+        sum(tag == wanted for tag, _ in one.elements) for one in (tame, page) for wanted in ("script", "svg", "td")
+    ]
+    assert counts[:3] == counts[3:]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=60))
+def test_no_text_ends_its_element(text: str) -> None:
+    data = page_json({text: [text, float("nan"), 1]})
+    assert not re.search(r"[<>&]|-->", data)
+    key, (value, nothing, one) = next(iter(json.loads(data).items()))
+    assert key == value == visible(text)
+    assert (nothing, one) == (None, 1)
+    assert not any(letter in visible(text) for letter in "\u202e\u2066\x00\x1b")
+    html = render(text, [], link=False)
+    assert Page(html).text.count(visible(text).replace("\r", "\n")) >= 2
+
+
+def test_an_unfinished_run_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run", status="failed")
+    folder.score("uce", "ssim").unlink()
+    folder.score("esd", "ssim").write_text("{")
+    (folder.images("uce", "concept") / "concept-1-0.png").unlink()
+    page = page_of(folder, tmp_path / "report.html")
+    assert "This run is failed" in page.text
+    assert "not scored yet" in page.text
+    assert "is damaged" in page.text
+    uce = next(row for row in page.data["sets"][0]["rows"] if row["key"] == "uce")
+    assert [image is None for image in uce["images"]] == [False, True, *[False] * 4]
+
+
+def test_a_run_without_a_record_or_without_images_has_a_page(tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run")
+    folder.status.write_text("not a record")
+    folder.images_list("original", "concept").unlink()
+    page = page_of(folder, tmp_path / "report.html")
+    assert "run.json is damaged" in page.text
+    assert [one["role"] for one in page.data["sets"]] == ["objects"]
+
+
+def test_what_is_no_run_is_refused(folder: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="is no run's folder"):
+        open_runs([tmp_path])
+    with pytest.raises(BenchError, match="stands there twice"):
+        open_runs([folder.root, folder.root])
+    other = stored_run(tmp_path / "run")
+    with pytest.raises(BenchError, match="two runs are called 'run'"):
+        open_runs([folder.root, other.root])
+    with pytest.raises(BenchError, match="there is no folder"):
+        write_page([open_run(folder.root)], tmp_path / "nowhere" / "report.html")
+    with pytest.raises(BenchError, match="--inline -1"):
+        app(["report", str(folder.root), "--inline", "-1"], standalone_mode=False)
+    record = json.loads(other.status.read_text())
+    from erasebench.storage.files import write_json
+
+    del record["checksum"]
+    write_json(other.status, {**record, "schema_version": 999})
+    with pytest.raises(BenchError, match="another version"):
+        open_runs([other.root])
+
+
+def test_the_command_writes_a_page_of_two_runs_without_torch(folder: RunFolder, tmp_path: Path) -> None:
+    other = stored_run(tmp_path / "other")
+    to = tmp_path / "both.html"
+    done = CliRunner().invoke(app, ["report", str(folder.root), str(other.root), "--to", str(to)])
+    assert done.exit_code == 0, done.output
+    assert str(to) in done.output
+    assert [a["id"] for tag, a in Page(to.read_text()).elements if tag == "section"] == ["run-0", "run-1"]
+    code = (
+        "import sys; from pathlib import Path; from erasebench.report.web.page import *; "
+        "from erasebench.report.web.opened import open_run; "
+        f"write_page([open_run(Path({str(other.root)!r}))], Path({str(to)!r})); "
+        "print([name for name in ('torch', 'diffusers', 'transformers') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_the_same_run_gives_the_same_bytes(folder: RunFolder, tmp_path: Path) -> None:
+    pages = [write_page([open_run(folder.root)], tmp_path / "a.html").read_bytes() for _ in range(2)]
+    assert pages[0] == pages[1]
+
+
+def test_a_charts_labels_never_overlap() -> None:
+    series = [Series(f"row {k}", [Point(0.0, 0.5, (0.0, 0.1), (0.4, 0.6))], k) for k in range(30)]
+    drawn = chart("t", "x", "y", series)
+    heights = sorted(one.label_y for one in drawn.series)
+    assert all(b - a >= 14.9 for a, b in pairwise(heights))
+    assert heights[-1] <= drawn.bottom
