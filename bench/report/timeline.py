@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -12,6 +13,8 @@ from ..scoring.metric import Metric
 from ..storage.files import write_atomically, write_csv
 
 SIDE_BY_SIDE = (4.6, 3.4)  # inches of one panel
+DASHES, MARKERS = ("-", "--", "-.", ":"), "osD^vP*X<>"
+THICKER, MOST_APART = 0.7, 6  # points by which a curve is thicker than the one drawn on it; how often
 
 
 def write_timeline(
@@ -46,14 +49,31 @@ def _draw(folder: RunFolder, table: pd.DataFrame, metrics: Mapping[str, Metric])
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, name in zip(panels, shown, strict=True):
         part = table[table["metric"] == name]
-        for _, line in part.sort_values("step", kind="stable").groupby("row", sort=False):
-            panel.plot(line["step"], line["value"], marker="o", markersize=3, label=line["label"].iloc[0])
-            panel.fill_between(line["step"], line["low"].astype(float), line["high"].astype(float), alpha=0.15)
+        rows = list(table["row"].drop_duplicates())
+        for row, line in part.sort_values("step", kind="stable").groupby("row", sort=False):
+            style = _style(rows.index(row), len(rows))
+            panel.plot(line["step"], line["value"], label=line["label"].iloc[0], **style)
+            ends = line["low"].astype(float), line["high"].astype(float)
+            panel.fill_between(line["step"], *ends, alpha=0.12, color=style["color"], linewidth=0)
         arrow = "lower" if metrics[name].better == "lower" else "higher"
         panel.set(title=f"{metrics[name].label} ({arrow} is better)", xlabel="training step", ylim=(-0.03, 1.03))
         panel.grid(alpha=0.3)
-    panels[-1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    curves = {text: handle for panel in panels for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)}
+    panels[-1].legend(curves.values(), curves, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
     write_atomically(folder.root / "timeline.png", lambda path: figure.savefig(path, format="png", dpi=140))
+
+
+def _style(number: int, count: int) -> dict[str, Any]:
+    """A curve's look: later ones lie on earlier ones and are thinner, so that both are seen where values are equal."""
+    above = min(count - 1 - number, MOST_APART)
+    return {
+        "color": f"C{number % 10}",
+        "linestyle": DASHES[number % len(DASHES)],
+        "marker": MARKERS[number % len(MARKERS)],
+        "linewidth": 1.2 + THICKER * above,
+        "markersize": 3.5 + 1.5 * THICKER * above,
+        "markerfacecolor": "none",
+    }
 
 
 def _varies(table: pd.DataFrame, name: str) -> bool:

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import TABLEAU_COLORS, to_rgb
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageFont
 
 from erasebench.report.overview import LABEL_WIDTH, PER_SET, TILE, chosen, wrapped, write_overview
+from erasebench.report.timeline import write_timeline
 from erasebench.runs.folder import RunFolder
+from erasebench.runs.scores import ScoreRecord, write_score
 
 FONT = ImageFont.truetype(findfont("DejaVu Sans"), 14)
 
@@ -46,3 +49,19 @@ def test_labels_stay_beside_the_pictures(tmp_path: Path) -> None:
     page = np.asarray(Image.open(tmp_path / "overview.png"))
     red = (page == [255, 0, 0]).all(2)
     assert red.sum() == 2 * PER_SET * TILE * TILE  # no letter lies on a picture
+
+
+def test_curves_that_lie_on_one_another_are_all_seen(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    timeline = {f"{row}@{step}": (row, step) for row in ("a", "b", "c") for step in (0, 10)}
+    for snapshot, (_, step) in timeline.items():
+        score = ScoreRecord(
+            row=snapshot, metric="m", label="M", better="lower", value=step / 10, low=0.0, high=1.0, n=2
+        )
+        write_score(folder.score(snapshot, "m"), score)
+    metrics: Any = {"m": SimpleNamespace(label="M", better="lower")}
+    write_timeline(folder, timeline, metrics, {"a": "A", "b": "B", "c": "C"})
+    page = np.asarray(Image.open(tmp_path / "timeline.png").convert("RGB")).astype(int)[:, :600]  # without the legend
+    for colour in (TABLEAU_COLORS[name] for name in ("tab:blue", "tab:orange", "tab:green")):
+        near = np.abs(page - [round(255 * part) for part in to_rgb(colour)]).max(2) < 12
+        assert near.sum() > 150
