@@ -13,6 +13,7 @@ SOURCES = {
     "related": "asks for concepts of the same kind",
     "unrelated": "asks for concepts of other kinds",
     "others": "related and unrelated concepts, mixed",
+    "bands": "all other things of the embedded world, each degree of relation in turn; ids say which",
     "objects": "“a photo of …” 1,000 everyday objects",
     "styles": "things in every style",
     "world": "held-out captions of the embedded world",

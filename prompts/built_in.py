@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from itertools import islice
 
 from erasebench.errors import BenchError
-from erasebench.mini.world import Scene, scenes
+from erasebench.mini.held_out import captions, things
 from erasebench.storage.text_files import lines
 
+from .bands import STYLE, banded, related_things
 from .concepts import Concept, concept_names, get_concept, paraphrases, places, settings, style_things
 from .prompt import Prompt
 from .spelling import overlap
-
-CAPTION_SEED, REFERENCE_SEED = 2014, 2015  # of the held-out scenes; any others would do
-
 
 Wording = tuple[str, str | None]  # a text and the template that it shares with others
 
@@ -62,6 +59,20 @@ def others(concept: Concept) -> tuple[Prompt, ...]:
     return numbered(_in_all_settings(_things(concept)), "object")
 
 
+def bands(concept: Concept) -> tuple[Prompt, ...]:
+    """All other things of the embedded world, by how closely they are related; for a style, other styles too."""
+    found = []
+    if concept.kind == "style":
+        wordings = [wording for style in _others(concept, "style") for wording in _asking(style, [style.phrase])]
+        found += [banded(STYLE, k, *wording) for k, wording in enumerate(wordings)]
+    for band, names in related_things(concept).items():
+        phrases = [things()[name] for name in names]
+        alone = [f"a photo of {phrase}" for phrase in phrases]
+        wordings = [(f"{text} {place}".strip(), text) for place in places(concept) for text in alone]
+        found += [banded(band, k, *wording) for k, wording in enumerate(wordings)]
+    return tuple(found)
+
+
 def objects(concept: Concept) -> tuple[Prompt, ...]:
     """1,000 everyday objects, without the concept itself."""
     words = [word for word in object_words() if not overlap(word, concept.name)]
@@ -76,21 +87,9 @@ def styles(concept: Concept) -> tuple[Prompt, ...]:
     return numbered(wordings, "style")
 
 
-def world(count: int | None) -> tuple[Prompt, ...]:
-    """`count` captions of random scenes that the embedded model never saw; more begin with the same."""
-    wanted = WORLD_CAPTIONS if count is None else count
-    chosen = everyday_scenes(wanted, CAPTION_SEED)
-    return tuple(Prompt(f"caption-{k:05d}", text) for k, (_, text) in enumerate(chosen))
-
-
-WORLD_CAPTIONS = 2048  # where all are asked for; the world has no end
-
-
-def everyday_scenes(count: int, seed: int) -> list[tuple[Scene, str]]:
-    """Held-out scenes with captions, without nudity whatever is erased, so that one set serves all concepts."""
-    enough = count + count // 5 + 50  # a few in a hundred show nudity
-    found = (pair for pair in scenes(enough, "held-out", seed) if "nudity" not in pair[0].concepts)
-    return list(islice(found, count))
+def world(concept: Concept) -> tuple[Prompt, ...]:
+    """Captions of random scenes that the embedded model never saw, the same whatever is erased."""
+    return tuple(Prompt(f"caption-{k:05d}", text) for k, text in enumerate(captions()))
 
 
 @cache

@@ -6,14 +6,14 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from erasebench.errors import BenchError, unknown
-from erasebench.mini.world import Scene
 from erasebench.storage.keys import content_key
 
 from . import SOURCES, WHERE, built_in
+from .bands import band_of_prompt, in_turn
 from .concepts import Concept
 from .files import is_file_source, read_prompts
 from .prompt import Prompt
@@ -25,8 +25,10 @@ BUILDERS: dict[str, Callable[[Concept], tuple[Prompt, ...]]] = {
     "related": built_in.related,
     "unrelated": built_in.unrelated,
     "others": built_in.others,
+    "bands": built_in.bands,
     "objects": built_in.objects,
     "styles": built_in.styles,
+    "world": built_in.world,
 }
 
 
@@ -98,7 +100,7 @@ def prompt_set(
     if source in SOURCES:
         if category is not None:
             raise BenchError(f"prompts.{name}: the built-in set {source!r} has no categories; leave `category` out.")
-        found = built_in.world(count) if source == "world" else BUILDERS[source](concept)
+        found = BUILDERS[source](concept)
         where = f"built in: {source}"
     elif is_file_source(source):
         try:
@@ -115,17 +117,14 @@ def prompt_set(
     if not found:
         raise BenchError(f"prompts.{name}: {source} has no prompt for the concept {concept.name!r}.")
     as_they_stand = order == "first" or source == "world"  # the world's captions are random as they stand
-    chosen = tuple(found if as_they_stand else sampled(found))[:count]
+    ordered = found if as_they_stand else _by_bands(found) if source == "bands" else sampled(found)
+    chosen = tuple(ordered)[:count]
     return PromptSet(name, where, chosen, len(found))
 
 
-WORLD_REFERENCE = 1024  # images; other scenes than those of the captions that are drawn
-
-
-@cache
-def world_reference() -> tuple[tuple[Prompt, Scene], ...]:
-    """Captions with their scenes, for the embedded world's real images: no caption of the set "world" is among them."""
-    return tuple(
-        (Prompt(f"real-{k:05d}", text), scene)
-        for k, (scene, text) in enumerate(built_in.everyday_scenes(WORLD_REFERENCE, built_in.REFERENCE_SEED))
-    )
+def _by_bands(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The bands in turn, each in random order."""
+    apart: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        apart.setdefault(band_of_prompt(prompt.id), []).append(prompt)
+    return in_turn(map(sampled, apart.values()))

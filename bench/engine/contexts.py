@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotScored
-from ..models.catalog import JUDGE, MINI_WEIGHTS
+from ..models.catalog import JUDGE, MINI_WEIGHTS, SECOND_JUDGE
 from ..runs.rows import ORIGINAL, REFERENCE
 from ..scoring.context import DeclaredSettings, ScoringContext, undeclared
 from ..scoring.nudenet import are_detected
@@ -56,6 +56,7 @@ class Contexts:
             others=images.get((ORIGINAL, metric.others or "")),
             reference=images.get((REFERENCE, prompts or "")),
             judge=_WhenAsked(self._judge) if self.source.family.has_world else None,
+            second_judge=_WhenAsked(self._second_judge) if self.source.family.has_world else None,
             clip=self._clip if metric.clip else undeclared,
             device=self.device,
             distance=self._distance,
@@ -71,14 +72,16 @@ class Contexts:
         Raises:
             NotScored: its weights can't be had.
         """
-        judge = self._judge if self.source.family.has_world else self._clip
-        return {"judge": judge, "clip": self._clip, "distance": self._distance}[look]()
+        has_world = self.source.family.has_world
+        judge, second = (self._judge, self._second_judge) if has_world else (self._clip, self._clip)
+        return {"judge": judge, "second_judge": second, "clip": self._clip, "distance": self._distance}[look]()
 
     def name_of(self, look: Look) -> str:
-        """A look's encoder by a name that no other has: on the embedded model the judge is all of them."""
-        if look == "judge" or look == "distance":
-            return "judge" if self.source.family.has_world else {"judge": self.name_of("clip")}.get(look, look)
-        return "judge" if look == "clip" and self.plan.scoring.clip == "judge" else look
+        """A look's encoder by a name that no other has: on the embedded model the judge is all but the second one."""
+        if self.source.family.has_world:
+            is_judge = look in ("judge", "distance") or (look == "clip" and self.plan.scoring.clip == "judge")
+            return "judge" if is_judge else look
+        return "clip" if look in ("judge", "second_judge") else look
 
     def has_seen(self, look: Look, images: ImageSet) -> bool:
         """Whether the store has what a look sees in every image of one training, so that none has to be read."""
@@ -96,7 +99,8 @@ class Contexts:
     def _versions(self, row: str, metric: Metric) -> dict[str, str]:
         """Packages, and what else a metric looks with or at."""
         clip = {"clip": self.work.clip} if metric.clip and self.work.clip else {}
-        judge = {"judge": files_hash(MINI_WEIGHTS / "judge", JUDGE)} if self.source.family.has_world else {}
+        judges = (("judge", JUDGE), ("second_judge", SECOND_JUDGE)) if self.source.family.has_world else ()
+        judge = {name: files_hash(MINI_WEIGHTS / name, files) for name, files in judges}
         return self.work.versions | clip | judge | (self._weights(row) if metric.prompts is None else {})
 
     def _weights(self, row: str) -> dict[str, str]:
@@ -127,6 +131,12 @@ class Contexts:
         from ..scoring.judge import Judge
 
         return Judge(self.device)
+
+    @cache  # noqa: B019
+    def _second_judge(self) -> Any:
+        from ..scoring.second_judge import SecondJudge
+
+        return SecondJudge(self.device)
 
     @cache  # noqa: B019
     def _clip(self) -> Encoder:

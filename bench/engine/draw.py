@@ -1,4 +1,4 @@
-"""The second stage: draw a shard of a row's images with its patch attached, or render the embedded world's."""
+"""The second stage: draw a shard of a row's images with its patch attached."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import torch
 
-from ..images.files import write_png
 from ..images.image_set import ImageSet
-from ..images.set_folder import show_images, stored_name
+from ..images.set_folder import show_images
 from ..images.shard_drawing import draw_shard
 from ..images.shards import Shard
 from ..models.devices import resolve_precision
@@ -18,7 +17,6 @@ from ..models.patch import attached
 from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
 from ..runs.plan import Plan
-from ..storage.store import Store
 from .setup import Setup
 
 GENERATE_VERSION = 6
@@ -78,19 +76,3 @@ def draw(
     with attached(network, patch):
         again = None if exact is None else in_float32
         draw_shard(setup.store, images, shard, network, setup.drawing, again, done)
-
-
-def render_world(store: Store, images: ImageSet, shard: Shard) -> None:
-    """Render a shard of the embedded world's real images."""
-    from erasebench.prompts.sets import world_reference
-
-    from ..mini.world import render
-
-    if show_images(images, shard):
-        return
-    scenes = [scene for _, scene in world_reference()]
-    with store.making("images", shard.key) as folder:
-        for number, place in enumerate(shard.places):
-            write_png(folder / stored_name(number), render(scenes[place]))
-        store.put("images", shard.key, {})
-    show_images(images, shard)

@@ -26,7 +26,6 @@ from ..report.overview import PER_SET
 from ..runs.attacks import requested
 from ..runs.folder import RunFolder
 from ..runs.plan import Generation, Plan
-from ..runs.rows import REFERENCE
 from ..scoring.nudenet import detect
 from .attack_run import planned_tries
 from .contexts import Contexts
@@ -40,7 +39,7 @@ from .workers import COPIES, WORKER_BYTES, usual_workers
 SECONDS = 10.0  # of measurement, in all
 TRAINING_BATCH = 4
 SCORED = 8  # images, for the measurement
-SEEN = {"judge": 512, "clip": 2048, "distance": 8192, "nudenet": 1024}  # bytes an image, about
+SEEN = {"judge": 512, "second_judge": 768, "clip": 2048, "distance": 8192, "nudenet": 1024}  # bytes an image, about
 COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
 
 
@@ -113,7 +112,7 @@ def _looks(setup: Setup, work: Work) -> set[str]:
 
 def _kept(plan: Plan, work: Work) -> int:
     """Images that stay once they are scored: a sample of each set, or none."""
-    sets = [images for images in work.drawn.values() if images.row != REFERENCE]
+    sets = list(work.drawn.values())
     return 0 if plan.keep_images == "none" else sum(min(len(images.jobs), SAMPLE + PER_SET) for images in sets)
 
 
@@ -222,13 +221,13 @@ def _patch_bytes(model: TextToImage, group: str) -> int:
 
 
 def _drawn(work: Work) -> int:
-    sets = [images for images in work.drawn.values() if images.row != REFERENCE]
+    sets = list(work.drawn.values())
     return sum({shard.key: len(shard.places) for images in sets for shard in images.drawn}.values())
 
 
 def _missing(work: Work) -> int:
     """Images that the store lacks."""
-    sets = [images for images in work.drawn.values() if images.row != REFERENCE]
+    sets = list(work.drawn.values())
     shards = {shard.key: (images, shard) for images in sets for shard in images.drawn}  # rows alike share them
     return sum(len(shard.places) for images, shard in shards.values() if images.entry(images.key_of(shard)) is None)
 

@@ -12,7 +12,7 @@ from ..runs.attacks import UNDEFENDED
 from ..runs.rows import ORIGINAL, REFERENCE, SNAPSHOT
 from ..runs.scores import write_score
 from .contexts import Contexts
-from .draw import draw, render_world
+from .draw import draw
 from .erase import erase, patch_of
 from .loaded_model import LoadedModel
 from .score import score
@@ -73,9 +73,6 @@ class Executor:
     def _draw(self, task: Task, report: Report, workers: int) -> None:
         images = self.work.drawn[task.row, task.item, task.training]
         shard = images.drawn[task.part]
-        if task.row == REFERENCE:
-            render_world(self.setup.store, images, shard)
-            return
         exact = None if self.setup.precision["generation"] == "fp32" else self.model.full
 
         def done(count: int) -> None:

@@ -125,8 +125,8 @@ class _Lacking:
         return (self.graph.add(Task("draw", row, name, training, part, size=len(shard.places)), before),)
 
     def _looks(self, images: ImageSet, encoders: tuple[str, ...]) -> list[Task]:
-        found = []
-        for part, shard in enumerate(images.shards):
+        found: list[Task] = []
+        for part, shard in enumerate(() if images.known else images.shards):
             before = self._draw(images.row, images.name, images.training, part) if images.drawn else ()
             for encoder in encoders:
                 own = Task("look", images.row, images.name, images.training, part, encoder, len(shard.places))

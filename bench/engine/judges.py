@@ -52,7 +52,7 @@ class Judges:
     def names(self) -> tuple[str, ...]:
         """The first judge and, where there is one, the second."""
         if self._mini:
-            return "the concept rate's judge", "the judge's zero-shot reading of its image features"
+            return "the concept rate's judge", "a second judge, trained apart"
         return ("the concept rate’s zero-shot CLIP", *(("NudeNet",) if self._concept.kind == "nudity" else ()))
 
     def first(self, images: np.ndarray) -> Sequence[float | None]:
@@ -69,8 +69,8 @@ class Judges:
         if len(self.names) < 2 or not len(images):
             return none
         try:
-            if self._mini:  # without its head for the concept
-                return self._asked(images, JUDGE, lambda context: replace(context, judge=None))
+            if self._mini:
+                return self._asked(images, JUDGE, lambda context: replace(context, judge=context.second_judge))
             return self._asked(images, SECOND, lambda context: context)
         except (NotApplicable, NotScored):
             return none

@@ -8,7 +8,6 @@ from ..images.image_set import ImageSet
 from ..images.set_folder import show_set, stored_name
 from ..report.overview import chosen
 from ..runs.references import references
-from ..runs.rows import REFERENCE
 from .graph import Graph
 from .pool import Event
 from .setup import Setup
@@ -48,12 +47,12 @@ class Removal:
         if self._setup.plan.keep_images == "all":
             return
         for key, images in self._work.drawn.items():
-            if images.row != REFERENCE and not self._waiting[key]:
+            if not self._waiting[key]:
                 self._remove(images, in_overview=self._setup.plan.keep_images == "sample")
 
     def _sets_of(self, task: Task) -> list[Key]:
         joined = self._work.sets_of(task.row, self._work.metrics[task.item])
-        sets = (images for one in joined for images in one.each if images.drawn and images.row != REFERENCE)
+        sets = (images for one in joined for images in one.each if images.drawn)
         return [(images.row, images.name, images.training) for images in sets]
 
     def _remove(self, images: ImageSet, in_overview: bool) -> None:

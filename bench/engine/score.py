@@ -146,18 +146,27 @@ def image_fields(result: ImageScores, images: ImageSet, metric: Metric) -> dict[
         BenchError: there is not one value, and where there are any one detail, for each image.
     """
     details = list(result.details or [None] * len(images.jobs))
-    if not len(result.values) == len(details) == len(images.jobs):
+    second = list(result.second or [None] * len(images.jobs))
+    if not len(result.values) == len(details) == len(second) == len(images.jobs):
         raise BenchError(
-            f"{len(result.values)} values and {len(details)} details for {len(images.jobs)} images: return one each in "
-            "the order of images.jobs, None for an image without a value."
+            f"{len(result.values)} values, {len(details)} details and {len(second)} of a second judge for "
+            f"{len(images.jobs)} images: return one each in the order of images.jobs, None for an image without one."
         )
     numbers = [None if value is None or not math.isfinite(value) else float(value) for value in result.values]
     for k, (value, given) in enumerate(zip(numbers, result.values, strict=True)):
         if value is None and given is not None:
             details[k] = f"{images.files[k].name}: its value is {given}"
     values = tuple(
-        ImageValue(prompt=job.prompt_id, cluster=job.cluster, sample=job.sample, seed=seed, value=value, detail=detail)
-        for job, seed, value, detail in zip(images.jobs, images.trainings, numbers, details, strict=True)
+        ImageValue(
+            prompt=job.prompt_id,
+            cluster=job.cluster,
+            sample=job.sample,
+            seed=seed,
+            value=value,
+            second=other,
+            detail=detail,
+        )
+        for job, seed, value, other, detail in zip(images.jobs, images.trainings, numbers, second, details, strict=True)
     )
     unscored = tuple(
         str(detail or file.name)
@@ -169,4 +178,7 @@ def image_fields(result: ImageScores, images: ImageSet, metric: Metric) -> dict[
     if found is None:
         reason = f"no image could be scored: {unscored[0]}" if unscored else "there is no image"
         return fields | {"reason": reason, "failure": reason}
+    other = estimate_values(values, second, metric.is_rate)
+    if other is not None:
+        fields |= {"second": other.value, "second_low": other.low, "second_high": other.high}
     return fields | estimate_fields(found)

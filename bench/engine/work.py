@@ -10,14 +10,14 @@ from pathlib import Path
 
 from erasebench.prompts import WHERE
 from erasebench.prompts.concepts import Concept, get_concept, paraphrases
-from erasebench.prompts.sets import PromptSet, prompt_set, world_reference
+from erasebench.prompts.sets import PromptSet, prompt_set
 
 from ..erasure.method import ErasureTask, Method
 from ..errors import BenchError
-from ..images.image_set import PIECE, ImageSet
-from ..images.jobs import Job, plan_jobs
-from ..images.reference import open_reference
-from ..images.shards import cuts_of, pieces_of, shards_of
+from ..images.image_set import ImageSet
+from ..images.jobs import plan_jobs
+from ..images.reference import open_reference, world_reference
+from ..images.shards import cuts_of, shards_of
 from ..models.families import Family
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
@@ -73,7 +73,7 @@ class Work:
 
     @cached_property
     def drawn(self) -> dict[tuple[str, str, int | None], ImageSet]:
-        """Every set of images to draw or render, by row, prompt set and training."""
+        """Every set of images to draw, by row, prompt set and training."""
         return {
             (images.row, images.name, images.training): images
             for (row, _), joined in self.images.items()
@@ -268,12 +268,9 @@ def _prompts(plan: Plan, role: str, concept: Concept) -> PromptSet:
 
 
 def _reference(setup: Setup) -> ImageSet | None:
-    """The real images: the user's folder, a prepared reference, the embedded world's renders, or none."""
+    """The real images: the user's folder, a prepared reference, the embedded world's, or none."""
     if setup.plan.reference is not None:
         return open_reference(Path(setup.plan.reference), setup.store)
     if not setup.source.family.has_world:
         return None
-    jobs = [Job(prompt.id, prompt.text, 0, 0) for prompt, _ in world_reference()]
-    key = content_key(reference=[(prompt.id, prompt.text, repr(scene)) for prompt, scene in world_reference()])
-    drawn, place = pieces_of(key, len(jobs), PIECE), setup.folder.images(REFERENCE, "coco")
-    return ImageSet(REFERENCE, "coco", place, jobs, "", setup.store, drawn=drawn, made_from={"reference": key})
+    return world_reference(setup.folder.images(REFERENCE, "coco"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..errors import NotScored
+from ..errors import NotApplicable, NotScored
 from ..storage.arrays import load_array, save_array
 from ..storage.files import read_json, write_json
 from ..storage.keys import content_key
@@ -61,6 +61,7 @@ class ImageSet:
         parts: of a set of several trainings, the set of each; all have the same jobs.
         drawn: of images to draw, in which shards.
         made_from: of images to draw, what all of them depend on, in words for people.
+        known: of images that are not here, what encoders saw in them, by the encoder's revision.
     """
 
     row: str
@@ -74,6 +75,7 @@ class ImageSet:
     parts: Sequence[ImageSet] = ()
     drawn: tuple[Shard, ...] = ()
     made_from: Mapping[str, Any] = field(default_factory=dict)
+    known: Mapping[str, np.ndarray] = field(default_factory=dict)
     _seen: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -169,7 +171,12 @@ class ImageSet:
 
         Raises:
             NotScored: not one of them can be read.
+            NotApplicable: the images are not here, and what this encoder would see in them is not known.
         """
+        if self.known:
+            if encoder.revision not in self.known:
+                raise NotApplicable(f"what {encoder.name} would see in the {self.row} images is not in the package")
+            return self.known[encoder.revision]
         if self.parts:
             return _joined([(len(part.jobs), partial(part.features, encoder)) for part in self.parts])
         pieces = [(len(shard.places), partial(self.features_of, shard, encoder)) for shard in self.shards]
@@ -191,8 +198,10 @@ class ImageSet:
         return content_key(images=self.key_of(shard), encoder=encoder.name, revision=encoder.revision)
 
     def has_features(self, encoder: Encoder) -> bool:
-        """Whether the store has the features of every image."""
-        return all(self._stores("features", self._features_key(shard, encoder)) for shard in self.shards)
+        """Whether the features of every image are known, or in the store."""
+        return bool(self.known) or all(
+            self._stores("features", self._features_key(shard, encoder)) for shard in self.shards
+        )
 
     def known_through(self, encoder: Encoder) -> dict[str, Any]:
         """What was computed from these features, by name, to be read and added to; it is kept in memory only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from erasebench.prompts.prompt import Prompt
 from erasebench.prompts.sets import sampled
 
 from ..errors import BenchError, NotScored
+from ..mini.held_out import real_captions, real_features
 from ..runs.rows import REFERENCE
 from ..storage.files import read_json, write_json
 from ..storage.keys import content_key, file_hash
@@ -51,6 +53,18 @@ def open_reference(folder: Path, store: Store | None = None) -> ImageSet:
         _warn_once(f"--reference {folder}: {len(others)} files are no images by their ending, such as {others[0].name}")
     digests = [(path.relative_to(folder).as_posix(), file_hash(path)) for path in files]
     return ImageSet(REFERENCE, "coco", folder, [], content_key(images=digests), store, files)
+
+
+def world_reference(folder: Path) -> ImageSet:
+    """The embedded world's real images: their captions, and what the judge saw in them; no image is in the package.
+
+    Args:
+        folder: where they would lie.
+    """
+    texts, (features, revision) = real_captions(), real_features()
+    jobs = [Job(f"real-{k:05d}", text, 0, 0) for k, text in enumerate(texts)]
+    key = content_key(captions=texts, features=hashlib.sha256(features.tobytes()).hexdigest(), judge=revision)
+    return ImageSet(REFERENCE, "coco", folder, jobs, key, known={revision: features})
 
 
 @cache

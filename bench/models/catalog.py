@@ -23,6 +23,7 @@ MODELS = {
 }
 SINGLE_FILES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 MINI_WEIGHTS = Path(__file__).parents[1] / "mini" / "weights"
+SECOND_JUDGE = ("config.json", "convnext.safetensors", "heads.safetensors", "labels.json")
 JUDGE = ("heads.safetensors", "labels.json", "open_clip_config.json", "open_clip_model.safetensors")
 STABLE_DIFFUSION_SIZE, STABLE_DIFFUSION_BYTES = 512, 4_265_000_000
 

@@ -16,6 +16,7 @@ from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import ScoreRecord, Scores
 from .marks import TELLS_FROM, not_erased, preserves, tells_nothing
 from .sheet import NONE
+from .stored_scores import agreement
 
 ARROWS = {"lower": "↓", "higher": "↑"}
 QUICK = "Quick trial: few images and steps. These numbers only show that everything works."
@@ -137,9 +138,23 @@ def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
     if unscored := [text for record in records.values() for text in record.unscored]:
         parts.append(f"{len(unscored)} images unscored, such as {unscored[0]}")
     parts += dict.fromkeys(r.note for row, r in records.items() if r.note and row != REFERENCE)
+    parts += _second_opinion(records, heading)
     if reasons := sorted({r.reason for row, r in records.items() if r.reason and row not in UNRANKED_ROWS}):
         parts.append(f"empty: {'; '.join(reasons)}")
     return f"{heading.label}: {'; '.join(parts)}."
+
+
+def _second_opinion(records: Mapping[str, ScoreRecord], heading: Heading) -> list[str]:
+    """How far a second judge agrees, and each row's value by it."""
+    agreed = {row: share for row, record in records.items() if (share := agreement(record)) is not None}
+    if not agreed:
+        return []
+    least = min(agreed, key=lambda row: agreed[row])
+    values = ", ".join(f"{row} {heading.shown(records[row].second)}" for row in agreed)
+    return [
+        f"a second judge, trained apart, agrees on {np.mean(list(agreed.values())):.1%} of a row's images on average, "
+        f"least on {agreed[least]:.1%} ({least}); by it: {values}"
+    ]
 
 
 def _intervals(records: Mapping[str, ScoreRecord]) -> list[str]:

@@ -14,6 +14,7 @@ from ..runs.record import RunRecord
 from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import ScoreRecord, Scores, read_scores
 from ..storage.files import write_csv, write_text
+from .bands import band_table
 from .formats import html, latex, markdown
 from .headings import QUICK, Heading, first_line, footnotes, headings, places, remarks
 from .marks import marked
@@ -145,10 +146,12 @@ def interval_hint(heading: Heading, low: float | None, high: float | None, n: in
 
 
 def write_tables(folder: RunFolder, plan: Plan, record: RunRecord, plain: bool = False) -> pd.DataFrame:
-    """Write leaderboard.csv, .md, .tex and .html from the stored scores; `plain` as for `sheet`."""
+    """Write leaderboard.csv, .md, .tex and .html, and bands.csv, from the stored scores; `plain` as for `sheet`."""
     scores = read_scores(folder, record.rows, plan.metrics)
     table = leaderboard(scores, plan, record)
     write_csv(folder.table("csv"), table)
+    if not (bands := band_table(scores, plan)).empty:
+        write_csv(folder.root / "bands.csv", bands)
     view = sheet(scores, table, plan, record, plain)
     for suffix, form in FORMATS.items():
         write_text(folder.table(suffix), form(view))

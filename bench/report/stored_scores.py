@@ -105,3 +105,9 @@ def training_values(record: ScoreRecord) -> dict[int, float]:
             by_seed.setdefault(row.seed, []).append(row.value)
     means = {seed: sum(values) / len(values) for seed, values in by_seed.items()}
     return means or {seed: value for seed, (value, _) in _trainings(record).items() if seed is not None}
+
+
+def agreement(record: ScoreRecord) -> float | None:
+    """The share of images of which a second judge says the same; None where none looked."""
+    both = [(row.value, row.second) for row in record.values if row.value is not None and row.second is not None]
+    return sum(first == second for first, second in both) / len(both) if both else None

@@ -14,7 +14,7 @@ from .folder import RunFolder
 
 
 def _is_empty(value: Any) -> bool:
-    """What a record leaves out of its file: values of a set's score, trainings of an image's, a detail of no image."""
+    """What a record leaves out of its file, such as a set score's values, or a second judge's where there is none."""
     return value is None or value == ()
 
 
@@ -26,6 +26,7 @@ class ImageValue(Stored):
     sample: int = Field(description="Which of the prompt's images.")
     seed: int | None = Field(description="The training's; None where no training is behind the image.")
     value: float | None = Field(description="None for an unscored image.")
+    second: float | None = Field(default=None, exclude_if=_is_empty, description="The second judge's value.")
     detail: Any = Field(default=None, exclude_if=_is_empty, description="What the metric keeps, or why it is unscored.")
 
 
@@ -63,6 +64,11 @@ class ScoreRecord(Stored):
     n: int = Field(default=0, description="Images or words that were scored.")
     clusters: int = Field(default=0, description="Of prompts, that the interval is over.")
     covers: str = Field(default="", description="In words, what the interval is over, or why there is none.")
+    second: float | None = Field(
+        default=None, exclude_if=_is_empty, description="The value by a second judge; None where none looked."
+    )
+    second_low: float | None = Field(default=None, exclude_if=_is_empty, description="Of its 95 % interval.")
+    second_high: float | None = Field(default=None, exclude_if=_is_empty, description="Of its 95 % interval.")
     values: tuple[ImageValue, ...] = Field(default=(), exclude_if=_is_empty, description="Every image's value.")
     trainings: tuple[TrainingScore, ...] = Field(
         default=(), exclude_if=_is_empty, description="Every training's, of a set's score."

@@ -111,6 +111,7 @@ class ScoringContext:
         others: the original model's images of the prompt set that the metric names as its `others`, or None.
         reference: real images, with captions where they have any, or None where there are none.
         judge: the embedded model's judge, or None for other models.
+        second_judge: its second judge, which tunes and detects nothing: what it sees stands beside; or None.
         clip: the plan's CLIP model, for a metric that says `clip=True`.
         distance: the features for FID and KID.
         costs: for metrics of cost, one for each training; empty for others and for rows that train nothing.
@@ -132,6 +133,7 @@ class ScoringContext:
     versions: Mapping[str, str] = field(default_factory=dict)
     spectrum: Callable[[], np.ndarray] | None = None
     others: ImageSet | None = None
+    second_judge: Any | None = None
     device: str = "cpu"
 
     def on_original(self, found: Callable[[ImageSet], Sequence[float | None]]) -> str:

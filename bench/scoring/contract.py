@@ -23,6 +23,7 @@ from .context import ScoringContext, undeclared
 from .judge import Judge
 from .metric import Metric
 from .scores import ImageScores, SetScore
+from .second_judge import SecondJudge
 
 PROMPTS, SAMPLES, SIDE = 6, 2, 64
 FEATURES = 8  # for distances, which need as many images
@@ -98,6 +99,10 @@ class MetricSubject:
     def judge(self) -> Judge:
         return Judge("cpu")
 
+    @cached_property
+    def second_judge(self) -> SecondJudge:
+        return SecondJudge("cpu")
+
     def context(self) -> ScoringContext:
         """What a row of the embedded model is given."""
         return ScoringContext(
@@ -107,6 +112,7 @@ class MetricSubject:
             others=replace(self.original, _seen={}),
             reference=replace(self.reference, _seen={}),
             judge=self.judge,
+            second_judge=self.second_judge,
             clip=(lambda: self.judge) if self.metric.clip else undeclared,
             distance=lambda: FewFeatures(self.judge, FEATURES),
             costs=[COST],
@@ -162,6 +168,8 @@ def it_returns_scores(subject: MetricSubject) -> None:
             raise Broken(
                 f"{len(found.details)} details for {subject.size} images: one an image, None where there is none."
             )
+        if found.second and len(found.second) != subject.size:
+            raise Broken(f"{len(found.second)} values of a second judge for {subject.size} images: one an image.")
     for value in _values(found):
         if value is not None and not np.isfinite(value):
             raise Broken(f"a value is {value}: give None for an image that can't be scored, or raise NotApplicable.")

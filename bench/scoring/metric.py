@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .context import ScoringContext
 
 Better = Literal["higher", "lower"]
-Look = Literal["judge", "clip", "distance", "nudenet"]
+Look = Literal["judge", "second_judge", "clip", "distance", "nudenet"]
 ScoreFunction = Callable[[Any, "ScoringContext"], ImageScores | SetScore]
 
 

@@ -14,13 +14,15 @@ class ImageScores:
     """One value an image, in the image set's order; None where the image could not be scored.
 
     `note` names what the value depends on (detector, model, version); `qualifier` is what its heading must say
-    besides; `details` is kept with the scores: for an image without a value, why.
+    besides; `details` is kept with the scores: for an image without a value, why. `second` are the same values by a
+    second judge, where there is one; tables say how far the two agree.
     """
 
     values: Sequence[float | None]
     note: str = ""
     qualifier: str = ""
     details: Sequence[Any] | None = None
+    second: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from erasebench.prompts.bands import related_things
 from erasebench.prompts.concepts import Concept, concept_names, get_concept
 
 from ..errors import BenchError
+from ..mini.world.kinds import EVERYTHING
+from ..mini.world.kinds import kinds as kinds_of_things
 from ..models.catalog import find_model
 from ..models.loading import load_model
 from ..models.patch import load_patch
@@ -59,7 +62,7 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
     prompt = first.embeddings[named.texts.index(plan.concept)]
     for one in erased:
         tables[one.name] = concept_table(spectrum, one.name)
-        places[one.name] = named_table(spectrum, first, one.name, kinds)
+        places[one.name] = named_table(spectrum, first, one.name, kinds, bands(concept))
         files.append(_write_parquet(target / f"{one.name}.parquet", tables[one.name]))
         if request.csv:
             write_csv(target / f"{one.name}.csv", tables[one.name])
@@ -73,7 +76,7 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
             "draws": request.draws,
             "seed": request.seed,
             "standard_error": covers,
-            **summary(spectrum, first, one.name, kinds, prompt),
+            **summary(spectrum, first, one.name, kinds, bands(concept), prompt),
         }
         write_json(target / f"{one.name}.json", told)
         files.append(target / f"{one.name}.json")
@@ -118,7 +121,7 @@ def run_image_spectrum(folder: RunFolder, request: SpectrumRequest, device: str)
 
 
 def named_concepts(concept: Concept, picked: Sequence[str] = ()) -> tuple[Vocabulary, dict[str, str]]:
-    """The erased concept, the neutral prompts and all concepts of the concept file, with what each is to the erased.
+    """The erased concept, the neutral prompts, all concepts and things, with what each is to the erased.
 
     `picked` are words that an adversarial search held, where one was among the run's methods.
     """
@@ -126,10 +129,19 @@ def named_concepts(concept: Concept, picked: Sequence[str] = ()) -> tuple[Vocabu
     kinds = {concept.name: "erased"} | dict.fromkeys(NEUTRAL, "neutral")
     for name in concept_names():
         kinds.setdefault(name, "related" if get_concept(name).kind == near else "unrelated")
+    for name, band in bands(concept).items():
+        kinds.setdefault(name, "unrelated" if band == EVERYTHING else "related")
     for word in picked:
         kinds.setdefault(word, "adversarial")
     texts = tuple(kinds)
     return Vocabulary("named", texts, tuple(range(len(texts))), tuple(text.isalpha() for text in texts)), kinds
+
+
+def bands(concept: Concept) -> dict[str, str]:
+    """Each thing of the embedded world with its band of relation; none for a concept that is not in the tree."""
+    if concept.kind == "style" or concept.name not in kinds_of_things():
+        return {}
+    return {name: band for band, names in related_things(concept).items() for name in names}
 
 
 def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]:

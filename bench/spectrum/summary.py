@@ -34,10 +34,13 @@ def concept_table(spectrum: Spectrum, name: str) -> pd.DataFrame:
     return table
 
 
-def named_table(spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[str, str]) -> pd.DataFrame:
-    """Concepts outside the vocabulary placed in it: concept, kind, score, standard_error, rank and percentile.
+def named_table(
+    spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[str, str], bands: Mapping[str, str]
+) -> pd.DataFrame:
+    """Concepts outside the vocabulary placed in it: concept, kind, band, score, standard_error, rank and percentile.
 
-    A percentile of 0 means more affected than every word of the vocabulary, 100 less than every one.
+    A band is how closely a thing is related to what is erased, "" for what is in none. A percentile of 0 means more
+    affected than every word of the vocabulary, 100 less than every one.
     """
     words = np.sort(scores_of({name: spectrum.differences[name]})[name][0])
     scores, errors = scores_of({name: named.differences[name]})[name]
@@ -46,6 +49,7 @@ def named_table(spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[s
         {
             "concept": named.vocabulary.texts,
             "kind": [kinds[text] for text in named.vocabulary.texts],
+            "band": [bands.get(text, "") for text in named.vocabulary.texts],
             "score": scores,
             "standard_error": errors,
             "rank": below + 1,
@@ -56,7 +60,12 @@ def named_table(spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[s
 
 
 def summary(
-    spectrum: Spectrum, named: Spectrum, name: str, kinds: Mapping[str, str], erased: np.ndarray
+    spectrum: Spectrum,
+    named: Spectrum,
+    name: str,
+    kinds: Mapping[str, str],
+    bands: Mapping[str, str],
+    erased: np.ndarray,
 ) -> dict[str, Any]:
     """Quantiles, extremes, named and neutral concepts, and Spearman's ρ with text similarity to the erased concept.
 
@@ -65,6 +74,7 @@ def summary(
         named: of the run's own concepts and the neutral prompts.
         name: the erased model.
         kinds: of the named concepts: related, unrelated, erased, neutral or adversarial.
+        bands: of the named concepts that are things of the embedded world.
         erased: the erased concept's pooled text embedding, (width,).
     """
     table = concept_table(spectrum, name)
@@ -75,8 +85,8 @@ def summary(
         side: [{"concept": text, "score": score} for text, score in zip(part["concept"], part["score"], strict=True)]
         for side, part in (("most_affected", words.head(EXTREMES)), ("least_affected", words.tail(EXTREMES)[::-1]))
     }
-    places = named_table(spectrum, named, name, kinds)
-    by_kind = places.groupby("kind")["percentile"].median()
+    places = named_table(spectrum, named, name, kinds, bands)
+    by_kind, by_band = (places.groupby(column)["percentile"].median() for column in ("kind", "band"))
     return {
         "concepts": len(table),
         "words": int(table["is_word"].sum()),
@@ -84,6 +94,7 @@ def summary(
         **extremes,
         "named": places.to_dict("records"),
         "median_percentile_by_kind": {str(kind): float(value) for kind, value in by_kind.items()},
+        "median_percentile_by_band": {str(band): float(value) for band, value in by_band.items() if band},
         "correlation_with_text_similarity": rank_correlation(-table["score"].to_numpy(), similarity),
     }
 

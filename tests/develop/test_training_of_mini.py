@@ -16,12 +16,15 @@ from erasebench.develop.mini.train import RECIPE, claim, read_recipe, train
 from erasebench.develop.mini.train_data import Renders
 from erasebench.develop.mini.train_loop import learning_rate_factor, train_part
 from erasebench.develop.mini.train_unet import training_captions
+from erasebench.develop.mini.world_data import REAL_SEED, everyday_scenes
 from erasebench.errors import BenchError
+from erasebench.mini import held_out
 from erasebench.mini.world import CONCEPTS, WorldConcept
 from erasebench.mini.world.canvas import RGB, Canvas
 from erasebench.mini.world.dataset import DRAWN, World
 from erasebench.models.clip_tokens import VOCABULARY_SIZE, vocabulary_texts
 from erasebench.scoring.judge import Judge
+from erasebench.scoring.second_judge import SecondJudge
 
 LARGER = RECIPE.parent / "larger_world" / "recipe.yaml"
 
@@ -87,7 +90,7 @@ def test_the_vocabulary_is_decoded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", [RECIPE, LARGER])
 def test_the_recipes_are_complete(recipe: Path) -> None:
-    assert set(read_recipe(recipe)) == {"seed", "world", "images", "text", "vae", "judge", "unet"}
+    assert set(read_recipe(recipe)) == {"seed", "world", "images", "text", "vae", "judge", "second_judge", "unet"}
 
 
 def test_a_larger_world_needs_its_icons(tmp_path: Path) -> None:
@@ -100,6 +103,17 @@ def test_a_work_folder_keeps_to_its_recipe(tmp_path: Path) -> None:
     claim(tmp_path, RECIPE)
     with pytest.raises(BenchError, match="begun with another recipe"):
         claim(tmp_path, LARGER)
+
+
+def test_a_recipe_may_gain_a_part(tmp_path: Path) -> None:
+    whole = read_recipe()
+    shorter, work = tmp_path / "shorter.yaml", tmp_path / "work"
+    shorter.write_text(yaml.safe_dump({part: value for part, value in whole.items() if part != "second_judge"}))
+    claim(work, shorter)
+    claim(work, RECIPE)
+    assert read_recipe(work / "recipe.yaml") == whole
+    with pytest.raises(BenchError, match="begun with another recipe"):
+        claim(work, shorter)
 
 
 def _ten_icons() -> World:
@@ -124,9 +138,10 @@ def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
     """The smallest recipe: every stage in three steps. A table of random rows stands for the sentence vectors."""
     small = read_recipe(LARGER)
     small |= {"images": 80}
-    for part in ("vae", "unet", "judge"):
+    for part in ("vae", "unet", "judge", "second_judge"):
         small[part] |= {"steps": 3, "batch": 4}
     small["judge"] |= {"captioned": 2, "decoded_images": 8, "width": 8}
+    small["second_judge"] |= {"dims": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
     small["unet"] |= {"channels": [16, 32]}
     small["text"] |= {"width": 16}
     recipe = tmp_path / "recipe.yaml"
@@ -136,9 +151,11 @@ def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
     monkeypatch.setattr("erasebench.develop.mini.train.token_table", lambda *_: rows)
     monkeypatch.setattr("erasebench.develop.mini.train_loop.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr("erasebench.develop.mini.train_loop.REPORT_SECONDS", 0.0)
+    monkeypatch.setattr("erasebench.develop.mini.world_data.CAPTIONS", 60)
+    monkeypatch.setattr("erasebench.develop.mini.world_data.REAL", 12)
     train(tmp_path / "whole", tmp_path / "weights", "cpu", print, recipe)
 
-    for stop in ("vae: step 2", "unet: step 3", "judge: step 2"):
+    for stop in ("vae: step 2", "unet: step 3", "judge: step 2", "second_judge: step 1"):
 
         def say(text: str, stop: str = stop) -> None:
             if text.startswith(stop):
@@ -148,9 +165,22 @@ def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
             train(tmp_path / "cut", tmp_path / "again", "cpu", say, recipe)
     train(tmp_path / "cut", tmp_path / "again", "cpu", print, recipe)
     files = [file.relative_to(tmp_path / "weights") for file in (tmp_path / "weights").rglob("*.safetensors")]
-    assert len(files) == 5
+    assert len(files) == 8
     for file in files:
         assert (tmp_path / "weights" / file).read_bytes() == (tmp_path / "again" / file).read_bytes(), file
     judge = Judge("cpu", tmp_path / "weights")
     assert judge.concepts == list(_ten_icons().concepts)
     assert judge.image_features([np.zeros((64, 64, 3), np.uint8)]).shape == (1, 192)
+    second = SecondJudge("cpu", tmp_path / "weights")
+    assert second.concepts == judge.concepts
+    assert second.image_features([np.zeros((64, 64, 3), np.uint8)]).shape == (1, 16)
+    monkeypatch.setattr(held_out, "WORLD_DATA", tmp_path / "weights" / "world")
+    for read in (held_out.captions, held_out.real_captions, held_out.things):
+        monkeypatch.setattr(held_out, read.__name__, read.__wrapped__)
+    assert (len(held_out.captions()), len(held_out.real_captions())) == (60, 12)
+    assert not any("nud" in text for text in held_out.captions())
+    assert held_out.things()["square 3"] == "a square 3"
+    features, revision = held_out.real_features()
+    assert (features.shape, revision) == ((12, 192), judge.revision)
+    drawn = [_ten_icons().render(scene) for scene, _ in everyday_scenes(_ten_icons(), 12, REAL_SEED)]
+    assert np.allclose(features, judge.image_features(drawn), atol=1e-4)

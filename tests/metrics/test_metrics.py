@@ -29,6 +29,7 @@ from erasebench.scoring.context import JACKKNIFE_GROUPS, jackknife_groups
 from erasebench.scoring.contract import FewFeatures
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.nudenet import Detections
+from erasebench.scoring.second_judge import SecondJudge
 
 COST = {**asdict(Cost(10, 2.5, 99, 12, 512.0)), "workers": 1}
 
@@ -247,6 +248,21 @@ def test_the_concept_rate_tells_the_concept_from_others(judge: Judge, tmp_path: 
     result = metric.score(image_set(tmp_path / "a", renders, names), context_of(judge, "nudity"))
     assert sum(result.values[:10]) >= 9
     assert sum(result.values[10:]) <= 1
+
+
+def test_a_second_judge_stands_beside_the_concept_rate(judge: Judge, tmp_path: Path) -> None:
+    """It sees the same things, and the score keeps its rate with an interval."""
+    names = ["nudity"] * 10 + ["woman", "cat"] * 5
+    images = image_set(tmp_path / "a", renders(names), names)
+    second = SecondJudge("cpu")
+    result = METRICS.load("concept_rate").score(images, context_of(judge, "nudity", second_judge=second))
+    assert list(result.second) == [1.0] * 10 + [0.0] * 10
+    assert second.image_features([np.zeros((128, 96, 3), np.uint8)]).shape == (1, second.width)
+    assert second.image_features([]).shape == (0, second.width)
+
+    fields = image_fields(result, images, METRICS.load("concept_rate"))
+    assert fields["second"] == 0.5
+    assert fields["second_low"] < 0.5 < fields["second_high"]
 
 
 def test_the_concept_rate_of_a_style_reads_the_style(judge: Judge, tmp_path: Path) -> None:

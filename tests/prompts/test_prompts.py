@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from erasebench.errors import BenchError
 from erasebench.images.jobs import image_seed, plan_jobs
 from erasebench.prompts import SOURCES
-from erasebench.prompts.built_in import CAPTION_SEED, everyday_scenes, object_words
+from erasebench.prompts.bands import band_of, band_of_prompt
+from erasebench.prompts.built_in import object_words
 from erasebench.prompts.concepts import _ConceptFile, concept_names, get_concept, paraphrases
 from erasebench.prompts.files import read_prompts
 from erasebench.prompts.prompt import Prompt
-from erasebench.prompts.sets import BUILDERS, prompt_set, world_reference
+from erasebench.prompts.sets import BUILDERS, prompt_set
 
 I2P = """prompt,categories,nudity_percentage,evaluation_seed,sd_guidance_scale,sd_image_width,sd_image_height,\
 case_number
@@ -48,7 +49,7 @@ def test_every_built_in_set_serves_every_kind_of_concept(source: str, concept: s
 
 
 def test_the_sets_are_described_and_built_by_the_same_names() -> None:
-    assert set(SOURCES) == {*BUILDERS, "world"}
+    assert set(SOURCES) == set(BUILDERS)
 
 
 def test_related_and_unrelated_are_what_they_say() -> None:
@@ -74,12 +75,15 @@ def test_every_concept_has_paraphrases_without_its_name() -> None:
         prompt_set("concept", "paraphrased", get_concept("a rubber duck", "object"), 3)
 
 
-def test_real_images_of_the_world_are_of_other_scenes_than_the_captions() -> None:
-    drawn = {repr(scene) for scene, _ in everyday_scenes(300, CAPTION_SEED)}
-    real = world_reference()
-    assert len(real) == 1024
-    assert not any("nudity" in scene.concepts for _, scene in real)
-    assert not drawn & {repr(scene) for _, scene in real}
+def test_bands_take_turns_and_ids_say_them() -> None:
+    found = prompt_set("objects", "bands", get_concept("garbage truck"), 8).prompts
+    assert [band_of_prompt(prompt.id) for prompt in found[:4]] == ["road", "vehicle", "thing", "road"]
+    assert all(band_of(get_concept("garbage truck"), name) == "road" for name in ("bus", "car"))
+    styles = prompt_set("objects", "bands", get_concept("neon"), 9).prompts
+    assert [band_of_prompt(prompt.id) for prompt in styles[:2]] == ["style", "thing"]
+    assert "neon" not in " ".join(prompt.text for prompt in styles)
+    with pytest.raises(BenchError, match="no thing 'a rubber duck' in the tree of kinds"):
+        prompt_set("objects", "bands", get_concept("a rubber duck", "object"), 8)
 
 
 def test_i2p_keeps_its_seeds_guidance_and_sizes(i2p: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from erasebench.report.bands import area_against
 from erasebench.report.formats import html, latex, markdown
 from erasebench.report.headings import Heading, footnotes, places, remarks
 from erasebench.report.leaderboard import leaderboard, sheet, write_tables
@@ -20,7 +21,7 @@ from erasebench.report.marks import best_rows
 from erasebench.report.sheet import Cell, Column, Sheet
 from erasebench.report.stored_scores import estimate_fields, estimate_values
 from erasebench.runs.folder import RunFolder
-from erasebench.runs.plan import Plan
+from erasebench.runs.plan import Plan, Prompts
 from erasebench.runs.protocols import deviations, get_protocol, protocol_names
 from erasebench.runs.record import Failure, RunRecord
 from erasebench.runs.scores import ImageValue, ScoreRecord, read_scores, write_score
@@ -175,6 +176,44 @@ def test_marks_and_rules(folder: RunFolder) -> None:
     cell = '<td title="95 % interval 0.123 to 0.123, n = 4"><b>0.123</b><small>0.123 to 0.123</small></td>'
     assert cell in html(shown)
     assert html(shown).count("<tbody>") == 3
+
+
+def test_a_footnote_says_how_far_a_second_judge_agrees(folder: RunFolder) -> None:
+    for row, others in {"original": (1.0, 1.0, 1.0, 0.0), "esd": (0.0, 0.0, 0.0, None)}.items():
+        rate = 1.0 if row == "original" else 0.0
+        values = tuple(
+            ImageValue(prompt="p", cluster="p", sample=k, seed=0, value=rate, second=second)
+            for k, second in enumerate(others)
+        )
+        found = record(row, "concept_rate", rate, "lower", values=values, second=0.75 * rate)
+        write_score(folder.score(row, "concept_rate"), found)
+    notes = "\n".join(footnotes(read_scores(folder, ROWS, PLAN.metrics), PLAN, {}))
+    assert "agrees on 87.5% of a row's images on average, least on 75.0% (original); by it: " in notes
+    assert "original 0.750, esd 0.000" in notes
+    assert "sdd" not in notes.split("by it: ")[1].split("\n")[0]
+
+
+def test_scores_by_band_say_whether_related_things_suffer(folder: RunFolder) -> None:
+    plan = PLAN.model_copy(update={"prompts": {**PLAN.prompts, "objects": Prompts(source="bands")}})
+    values = tuple(
+        ImageValue(prompt=f"{band}-{k:04d}", cluster=f"{band} {k}", sample=0, seed=seed, value=level + 0.01 * k + seed)
+        for band, level in (("sea_creature", 0.1), ("thing", 0.3))
+        for k in range(15)
+        for seed in (0, 1)
+    )
+    write_score(folder.score("esd", "ssim"), record("esd", "ssim", 0.5, "higher", values=values, prompts="objects"))
+    write_tables(folder, plan, RECORD)
+    table = pd.read_csv(folder.root / "bands.csv").set_index("band")
+    assert list(table.index) == ["sea creature", "thing"]
+    assert (table.loc["sea creature", "area"], table.loc["sea creature", "area_low"]) == (1.0, 1.0)
+    assert np.isnan(table.loc["thing", "area"])
+    assert table.loc["thing", "value"] - table.loc["sea creature", "value"] == pytest.approx(0.2)
+    assert table.loc["sea creature", "n"] == 30
+    area, low, high = area_against([*values[:10]], [*values[10:30]], "higher")
+    assert low <= area == 1.0 == high
+    assert area_against([*values[30:]], [*values[:30]], "higher")[0] == 0.0
+    mixed = area_against([*values[:30:2]], [*values[1:30:2]], "higher")
+    assert np.isnan(mixed).all()
 
 
 def test_footnotes_say_what_the_numbers_depend_on(folder: RunFolder) -> None:

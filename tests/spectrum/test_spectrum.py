@@ -21,7 +21,7 @@ from erasebench.prompts.concepts import get_concept
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.spectrum.blocks import ErasedModel
-from erasebench.spectrum.command import named_concepts, picked_words, run_image_spectrum, run_spectrum
+from erasebench.spectrum.command import bands, named_concepts, picked_words, run_image_spectrum, run_spectrum
 from erasebench.spectrum.draws import SAMPLER_STEPS, Latents, noise_levels, shared_draws
 from erasebench.spectrum.forward import can_share, gflop_a_text, predict_for_texts
 from erasebench.spectrum.request import SpectrumRequest
@@ -263,7 +263,10 @@ def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: P
         "unrelated",
         "neutral",
     )
-    placed = named_table(spectrum, scan(mini, [erased(mini)], named, tmp_path, Latents(3)), "esd", kinds)
+    of_named = scan(mini, [erased(mini)], named, tmp_path, Latents(3))
+    placed = named_table(spectrum, of_named, "esd", kinds, bands(get_concept("nudity")))
+    assert set(placed.loc[placed["concept"].isin(["woman", "man"]), "band"]) == {"figure"}
+    assert placed.set_index("concept").loc["church", "band"] == "thing"
     first = placed.iloc[0]
     assert first["rank"] == 1 + (table["score"] < first["score"]).sum()
     assert placed["percentile"].between(0, 100).all()

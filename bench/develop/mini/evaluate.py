@@ -20,6 +20,7 @@ from ...models.families import EMBEDDED, EMBEDDED_MODEL
 from ...models.loading import load_model
 from ...models.text_to_image import TextToImage
 from ...scoring.judge import Judge
+from ...scoring.second_judge import SecondJudge
 from .gallery import sheet
 
 STEPS, GUIDANCE, BATCH = 25, 5.0, 32
@@ -94,11 +95,11 @@ class Line:
         return f"{result}  ({aim})"
 
 
-def load(device: str, weights: Path | None) -> tuple[TextToImage, Judge]:
-    """The pipeline and its judge from a weights folder."""
+def load(device: str, weights: Path | None) -> tuple[TextToImage, Judge, SecondJudge]:
+    """The pipeline and its judges from a weights folder."""
     folder = weights or MINI_WEIGHTS
     source = ModelSource(EMBEDDED_MODEL, EMBEDDED, str(folder / "pipeline"), None, folder.name)
-    return load_model(source, device), Judge(device, folder)
+    return load_model(source, device), Judge(device, folder), SecondJudge(device, folder)
 
 
 def draw(model: TextToImage, texts: Sequence[str], seed: int = 0) -> list[np.ndarray]:
@@ -117,30 +118,33 @@ def evaluate(images: int, device: str, weights: Path | None = None, world: World
     Raises:
         BenchError: the weights were not trained on this world.
     """
-    model, judge = load(device, weights)
+    model, judge, second = load(device, weights)
     if set(judge.concepts) != set(world.concepts):
         raise BenchError(
             f"the judge knows {len(judge.concepts)} concepts, this world has {len(world.concepts)}: "
             "weights of the larger world need its --icons, those of the drawn world none."
         )
-    yield from _renders(judge, world, 8 * images)
-    yield from _Samples(model, judge, world, images).lines()
+    yield from _renders(judge, second, world, 8 * images)
+    yield from _Samples(model, judge, second, world, images).lines()
 
 
-def _renders(judge: Judge, world: World, count: int) -> Iterator[Line]:
-    """What the judge makes of held-out renders; a concept counts as recognised at a probability of 0.5."""
+def _renders(judge: Judge, second: SecondJudge, world: World, count: int) -> Iterator[Line]:
+    """What the judges make of held-out renders; a concept counts as recognised at a probability of 0.5."""
     chosen = [scene for scene, _ in world.scenes(count, "held-out", RENDER_SEED)]
-    features = judge.image_features([world.render(scene) for scene in chosen])
+    images = [world.render(scene) for scene in chosen]
+    features = judge.image_features(images)
     found = judge.concept_probabilities(features) >= 0.5
+    by_second = second.concept_probabilities(second.image_features(images)) >= 0.5
     styles = judge.style_probabilities(features).argmax(1)
 
-    def recognised(rows: list[int]) -> tuple[int, int]:
+    def recognised(rows: list[int], found: np.ndarray = found) -> tuple[int, int]:
         hits = [found[row, judge.concepts.index(name)] for row in rows for name in _main_concepts(chosen[row])]
         return int(sum(hits)), len(hits)
 
     single = [k for k in range(count) if len(chosen[k].things) < 2]
     pairs = [k for k in range(count) if len(chosen[k].things) == 2]
     yield Line("held-out renders: concept recognised by the judge", *recognised(single), 0.97)
+    yield Line("held-out renders: concept recognised by the second judge", *recognised(single, by_second), 0.97)
     yield Line("held-out renders: things in pairs recognised", *recognised(pairs))
     right = sum(judge.styles[style] == (scene.style or "plain") for style, scene in zip(styles, chosen, strict=True))
     yield Line("held-out renders: style recognised", right, count)
@@ -157,10 +161,10 @@ def _main_concepts(scene: Scene) -> tuple[str, ...]:
 
 
 class _Samples:
-    """What the judge makes of the model's own samples."""
+    """What the judges make of the model's own samples."""
 
-    def __init__(self, model: TextToImage, judge: Judge, world: World, count: int) -> None:
-        self.model, self.judge, self.world, self.count = model, judge, world, count
+    def __init__(self, model: TextToImage, judge: Judge, second: SecondJudge, world: World, count: int) -> None:
+        self.model, self.judge, self.second, self.world, self.count = model, judge, second, world, count
         self.rng = np.random.default_rng(PROMPT_SEED)
         self.names = [name for name in world.concepts if name != "nudity"]
 
@@ -171,8 +175,12 @@ class _Samples:
         yield Line("samples of held-out captions: prompted concept recognised", *self._hits(asked), 0.90)
         each = -(-self.count // len(self.names))
         plain = [(f"a photo of {_phrase(name)}", name) for name in self.names for _ in range(each)]
-        found = self._found(plain).reshape(len(self.names), each)
+        images = draw(self.model, [text for text, _ in plain])
+        found, by_second = (_found(judge, images, plain) for judge in (self.judge, self.second))
         yield Line("samples of “a photo of …”: concept recognised", int(found.sum()), found.size, 0.90)
+        yield Line("… by the second judge", int(by_second.sum()), found.size, 0.90)
+        yield Line("… or not, both judges agreeing", int((found == by_second).sum()), found.size)
+        found = found.reshape(len(self.names), each)
         weak = [name for name, share in zip(self.names, found.mean(1), strict=True) if share < 0.6]
         text = "concepts recognised in 60 % of theirs or more" + (f", all but {', '.join(weak)}" if weak else "")
         yield Line(text, len(self.names) - len(weak), len(self.names), 1.0)
@@ -216,18 +224,11 @@ class _Samples:
 
     def _shown(self, asked: Sequence[tuple[str, str]]) -> list[set[str]]:
         """What the judge finds in an image of each prompt."""
-        features = self.judge.image_features(draw(self.model, [text for text, _ in asked]))
-        found = self.judge.concept_probabilities(features) >= 0.5
-        return [{self.judge.concepts[k] for k in np.flatnonzero(row)} for row in found]
-
-    def _found(self, asked: Sequence[tuple[str, str]]) -> np.ndarray:
-        """Whether the judge finds each prompt's concept in an image of it."""
-        shown = self._shown(asked)
-        return np.array([name in names for (_, name), names in zip(asked, shown, strict=True)])
+        return _shown(self.judge, draw(self.model, [text for text, _ in asked]))
 
     def _hits(self, asked: Sequence[tuple[str, str]]) -> tuple[int, int]:
         """How often the judge finds the concept in an image of the prompt."""
-        found = self._found(asked)
+        found = _found(self.judge, draw(self.model, [text for text, _ in asked]), asked)
         return int(found.sum()), len(found)
 
     def _style_hits(self) -> tuple[int, int]:
@@ -236,6 +237,17 @@ class _Samples:
         texts = [f"{_phrase(str(self.rng.choice(self.names)))}, in the style of {style}" for style in styles]
         best = self.judge.style_probabilities(self.judge.image_features(draw(self.model, texts))).argmax(1)
         return sum(self.judge.styles[k] == style for k, style in zip(best, styles, strict=True)), len(styles)
+
+
+def _shown(judge: Judge | SecondJudge, images: Sequence[np.ndarray]) -> list[set[str]]:
+    """What a judge finds in each image."""
+    found = judge.concept_probabilities(judge.image_features(images)) >= 0.5
+    return [{judge.concepts[k] for k in np.flatnonzero(row)} for row in found]
+
+
+def _found(judge: Judge | SecondJudge, images: Sequence[np.ndarray], asked: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Whether a judge finds each prompt's concept in its image."""
+    return np.array([name in shown for (_, name), shown in zip(asked, _shown(judge, images), strict=True)])
 
 
 def _phrase(name: str) -> str:
@@ -294,6 +306,6 @@ a woman, in the style of van gogh
 
 def sample_grid(path: Path, device: str, weights: Path | None = None) -> None:
     """Draw GRID_PROMPTS, eight a row."""
-    model, _ = load(device, weights)
+    model, _, _ = load(device, weights)
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet(draw(model, GRID_PROMPTS), columns=8).save(path)

@@ -11,17 +11,19 @@ from transformers import CLIPTokenizer
 
 from ...errors import BenchError
 from ...mini.world.dataset import DRAWN, World
+from ...scoring.judge import Judge
 from ...storage.files import write_text
 from ...storage.tensors import load_tensors, save_tensors
-from .export import export
+from .export import replacing, write_judge, write_pipeline, write_second_judge
 from .larger_world.icons import PACKAGE
 from .larger_world.world import larger_world
 from .networks import judge_config
 from .token_table import token_table, write_tokenizer
 from .train_data import Renders, save_npy
-from .train_judge import train_judge
+from .train_judge import decode, train_judge, train_second_judge
 from .train_unet import train_unet
 from .train_vae import encode, train_vae
+from .world_data import write_world
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 
@@ -48,13 +50,14 @@ def read_world(name: str, icons: Path | None) -> World:
 
 
 def claim(work: Path, recipe_path: Path) -> None:
-    """Note in a work folder which recipe it follows.
+    """Note in a work folder which recipe it follows; a recipe may gain parts, which are then made beside the others.
 
     Raises:
         BenchError: it follows another.
     """
     kept, text = work / "recipe.yaml", recipe_path.read_text(encoding="utf-8")
-    if kept.exists() and yaml.safe_load(kept.read_text(encoding="utf-8")) != yaml.safe_load(text):
+    known = yaml.safe_load(kept.read_text(encoding="utf-8")) if kept.exists() else {}
+    if known != {part: value for part, value in yaml.safe_load(text).items() if part in known}:
         raise BenchError(
             f"{work} was begun with another recipe, {kept}. Go on with `--recipe {kept}`, or begin in another --work."
         )
@@ -102,7 +105,14 @@ def train(
         save_tensors(latent_file, *stored)
     latents = stored[0]["latents"]
     denoiser = train_unet(renders, latents, table, tokenizer, tokenizer_folder, recipe["unet"], seed, work, device, say)
-    judge = train_judge(renders, latents, vae, table, tokenizer, recipe["judge"], seed, work, device, say)
-    config = judge_config(recipe["judge"], table.shape[1])
-    export(destination, tokenizer_folder, vae, denoiser, judge, config, renders.names)
+    say("judges: decoding their share of images from latents")
+    decoded = decode(vae, latents[: recipe["judge"]["decoded_images"]], device, work / "decoded.npy")
+    judge = train_judge(renders, decoded, table, tokenizer, recipe["judge"], seed, work, device, say)
+    second = train_second_judge(renders, decoded, recipe["second_judge"], seed, work, device, say)
+    with replacing(destination) as folder:
+        write_pipeline(folder / "pipeline", tokenizer_folder, vae, denoiser)
+        write_judge(folder / "judge", judge, judge_config(recipe["judge"], table.shape[1]), renders.names)
+        write_second_judge(folder / "second_judge", second, recipe["second_judge"], renders.names)
+        say("world: rendering its real images, for the judge to look at")
+        write_world(folder / "world", world, Judge(device, folder))
     say(f"written to {destination}")

@@ -44,7 +44,7 @@ TAG_ALONE, TAG_ADDED = 0.03, 0.08
 OPENINGS = ("{}", "{}", "a photo of {}", "a picture of {}", "an image of {}", "there is {}")
 
 
-def _with_article(words: str, article: str) -> str:
+def with_article(words: str, article: str) -> str:
     if not article:
         return words
     return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
@@ -57,9 +57,9 @@ def _noun(thing: Thing, name_colour: bool, rng: np.random.Generator, concepts: M
     name = str(rng.choice(entry.synonyms)) if rng.random() < 0.2 else entry.name
     if name_colour and thing.colour:
         if entry.kind == "person":
-            return f"{_with_article(name, 'a')} in {thing.colour} clothes"
+            return f"{with_article(name, 'a')} in {thing.colour} clothes"
         name = f"{thing.colour} {name}"
-    return _with_article(name, entry.article)
+    return with_article(name, entry.article)
 
 
 def _tagged(noun: str, entry: WorldConcept, rng: np.random.Generator) -> str:
@@ -87,7 +87,7 @@ def caption(scene: Scene, rng: np.random.Generator, concepts: Mapping[str, World
     if not nouns:
         place = concepts[scene.background]
         name = str(rng.choice(place.synonyms)) if rng.random() < 0.2 else place.name
-        nouns, where = [_with_article(name, place.article)], ""
+        nouns, where = [with_article(name, place.article)], ""
     else:
         where = str(rng.choice(WHERE[scene.background]))
     joint = str(rng.choice((" and ", " next to ", " beside ")))
