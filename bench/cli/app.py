@@ -27,7 +27,7 @@ HEADINGS = {
     "Read": (drift.show, report.report, results.table, results.compare, results.nudenet, results.export, store.store),
     "Check": (drift.diff, drift.baseline, drift.drift),
     "Extend": (develop.new, develop.check, develop.tune),
-    "Develop": (develop.stress,),
+    "Develop": (develop.stress, develop.remake),
 }
 for heading, commands in HEADINGS.items():
     for command in commands:

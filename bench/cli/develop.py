@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 def tune(
     methods: Annotated[str, typer.Option(help="all, every, or names with commas.")] = "every",
-    concept: Annotated[str, typer.Option(help="What to tune on; never what is reported.")] = "garbage truck",
+    concepts: Annotated[
+        str, typer.Option(help="What to tune on, with commas; never what is reported.")
+    ] = "cat,french horn",
     out: Annotated[Path, typer.Option(help="The table to write.")] = Path("results") / "tuning.csv",
-    runs: Annotated[Path, typer.Option(help="The run's folder; the same again resumes.")] = Path("results")
-    / "runs"
-    / "tuning",
+    runs: Annotated[Path, typer.Option(help="For a run a concept; the same again resumes.")] = Path("results/runs"),
     device: DeviceOption = "auto",
     store: StoreOption = None,
     workers: WorkersOption = None,
@@ -45,10 +46,13 @@ def tune(
     from ..runs.plan_file import resolve_methods
     from ..storage.files import write_csv
 
-    plan, folder = tuning_plan(resolve_methods(names_of(methods) or []), concept), RunFolder(runs)
-    chosen = choose_device(device)
-    failures = with_resume_hint(lambda: run_plan(plan, folder, chosen, workers=working.workers, store=working.store))
-    results = grid_results(plan, folder)
+    names, chosen = resolve_methods(names_of(methods) or []), choose_device(device)
+    plans = [(tuning_plan(names, name), RunFolder(runs / f"tuning-{name}")) for name in names_of(concepts) or []]
+    failures = []
+    for plan, folder in plans:
+        job = partial(run_plan, plan, folder, chosen, workers=working.workers, store=working.store)
+        failures += with_resume_hint(job)
+    results = grid_results(plans)
     write_csv(out, results)
     terminal().print(terminal_table("Chosen", sheet_of(results[results["chosen"]], "{:g}".format)))
     typer.echo(f"{out}: all {len(results)} points")
@@ -148,3 +152,25 @@ def _attack_checks(attack: Any) -> Iterator[Finding]:
     from ..models.loading import load_model
 
     return run_checks(AttackSubject(attack, load_model(find_model("mini"), "cpu")), CHECKS)
+
+
+def remake(
+    only: Annotated[str | None, typer.Option(help="Steps with commas; all by default.")] = None,
+    runs: Annotated[Path, typer.Option(help="For the runs' folders; the same again resumes.")] = Path("results/runs"),
+    show: Annotated[bool, typer.Option("--list", help="Print the steps and what each took the last time.")] = False,
+) -> None:
+    """Make all committed results again, in a checkout.
+
+    Hours on two cores; an interrupted one goes on where it was.
+
+    Example: bench remake --only methods,table1
+    """
+    from ..develop.remake import remake as make
+    from ..develop.remake import steps, took
+
+    root = Path.cwd()
+    if show:
+        for step in steps(runs, root):
+            typer.echo(f"{step.name:10} {step.about}\n{'':10} {took(root, step.name)}")
+        return
+    make(names_of(only) or [], runs, root, typer.echo)

@@ -132,6 +132,7 @@ def test_lists_and_help_import_no_torch(what: str) -> None:
         "table1",
         "reference",
         "tune",
+        "remake",
         "list",
         "export",
         "new",
