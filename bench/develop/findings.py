@@ -154,6 +154,8 @@ def penalty_trades(runs: Runs) -> Iterable[Claim]:
     rates, kept = runs.scores("lambda-sweep", "concept_rate"), runs.scores("lambda-sweep", "ssim")
     for group, none, most in (("cross-attention", "lambda-0", "lambda-5"), ("all parameters", "full-0", "full-50")):
         for label, scores in (("SSIM", kept), ("concept rate", rates)):
+            if not {none, most} <= set(scores):
+                continue
             yield _difference(f"{label}, largest λ − λ = 0, {group}", scores[most], scores[none])
 
 
@@ -234,13 +236,16 @@ def preserving_pays(runs: Runs) -> Iterable[Claim]:
     """SSIM of related concepts: each preserved concept less the empty prompt."""
     kept = runs.scores("preserve", "ssim")
     for row, score in kept.items():
-        if row != "preserve-neutral":
+        if row != "preserve-neutral" and "preserve-neutral" in kept:
             yield _difference(f"SSIM of {row} − preserve-neutral", score, kept["preserve-neutral"])
 
 
 def become_one(runs: Runs) -> Iterable[Claim]:
-    """Nothing is measured: the bench erases one concept a training."""
-    return ()
+    """One concept a training here: whether its different prompts come to draw one picture: 1 − diversity over half."""
+    for concept in BANDED:
+        for row, score in runs.scores(banded_run(concept), "diversity").items():
+            low, high = (float("nan") if end is None else 1 - end for end in (score.high, score.low))
+            yield Claim(f"1 − diversity of what {row} draws for “{concept}”", 1 - (score.value or 0.0), low, high, 0.5)
 
 
 FINDINGS: tuple[tuple[str, str, Callable[[Runs], Iterable[Claim]]], ...] = (

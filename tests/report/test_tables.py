@@ -187,7 +187,7 @@ def test_a_footnote_says_how_far_a_second_judge_agrees(folder: RunFolder) -> Non
         )
         found = record(row, "concept_rate", rate, "lower", values=values, second=0.75 * rate)
         write_score(folder.score(row, "concept_rate"), found)
-    notes = "\n".join(footnotes(read_scores(folder, ROWS, PLAN.metrics), PLAN, {}))
+    notes = "\n".join(footnotes(read_scores(folder, ROWS, PLAN.metrics), PLAN, RECORD))
     assert "agrees on 87.5% of a row's images on average, least on 75.0% (original); by it: " in notes
     assert "original 0.750, esd 0.000" in notes
     assert "sdd" not in notes.split("by it: ")[1].split("\n")[0]

@@ -130,12 +130,16 @@ def _label_loss(
     return loss
 
 
-@torch.no_grad()
-def decode(vae: AutoencoderKL, latents: torch.Tensor, device: str, cache: Path, batch: int = 64) -> np.ndarray:
+def decode(vae: AutoencoderKL, latents: torch.Tensor, device: str, cache: Path) -> np.ndarray:
     """Images of slightly noisy latents, uint8 of shape (count, 64, 64, 3): they look as samples do. Kept in a file."""
-    if cache.exists():
-        kept: np.ndarray = np.load(cache)
-        return kept
+    if not cache.exists():
+        save_npy(cache, _decoded(vae, latents, device))
+    decoded: np.ndarray = np.load(cache)  # in one memory layout, whether just made or not: convolutions round by it
+    return decoded
+
+
+@torch.no_grad()
+def _decoded(vae: AutoencoderKL, latents: torch.Tensor, device: str, batch: int = 64) -> np.ndarray:
     generator = torch.Generator().manual_seed(0)
     parts = []
     for start in range(0, len(latents), batch):
@@ -145,6 +149,4 @@ def decode(vae: AutoencoderKL, latents: torch.Tensor, device: str, cache: Path, 
         with torch.autocast(torch.device(device).type, torch.bfloat16):
             image = vae.decode(z.to(device)).sample
         parts.append(((image.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-    decoded = np.concatenate(parts)
-    save_npy(cache, decoded)
-    return decoded
+    return np.concatenate(parts)
