@@ -11,19 +11,19 @@ from ..headings import Heading, headings
 from .opened import OpenRun
 from .visible import finite
 
-MOST_VALUES = 3_000_000  # images in all pairs: about a minute; beyond, `bench compare` is told of
+MOST_VALUES = 100_000  # images in all pairs: a minute or two; for more there is `bench compare`
 
 Against = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 
-def tests_against(run: OpenRun) -> Against | None:
+def paired_tests(run: OpenRun, most: int = MOST_VALUES) -> Against | None:
     """By chosen row, other row and metric: the difference other − chosen, its interval, adjusted p, n and verdict.
 
     p is adjusted by Holm's procedure over all rows and metrics that are tested against the chosen row. The verdict is
-    "better", "worse" or "". None where there are too many images to test while a page is written.
+    "better", "worse" or "". None where there are more than `most` images in all pairs.
     """
     pairs = all_pairs(run.record.rows)
-    if _values(run, pairs) > MOST_VALUES:
+    if _values(run, pairs) > most:
         return None
     try:
         table = compare_scores(run.scores, run.plan.metrics, pairs)

@@ -28,7 +28,7 @@ from ..paper_table import PUBLISHED, compared, table1_sheet
 from ..published import published_table
 from ..purification import sheet as purification_sheet
 from ..sheet import Sheet
-from .against import tests_against
+from .against import MOST_VALUES, paired_tests
 from .board import Board, board_of
 from .made import Chapter, how_it_was_made
 from .opened import OpenRun, open_run
@@ -39,6 +39,7 @@ from .thumbnails import inlined
 from .visible import page_json, visible
 from .words import words_of
 
+TESTED_AT_ONCE = 5_000  # images in all pairs of rows: under a second at a run's end
 DIGITS = 4  # significant, of an image's value
 
 
@@ -63,6 +64,7 @@ def write_page(
     budget: float = 12.0,
     link: bool = False,
     told: Callable[[int, int], None] = lambda done, total: None,
+    tested: int = MOST_VALUES,
 ) -> Path:
     """Write a page of one run, or of several one below the other.
 
@@ -72,13 +74,14 @@ def write_page(
         budget: MB of pictures in the page; 0 for none.
         link: show the runs' own image files instead of copies; they have to stay where they are from the page.
         told: called with how many of a run's images are copied, and how many there are at most.
+        tested: how many images all pairs of rows may have for paired tests to be made.
 
     Raises:
         BenchError: the file's folder is not there.
     """
     if not to.absolute().parent.is_dir():
         raise BenchError(f"{to}: there is no folder {to.parent}. Make it, or choose another file.")
-    views = [_view(run, to, budget / len(runs), link, told) for run in runs]
+    views = [_view(run, to, budget / len(runs), link, told, tested) for run in runs]
     title = " · ".join(run.name for run in runs)
     write_text(to, render(title, views, link))
     return to
@@ -86,7 +89,7 @@ def write_page(
 
 def write_own_page(folder: RunFolder) -> Path:
     """A run's own page, report.html in its folder, with the images that lie beside it."""
-    return write_page([open_run(folder.root)], folder.page, link=True)
+    return write_page([open_run(folder.root)], folder.page, link=True, tested=TESTED_AT_ONCE)
 
 
 def render(title: str, views: Sequence[RunView], link: bool) -> str:
@@ -128,7 +131,7 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _view(run: OpenRun, to: Path, budget: float, link: bool, told: Callable[[int, int], None]) -> RunView:
+def _view(run: OpenRun, to: Path, budget: float, link: bool, told: Callable[[int, int], None], tested: int) -> RunView:
     board, sets = board_of(run), pictures_of(run) if link or budget else []
     copies: list[list[list[str | None]]] = []
     if sets and not link:
@@ -136,13 +139,13 @@ def _view(run: OpenRun, to: Path, budget: float, link: bool, told: Callable[[int
     root = quote(Path(os.path.relpath(run.folder.root.resolve(), to.absolute().parent.resolve())).as_posix())
     data = {
         "board": _board_data(board),
-        "against": tests_against(run),
+        "against": paired_tests(run, tested),
         "pixelated": run.plan.family.has_world,
         "sets": [_set_data(run, one, copies[k] if copies else None, root) for k, one in enumerate(sets)],
         "words": words_of(run),
     }
     return RunView(
-        run, board, in_short(run), plots_of(run), _sheets(run), how_it_was_made(run), sets, root, page_json(data)
+        run, board, in_short(run, board), plots_of(run), _sheets(run), how_it_was_made(run), sets, root, page_json(data)
     )
 
 

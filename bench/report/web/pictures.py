@@ -136,10 +136,10 @@ def _set(run: OpenRun, role: str) -> PictureSet | None:
     if listed is None:
         return None
     prompts = [
-        Prompt(name, str(text), sample, str(listed["seeds"][file]))
-        for name, text in listed["prompts"].items()
-        for sample in range(len(listed["seeds"]))
-        if (file := f"{name}-{sample}.png") in listed["seeds"]
+        Prompt(name, str(listed["prompts"][name]), int(sample), str(seed))
+        for file, seed in listed["seeds"].items()
+        for name, _, sample in [file.removesuffix(".png").rpartition("-")]
+        if name in listed["prompts"]
     ]
     metrics = _metrics(run, role)
     rows = [

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..headings import headings
-from ..marks import marked, not_erased
+from ..marks import not_erased
+from .board import Board
 from .opened import OpenRun
 
 
-def in_short(run: OpenRun) -> list[str]:
+def in_short(run: OpenRun, board: Board) -> list[str]:
     """A line a quality column with the marked rows, and who is marked in all; nothing for a trial."""
     plan, scores = run.plan, run.scores
     if plan.quick:
         return []
     heads = headings(scores, plan.metrics)
-    best = {name: rows for name, rows in marked(scores, plan.metrics, run.methods).items() if rows}
+    marked = {
+        column.key: [row.key for row in board.rows if row.cells[k].is_best] for k, column in enumerate(board.columns)
+    }
+    best = {name: rows for name, rows in marked.items() if rows}
     lines = [
         f"{heads[name].with_arrow}: {_named(run, rows)} "
         + ("is best" if len(rows) == 1 else "are best, or not significantly worse than the best")

@@ -227,3 +227,8 @@ def test_a_charts_labels_never_overlap() -> None:
     heights = sorted(one.label_y for one in drawn.series)
     assert all(b - a >= 14.9 for a, b in pairwise(heights))
     assert heights[-1] <= drawn.bottom
+
+
+def test_tests_that_would_take_long_are_left_out_and_said(folder: RunFolder, tmp_path: Path) -> None:
+    assert page_of(folder, tmp_path / "report.html", tested=10).data["against"] is None
+    assert page_of(folder, tmp_path / "report.html").data["against"]

@@ -26,6 +26,7 @@
       for (const box of root.querySelectorAll(".column, .kind")) box.addEventListener("change", () => this.filter());
       const against = root.querySelector(".against");
       if (!this.tests || !Object.keys(this.tests).length) against.parentNode.hidden = true;
+      if (this.tests === null) this.said.textContent = "There were too many images to test rows against each other at once: `bench report RUN` writes a page with these tests, `bench compare` makes them for any run.";
       against.addEventListener("change", () => this.compare(against.value));
       for (const button of root.querySelectorAll("[data-form]")) button.addEventListener("click", () => this.copy(button.dataset.form, button.textContent));
     }
