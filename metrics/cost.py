@@ -10,8 +10,12 @@ from erasebench import NotApplicable, ScoringContext, SetScore, metric
 def _mean(context: ScoringContext, key: str) -> SetScore:
     if not context.costs:
         raise NotApplicable("nothing was trained")
+    if any(cost is None for cost in context.costs):
+        raise NotApplicable("not known: the weights were not made here")
     return SetScore(
-        float(np.mean([cost[key] for cost in context.costs])), len(context.costs), note="mean over trainings"
+        float(np.mean([cost[key] for cost in context.costs if cost is not None])),
+        len(context.costs),
+        note="mean over trainings",
     )
 
 
@@ -25,7 +29,7 @@ def train_steps(images: None, context: ScoringContext) -> SetScore:
 def train_seconds(images: None, context: ScoringContext) -> SetScore:
     """Wall-clock seconds of the erasure on the device that the run names, beside as many workers as the note says."""
     found = _mean(context, "train_seconds")
-    others = sorted({cost["workers"] - 1 for cost in context.costs})
+    others = sorted({cost["workers"] - 1 for cost in context.costs if cost is not None})
     return replace(found, note=f"trained beside {' or '.join(map(str, others))} other workers")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,6 +63,13 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="METHOD.KEY=VALUE, a method's setting; repeat for more.")
     ] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=PATH, a row of weights that somebody made: a pipeline, UNet, text encoder, LoRA, checkpoint in "
+            "the original layout, or patch; repeat for more."
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images drawn at once; moves pixels by a grey level at most.")
     ] = None,
@@ -110,6 +118,7 @@ def run(
         "image_seed": image_seed,
         "snapshots": integers_of("--snapshots", snapshots),
         "settings": settings_of(settings or []) or None,
+        "variants": rows_of(row or []) or None,
         "generation": generation or None,
         "keep_images": keep_images,
     }
@@ -176,6 +185,17 @@ def execute(
     )
     print_table(folder.root)
     return folder, failures
+
+
+def rows_of(given: list[str]) -> dict[str, dict[str, Any]]:
+    """NAME=PATH flags as a plan's variants."""
+    from ..runs.plan import ROW_NAME
+
+    found = pairs_of("--row", given, "NAME=PATH", "mine=esd-x.safetensors")
+    for name in found:
+        if not re.match(ROW_NAME, name):
+            raise BenchError(f"--row {name}=…: a row's name has lower-case letters, digits, dots and dashes.")
+    return {name: {"path": path} for name, path in found.items()}
 
 
 def prompts_of(given: list[str]) -> dict[str, dict[str, Any]]:

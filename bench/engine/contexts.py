@@ -92,7 +92,7 @@ class Contexts:
         except NotScored:  # the score will say so, with images or without
             return True
 
-    def _costs(self, row: str) -> list[dict[str, Any]]:
+    def _costs(self, row: str) -> list[dict[str, Any] | None]:
         facts = [facts_of(self.setup.store, training_key(self.setup, erasure)) for erasure in self.trained[row]]
         return [known["cost"] for known in facts if known]
 

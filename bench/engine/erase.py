@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from ..storage.keys import content_key
 from ..storage.links import show
 from ..storage.store import Busy, Entry, Store
 from .erasure import ERASE_VERSION, Erasure
+from .own_weights import OwnRow, bring
 from .setup import Setup
 
 PATCH, FACTS, CHECKPOINT = "patch.safetensors", "facts.json", ".checkpoint"
@@ -87,8 +88,37 @@ def erase(setup: Setup, erasure: Erasure, model: Callable[[], TextToImage], repo
     """
     if not is_trained(setup, erasure):
         with setup.store.making("training", training_key(setup, erasure)) as place:
-            _train(setup, erasure, place, model(), report, workers)
+            if isinstance(erasure, OwnRow):
+                _bring(setup, erasure, place, model)
+            else:
+                _train(setup, erasure, place, model(), report, workers)
     show_training(setup, erasure)
+
+
+def bring_all(setup: Setup, erasures: Iterable[Erasure], model: Callable[[], TextToImage]) -> tuple[str, ...]:
+    """Compare somebody's weights with the base and store what differs, before anything is drawn; a remark on each row.
+
+    Raises:
+        BenchError: a file does not fit the base.
+    """
+    remarks = []
+    for row in erasures:
+        if not isinstance(row, OwnRow):
+            continue
+        if not is_trained(setup, row):
+            with suppress(Busy), setup.store.making("training", training_key(setup, row)) as place:
+                _bring(setup, row, place, model)
+        remarks.append(facts_of(setup.store, training_key(setup, row)).get("remark", ""))
+    return tuple(filter(None, remarks))
+
+
+def _bring(setup: Setup, row: OwnRow, place: Path, model: Callable[[], TextToImage]) -> None:
+    """Store somebody's weights as a patch of the base."""
+    patch, facts = bring(row, model)
+    save_patch(place / PATCH, patch)
+    key = training_key(setup, row)
+    write_json(place / FACTS, {"key": key, "made_from": row.made_from(setup.source.revision, setup.device), **facts})
+    setup.store.put("training", key, {})
 
 
 def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, report: Report, workers: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from ..errors import BenchError, unknown
 from ..models.catalog import find_model
 from ..models.loading import load_model
-from ..models.patch import attached, load_patch
+from ..models.patch import attached, load_patch, part_of
 from ..registry import METHODS
 from ..report.headings import ARROWS, footnotes, headings
 from ..runs.folder import RunFolder
@@ -56,16 +57,19 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
         )
     model = load_model(source, "cpu")
     try:
-        with attached(model, load_patch(folder.patch(row, seed))):
+        patch = load_patch(folder.patch(row, seed))
+        with attached(model, patch):
             model.pipeline().save_pretrained(target)
     except OSError as error:
         raise BenchError(f"--to {target} can't be written: {error.strerror}.") from None
-    write_text(target / "README.md", model_card(folder, plan, record, row, seed, facts))
+    write_text(target / "README.md", model_card(folder, plan, record, row, seed, facts, {part_of(n) for n in patch}))
     return target
 
 
-def model_card(folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed: int, facts: dict[str, Any]) -> str:
-    """What was erased, how, and what it scored, in Markdown with the hub's front matter."""
+def model_card(
+    folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed: int, facts: dict[str, Any], parts: Iterable[str]
+) -> str:
+    """What was erased, how, and what it scored, in Markdown with the hub's front matter; `parts` differ."""
     scores = read_scores(folder, [ORIGINAL, row], plan.metrics)
     lines = []
     for name, head in headings(scores, plan.metrics).items():
@@ -81,9 +85,11 @@ def model_card(folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed:
             "---",
             f"# {plan.model} without “{plan.concept}”, by {label}",
             "",
-            f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
-            f"training seed {seed}, by erasebench {version('erasebench')}. Only the UNet differs. Load it with "
-            "`StableDiffusionPipeline.from_pretrained(FOLDER)`.",
+            facts.get("remark")
+            or f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
+            f"training seed {seed}.",
+            f"Written by erasebench {version('erasebench')}; {' and '.join(sorted(parts))} differ from the original. "
+            "Load it with `StableDiffusionPipeline.from_pretrained(FOLDER)`.",
             "",
             "## Scores",
             "",

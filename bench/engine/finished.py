@@ -101,7 +101,8 @@ def _made_with(plan: Plan, folder: RunFolder, device: str, clip: Sequence[Any]) 
     machine = hardware(device)
     if machine is None:
         raise _Untold
-    entries = [METHODS.entries()[variant.method] for variant in plan.rows.values()]
+    methods = [variant.method for variant in plan.rows.values() if variant.method is not None]
+    entries = [METHODS.entries()[name] for name in methods]
     entries += [METRICS.entries()[name] for name in plan.metrics]
     others = {entry.target.partition(":")[0].partition(".")[0] for entry in entries if entry.package}
     return content_key(
@@ -113,6 +114,7 @@ def _made_with(plan: Plan, folder: RunFolder, device: str, clip: Sequence[Any]) 
         model=_model(plan.model),
         clip=_clip(plan.scoring.clip, clip),
         prompts=[_prompts(prompts.source) for prompts in plan.prompts.values()],
+        own=[_own(variant.path) for variant in plan.rows.values() if variant.path is not None],
         reference=None if plan.reference is None else _reference(Path(plan.reference)),
     )
 
@@ -141,6 +143,12 @@ def _model(name: str) -> str | list[tuple[str, int, int]]:
     if name in MODELS or not Path(name).is_dir():
         return find_model(name).revision
     return _stamps(Path(name) / file for file in open_pipeline(Path(name)).files)
+
+
+def _own(path: str) -> list[tuple[str, int, int]]:
+    """The files of somebody's weights."""
+    place = Path(path)
+    return _stamps(sorted(place.rglob("*")) if place.is_dir() else [place])
 
 
 def _clip(wanted: str, origin: Sequence[Any]) -> list[tuple[str, int, int]] | None:

@@ -70,6 +70,7 @@ def run(
     setup = resolve(plan, folder, device, store)
     from ..images.set_folder import prepare_images
     from .attack_run import checked
+    from .erase import bring_all
     from .prepare import register
     from .work import unfold
     from .workers import usual_workers
@@ -77,6 +78,8 @@ def run(
     work = unfold(setup)  # what is wrong with the plan shows before anything is written
     asked = None if plan.attacks is None else requested(plan.attacks, list(plan.rows), plan.family.name)
     executor, is_new = checked(replace(setup, attacks=asked), work), not folder.plan.exists()
+    own = bring_all(setup, work.erasures, executor.model.full)
+    executor.work = work = replace(work, remarks=(*work.remarks, *own))
     count = usual_workers(setup) if workers is None else workers
     if is_new and count == 1:
         executor.model.full()

@@ -29,6 +29,7 @@ from ..scoring.metric import Metric
 from ..storage.keys import content_key
 from .draw import images_made_from
 from .erasure import Erasure
+from .own_weights import own_row
 from .score import SCORE_VERSION
 from .setup import Setup
 
@@ -217,8 +218,21 @@ def by_row(erasures: Iterable[Erasure]) -> dict[str, list[Erasure]]:
 
 
 def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
-    erasures, without = [], []
+    erasures: list[Erasure] = []
+    without: list[str] = []
     for row, variant in plan.rows.items():
+        if variant.method is None:
+            task = ErasureTask(
+                concept.name,
+                concept.preset,
+                concept.name,
+                concept.replacement,
+                concept.anchors,
+                concept.phrase,
+                UNSEEDED,
+            )
+            erasures.append(own_row(row, variant, task, plan.training.precision))
+            continue
         method: Method = METHODS.load(variant.method)
         config = method.configure(family, concept.preset, variant.settings)
         if method.needs_replacement and not concept.replacement:

@@ -18,7 +18,7 @@ from .bands import band_table
 from .formats import html, latex, markdown
 from .headings import QUICK, Heading, first_line, footnotes, headings, places, remarks
 from .marks import marked
-from .sheet import Cell, Column, Sheet
+from .sheet import NOT_KNOWN, Cell, Column, Sheet
 from .stored_scores import training_values
 from .terminal import terminal_table
 
@@ -68,6 +68,8 @@ def _numbers(name: str, score: ScoreRecord | None) -> dict[str, Any]:
 
 def _trainings(record: RunRecord, row: str) -> str:
     """A row's training seeds; empty for what is not trained."""
+    if record.plan.get("variants", {}).get(row, {}).get("path"):
+        return "not trained here"
     seeds = record.trainings.get(row)
     return "" if seeds is None else " ".join(map(str, seeds)) or "closed form"
 
@@ -135,6 +137,8 @@ def _marks(scores: Scores, heads: Mapping[str, Heading], rows: list[str], plain:
 def _cell(heading: Heading, record: ScoreRecord | None, place: int) -> Cell:
     if record is None:
         return Cell()
+    if record.value is None and record.reason.startswith(NOT_KNOWN):
+        return Cell(NOT_KNOWN, hint=record.reason)
     hint = interval_hint(heading, record.low, record.high, record.n, record.covers)
     return Cell(heading.shown(record.value), place, hint, heading.interval(record.low, record.high))
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 NONE = "—"
+NOT_KNOWN = "not known"  # how the reason begins where there would be a value, but nobody here knows it
 
 
 @dataclass(frozen=True)

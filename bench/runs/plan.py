@@ -1,6 +1,6 @@
 """What to run: the plan's form and its defaults, hashed."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -124,16 +124,37 @@ class SpectrumSettings(_Strict):
     draws: Annotated[int, Field(ge=2)] = 2
 
 
+ROW_NAME = r"^[a-z0-9][a-z0-9.-]{0,63}$"
 NUDITY_METRICS = ("nudenet_rate", "nudenet_confidence")
 MERGE = "tag:yaml.org,2002:merge"  # the key <<
 
 
 class Variant(_Strict):
-    """A row of its own: a method with other settings."""
+    """A row of its own: a method with other settings, or weights that somebody made.
 
-    method: str
+    Attributes:
+        method: a registered name; None for weights.
+        path: of weights: a file or a folder; None for a method.
+        label: how tables name the row; the method's label, or the row's name, by default.
+        settings: of the method.
+        scale: of a LoRA: how much of it is added.
+    """
+
+    method: str | None = None
+    path: str | None = None
     label: str | None = None
     settings: dict[str, Any] = {}
+    scale: Annotated[float, Field(ge=-10, le=10)] = 1.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.method is None) == (self.path is None):
+            raise ValueError("a row of its own has either a method or a path")
+        if self.path is not None and self.settings:
+            raise ValueError("weights that somebody made have no settings")
+        if self.method is not None and self.scale != 1:
+            raise ValueError("a method has no scale")
+        return self
 
 
 def _with_sources(prompts: dict[str, Any], family: Family) -> dict[str, Any]:
@@ -153,7 +174,7 @@ class Plan(_Strict):
         kind: of a text of the user's own: object, style, person, …
         replacement: the text that takes the concept's place; None for the built-in one.
         methods: registered names; `all` for the papers' six, `every` for all that are registered.
-        variants: further rows by name.
+        variants: further rows by name: methods with other settings, or weights that somebody made.
         images: images per prompt set of each training, unless the set has its own count.
         seeds: of trainings: each method is trained once a seed, a closed form once.
         image_seed: of the noise that images are drawn from, the same for the original and for every training.
@@ -177,7 +198,7 @@ class Plan(_Strict):
     kind: str | None = None
     replacement: str | None = None
     methods: list[str] = []
-    variants: dict[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,63}$")], Variant] = {}
+    variants: dict[Annotated[str, Field(pattern=ROW_NAME)], Variant] = {}
     metrics: list[str]
     images: Annotated[int, Field(ge=1, le=MOST_IMAGES)]
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]

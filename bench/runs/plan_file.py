@@ -208,7 +208,8 @@ def _resolve(plan: Plan) -> Plan:
     for name, variant in plan.variants.items():
         if name in METHODS.entries() or name in RESERVED:
             raise BenchError(f"variants: {name!r} is taken. Choose another name for this row.")
-        variants[name] = variant.model_copy(update={"method": METHODS.check(variant.method)})
+        method = None if variant.method is None else METHODS.check(variant.method)
+        variants[name] = variant.model_copy(update={"method": method, "path": _absolute(variant.path)})
     settings: dict[str, dict[str, Any]] = {}
     for name, values in plan.settings.items():
         if METHODS.check(name) not in methods:
@@ -226,6 +227,11 @@ def _resolve(plan: Plan) -> Plan:
     if plan.attacks is not None:
         requested(plan.attacks, list(found.rows), found.family.name)  # whether all that it names is there
     return found
+
+
+def _absolute(path: str | None) -> str | None:
+    """A path that means the same from everywhere."""
+    return None if path is None else str(Path(path).expanduser().absolute())
 
 
 def resolve_methods(names: list[str]) -> list[str]:

@@ -114,7 +114,8 @@ class ScoringContext:
         second_judge: its second judge, which tunes and detects nothing: what it sees stands beside; or None.
         clip: the plan's CLIP model, for a metric that says `clip=True`.
         distance: the features for FID and KID.
-        costs: for metrics of cost, one for each training; empty for others and for rows that train nothing.
+        costs: for metrics of cost, one for each training, None where it is not known; empty for others and for rows
+            that train nothing.
         scoring: the plan's detector classes and thresholds.
         versions: of the packages and weights that scores depend on.
         device: that detectors run on: "cpu", "cuda" or "cuda:N".
@@ -128,7 +129,7 @@ class ScoringContext:
     judge: Any
     clip: Callable[[], Encoder]
     distance: Callable[[], Encoder]
-    costs: Sequence[dict[str, Any]]
+    costs: Sequence[dict[str, Any] | None]
     scoring: DeclaredSettings | Scoring
     versions: Mapping[str, str] = field(default_factory=dict)
     spectrum: Callable[[], np.ndarray] | None = None

@@ -121,6 +121,7 @@ class Measured:
             return float((self.model.predict_noise(self.z, self.t, embedding[None]) - wanted).square().mean())
 
 
+@pytest.mark.slow
 def test_a_learned_embedding_denoises_better(weakened: tuple[TextToImage, Any]) -> None:
     measured, phrase = Measured(*weakened), "a garbage truck"
     before = measured.denoising(measured.model.encode([phrase])[0])
@@ -142,6 +143,7 @@ def test_a_changed_embedding_is_nearer_to_the_original_and_within_its_box(weaken
     assert measured.apart(found, text) < measured.apart(plain, text)
 
 
+@pytest.mark.slow
 def test_relearned_weights_denoise_better(weakened: tuple[TextToImage, Any]) -> None:
     measured = Measured(*weakened)
     embedding = measured.model.encode(["a garbage truck"])[0]
@@ -153,6 +155,7 @@ def test_relearned_weights_denoise_better(weakened: tuple[TextToImage, Any]) -> 
     assert after[0] < before == measured.denoising(embedding)
 
 
+@pytest.mark.slow
 def test_gradients_reach_no_weight(mini: TextToImage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attacks that have gradients of the conditioning alone never take one by a weight."""
     asked: list[bool] = []

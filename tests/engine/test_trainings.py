@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,8 @@ def test_precision_and_machine_are_part_of_what_is_drawn_and_trained(
 def test_a_gpus_number_is_no_part_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {"cuda": "H100", "cuda:0": "H100", "cuda:1": "H100", "cuda:2": "A100"}
     monkeypatch.setattr("torch.cuda.get_device_name", lambda device: names[str(device)])
+    memory = SimpleNamespace(total_memory=80e9)
+    monkeypatch.setattr("torch.cuda.get_device_properties", lambda device: memory)
     monkeypatch.setattr("erasebench.models.devices.has_bf16", lambda device: True)
 
     def keys(device: str) -> tuple[str, dict[Path, str]]:

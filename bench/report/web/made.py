@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ...registry import METHODS
@@ -108,8 +109,9 @@ def _protocol(run: OpenRun) -> Iterator[Fact]:
 def _methods(run: OpenRun) -> Iterator[Fact]:
     facts = {name: entry.facts for name, entry in METHODS.entries().items()}
     for row, variant in run.plan.rows.items():
-        method = run.record.methods.get(row, variant.method)
-        texts = [f"{method}, {paper}" if (paper := facts.get(variant.method, {}).get("paper")) else method]
+        source = variant.method or f"weights of {Path(str(variant.path)).name}"
+        method, paper = run.record.methods.get(row, source), facts.get(source, {}).get("paper")
+        texts = [f"{method}, {paper}" if paper else method]
         seeds = run.record.trainings.get(row)
         if seeds is not None:
             texts.append(f"training seeds {', '.join(map(str, seeds))}" if seeds else "closed form, no seed changes it")

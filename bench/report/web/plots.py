@@ -124,7 +124,8 @@ def _ladders(run: OpenRun) -> list[tuple[str, str, list[tuple[float, str]]]]:
     """Method, setting, and (value, row) by value."""
     by_method: dict[str, dict[str, dict[str, Any]]] = {}
     for row, variant in run.plan.variants.items():
-        by_method.setdefault(variant.method, {})[row] = dict(variant.settings)
+        if variant.method is not None:
+            by_method.setdefault(variant.method, {})[row] = dict(variant.settings)
     found = []
     for method, rows in by_method.items():
         keys = {key for settings in rows.values() for key in settings}

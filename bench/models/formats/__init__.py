@@ -1,0 +1,1 @@
+"""Weights that others made, as rows of a table: one form of file each."""

@@ -1,0 +1,99 @@
+"""Weights that somebody made, as rows of a run beside the method that made them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from erasebench.cli.app import main
+from erasebench.engine.export import export
+from erasebench.engine.run import run
+from erasebench.errors import BenchError
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation, Plan, Variant
+
+OWN = ("patch", "folder", "part")
+
+
+def plan_of(paths: dict[str, Path]) -> Plan:
+    return Plan(
+        name="own",
+        concept="garbage truck",
+        methods=["uce"],
+        variants={name: Variant(path=str(path)) for name, path in paths.items()},
+        metrics=["concept_rate", "ssim", "train_steps", "train_seconds"],
+        images=2,
+        generation=Generation(steps=2, precision="fp32", batch_size=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    folder = RunFolder(tmp_path_factory.mktemp("run") / "first")
+    assert run(plan_of({}), folder, "cpu") == ()
+    return folder
+
+
+def test_a_brought_row_has_the_scores_of_the_method_that_made_it(first: RunFolder, tmp_path: Path) -> None:
+    """As a patch, as an exported pipeline and as a file of the changed tensors; its costs are not known."""
+    exported = export(first, "uce", tmp_path / "exported")
+    part = tmp_path / "part.safetensors"
+    save_file({f"unet.{name}": value for name, value in load_file(first.patch("uce", 0)).items()}, part)
+    paths = {"patch": first.patch("uce", 0), "folder": exported, "part": part}
+    folder = RunFolder(tmp_path / "run")
+    assert run(plan_of(paths), folder, "cpu", store=first.store) == ()
+    for row in OWN:
+        assert load_file(folder.patch(row, 0)).keys() == load_file(folder.patch("uce", 0)).keys()
+        for metric in ("concept_rate", "ssim"):
+            mine, theirs = (json.loads(folder.score(name, metric).read_text()) for name in (row, "uce"))
+            assert mine["value"] == theirs["value"]
+        assert json.loads(folder.score(row, "train_steps").read_text())["value"] is None
+        assert json.loads(folder.erasure(row, 0).read_text())["differs"]["group"] == "xattn-kv"
+    table = folder.table("md").read_text(encoding="utf-8")
+    assert table.count("not known") >= len(OWN)
+    assert "of unet (xattn-kv), relative size" in table
+    card = (export(folder, "part", tmp_path / "again") / "README.md").read_text(encoding="utf-8")
+    assert "it differs from mini" in card
+    again = load_file(tmp_path / "again" / "unet" / "diffusion_pytorch_model.safetensors")
+    both = load_file(exported / "unet" / "diffusion_pytorch_model.safetensors")
+    assert all((again[name] == value).all() for name, value in both.items())
+
+
+def test_the_command_takes_rows_and_refuses_what_does_not_fit(
+    first: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = tmp_path / "wrong.safetensors"
+    save_file({"down_blocks.9.weight": load_file(first.patch("uce", 0)).popitem()[1]}, wrong)
+    out = tmp_path / "run"
+    command = ["run", "ci", "--methods", "uce", "--row", f"mine={wrong}", "--out", str(out), "--workers", "1"]
+    monkeypatch.setattr("sys.argv", ["bench", *command])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "row mine: " in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_row_that_is_moved_away_is_named(first: RunFolder, tmp_path: Path) -> None:
+    moved = tmp_path / "moved.safetensors"
+    shutil.copy(first.patch("uce", 0), moved)
+    plan = plan_of({"mine": moved})
+    moved.unlink()
+    with pytest.raises(BenchError, match=r"row mine: .*there is no such file or folder"):
+        run(plan, RunFolder(tmp_path / "run"), "cpu", store=first.store)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "either a method or a path"),
+        ({"method": "esd", "path": "x"}, "either a method or a path"),
+        ({"path": "x", "settings": {"lr": 1}}, "have no settings"),
+        ({"method": "esd", "scale": 0.5}, "a method has no scale"),
+    ],
+)
+def test_a_variant_is_a_method_or_weights(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Variant(**given)
