@@ -24,7 +24,17 @@ app = BenchApp(
 )
 HEADINGS = {
     "Run": (run.run, lists.list_, reference.reference, results.table1, spectrum.spectrum, attack.attack, purify.purify),
-    "Read": (drift.show, report.report, results.table, results.compare, results.nudenet, results.export, store.store),
+    "Read": (
+        drift.show,
+        report.report,
+        report.entry,
+        report.leaderboard,
+        results.table,
+        results.compare,
+        results.nudenet,
+        results.export,
+        store.store,
+    ),
     "Check": (drift.diff, drift.baseline, drift.drift),
     "Extend": (develop.new, develop.check, develop.tune),
     "Develop": (develop.stress, develop.remake),

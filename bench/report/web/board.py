@@ -150,10 +150,18 @@ def _cell(run: OpenRun, row: str, name: str, cell: Cell, bounds: tuple[float, fl
     if score is None or score.value is None:
         return BoardCell(cell.text, False, cell.hint or _why_empty(score), None, None, None, 0, None)
     value, low, high = finite(score.value), finite(score.low), finite(score.high)
-    drawn = None
-    if value is not None and bounds is not None:
-        drawn = Interval(*(None if end is None else _within(end, bounds) for end in (value, low, high)))  # type: ignore
+    drawn = drawn_in(bounds, value, low, high)
     return BoardCell(cell.text, cell.place == 1, cell.hint, value, low, high, score.n, drawn)
+
+
+def drawn_in(
+    bounds: tuple[float, float] | None, value: float | None, low: float | None, high: float | None
+) -> Interval | None:
+    """A value and its interval in a column's range; None without one or the other."""
+    if value is None or bounds is None:
+        return None
+    ends = [None if end is None else _within(end, bounds) for end in (low, high)]
+    return Interval(_within(value, bounds), ends[0], ends[1])
 
 
 def _why_empty(score: ScoreRecord | None) -> str:

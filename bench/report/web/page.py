@@ -94,6 +94,11 @@ def write_own_page(folder: RunFolder) -> Path:
 
 def render(title: str, views: Sequence[RunView], link: bool) -> str:
     """The page's HTML."""
+    return rendered("page.html.j2", link, title=title, views=views)
+
+
+def rendered(template: str, link: bool, **content: Any) -> str:
+    """A page's HTML with style, script and a content policy that allows nothing else; `link` for files beside it."""
     style, script = _asset("page.css"), _asset("page.js")
     # Relative files: 'self' is what browsers call them when the page is served, file: when it is opened from a disk.
     images = "data: 'self' file:" if link else "data:"
@@ -101,11 +106,8 @@ def render(title: str, views: Sequence[RunView], link: bool) -> str:
         f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src {images}; "
         "base-uri 'none'; form-action 'none'"
     )
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(title=title, views=views, policy=policy, style=Markup(style), script=Markup(script))
-    )
+    given = {"policy": policy, "style": Markup(style), "script": Markup(script), **content}
+    return _environment().get_template(template).render(given)
 
 
 @cache
@@ -138,7 +140,7 @@ def _view(run: OpenRun, to: Path, budget: float, link: bool, told: Callable[[int
         sets, copies = inlined(sets, budget, told)
     root = quote(Path(os.path.relpath(run.folder.root.resolve(), to.absolute().parent.resolve())).as_posix())
     data = {
-        "board": _board_data(board),
+        "board": board_data(board),
         "against": paired_tests(run, tested),
         "pixelated": run.plan.family.has_world,
         "sets": [_set_data(run, one, copies[k] if copies else None, root) for k, one in enumerate(sets)],
@@ -149,7 +151,8 @@ def _view(run: OpenRun, to: Path, budget: float, link: bool, told: Callable[[int
     )
 
 
-def _board_data(board: Board) -> dict[str, Any]:
+def board_data(board: Board) -> dict[str, Any]:
+    """A leaderboard for the page's script."""
     rows = [
         {
             "key": row.key,

@@ -133,7 +133,7 @@
       root.querySelector(".find").addEventListener("input", () => this.list());
       this.next = root.querySelector(".next");
       this.next.addEventListener("click", () => this.more());
-      new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) this.more(); }, { rootMargin: "600px" }).observe(this.next);
+      this.watch = new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) this.more(); }, { rootMargin: "600px" });
       this.choose();
     }
 
@@ -197,6 +197,8 @@
       for (const number of this.order.slice(this.count, this.count + CHUNK)) this.place.append(this.article(number, rows));
       this.count = Math.min(this.count + CHUNK, this.order.length);
       this.next.hidden = this.count >= this.order.length;
+      this.watch.unobserve(this.next); // and again, so that one still in view is told of again
+      this.watch.observe(this.next);
     }
 
     article(number, rows) {
@@ -336,7 +338,8 @@
     say(text) { this.part.querySelector(".words-said").textContent = text; }
   }
 
-  const viewer = new Viewer(document.querySelector("dialog"));
+  const dialog = document.querySelector("dialog");
+  const viewer = dialog && new Viewer(dialog);
   for (const root of document.querySelectorAll(".run")) {
     const data = JSON.parse(root.querySelector(".data").textContent);
     new Board(root, data);
