@@ -64,7 +64,7 @@ class BoardCell:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A row: `kind` is original, trained, closed form or real images."""
+    """A row: `kind` is original, trained, closed form, own weights or real images."""
 
     key: str
     label: str
@@ -139,6 +139,8 @@ def kind_of(run: OpenRun, row: str) -> str:
     """What a row is."""
     if row in UNRANKED_ROWS:
         return "original" if row == ORIGINAL else "real images"
+    if row in run.plan.rows and run.plan.rows[row].method is None:
+        return "own weights"
     seeds = run.record.trainings.get(row)
     return "closed form" if seeds is not None and not seeds else "trained"
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from PIL import Image
 
 from erasebench.report.nudenet_sweep import has_detections
@@ -62,6 +63,18 @@ def stored_run(
         write_score(folder.score(row, "train_steps"), ScoreRecord(row=row, metric="train_steps", **cost))
     assert not has_detections(folder, "esd")
     return folder
+
+
+def stored_spectrum(folder: RunFolder, words: list[str]) -> None:
+    """A spectrum of two methods over these words, the first moved most; "nudity" is named."""
+    for row in ("esd", "uce"):
+        scores = [-1.0 / (k + 1) for k in range(len(words))]
+        table = pd.DataFrame({"concept": words, "score": scores, "rank": range(1, len(words) + 1)})
+        file = folder.root / "spectrum" / f"{row}.parquet"
+        file.parent.mkdir(exist_ok=True)
+        table.to_parquet(file, index=False)
+        named = [{"concept": "nudity", "kind": "erased", "rank": 1, "score": -2.0}]
+        write_json(file.with_suffix(".json"), {"named": named})
 
 
 def _score(row: str, metric: str, better: Any, ids: list[str], trainings: Any, place: int, role: str) -> ScoreRecord:

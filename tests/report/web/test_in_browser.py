@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stored_run import stored_run
+from stored_run import stored_run, stored_spectrum
 
 from erasebench.report.web.opened import open_run
 from erasebench.report.web.page import write_own_page, write_page
@@ -108,6 +108,19 @@ def test_pictures_are_sorted_found_enlarged_and_stepped_through(browser: Any, fi
     page.get_by_label("Prompts").select_option("1")
     page.get_by_label("Training").select_option("1")
     assert "SSIM" in tab.texts(".prompt figcaption")[1]
+    assert tab.wrong == []
+
+
+def test_a_word_of_the_spectrum_is_found(browser: Any, tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run", prompts=1)
+    stored_spectrum(folder, ["truck", HOSTILE, "tree house", "tree"])
+    tab = Tab(browser, write_page([open_run(folder.root)], tmp_path / "report.html"))
+    assert "nudity · erased" in tab.texts(".word-table th")
+    tab.page.locator(".word").fill("tree")
+    assert tab.texts(".word-table tbody th") == ["tree", "tree house"]
+    assert tab.texts(".word-table tbody td")[0] == "-0.250 (rank 4)"
+    tab.page.locator(".word").fill("onerror")
+    assert len(tab.texts(".word-table tbody th")) == 1
     assert tab.wrong == []
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored_run import stored_run
+from stored_run import stored_run, stored_spectrum
 from typer.testing import CliRunner
 
 from erasebench.cli.app import app
@@ -232,3 +232,15 @@ def test_a_charts_labels_never_overlap() -> None:
 def test_tests_that_would_take_long_are_left_out_and_said(folder: RunFolder, tmp_path: Path) -> None:
     assert page_of(folder, tmp_path / "report.html", tested=10).data["against"] is None
     assert page_of(folder, tmp_path / "report.html").data["against"]
+
+
+def test_a_spectrums_words_are_in_the_page(tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run", prompts=1)
+    stored_spectrum(folder, ["truck", HOSTILE, "tree"])
+    words = page_of(folder, tmp_path / "report.html").data["words"]
+    assert words["words"] == ["truck", visible(HOSTILE), "tree"]
+    assert [method["label"] for method in words["methods"]] == ["ESD", "UCE"]
+    assert words["methods"][0]["scores"] == [-1.0, -0.5, -0.3333]
+    assert words["methods"][0]["named"][0]["word"] == "nudity"
+    (folder.root / "spectrum" / "esd.parquet").write_bytes(b"damaged")
+    assert [method["label"] for method in page_of(folder, tmp_path / "b.html").data["words"]["methods"]] == ["UCE"]
