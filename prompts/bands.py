@@ -1,6 +1,6 @@
 """Other things by how closely they are related to a concept: "related" has degrees.
 
-The bands are kinds that a thing shares with the concept in the tree of kinds (`mini/world/kinds.yaml`), from its
+The bands are kinds that a thing shares with the concept in the tree of kinds (`mini/kinds.yaml`), from its
 closest relatives to everything; for a style, other styles and things in none.
 """
 
@@ -12,8 +12,8 @@ from itertools import chain, zip_longest
 
 from erasebench.errors import BenchError
 from erasebench.mini.held_out import things
-from erasebench.mini.world.kinds import EVERYTHING
-from erasebench.mini.world.kinds import bands as bands_among
+from erasebench.mini.kinds import EVERYTHING
+from erasebench.mini.kinds import bands as bands_among
 
 from .concepts import Concept
 from .prompt import Prompt

@@ -18,7 +18,7 @@ import pandas as pd
 from erasebench.prompts.bands import STYLE
 
 from ..errors import BenchError
-from ..mini.world.kinds import EVERYTHING
+from ..mini.kinds import EVERYTHING
 from ..report.bands import area_against, by_band
 from ..report.paper_table import PUBLISHED
 from ..report.published import published_table

@@ -9,7 +9,7 @@ import pandas as pd
 
 from erasebench.prompts.bands import band_of_prompt
 
-from ..mini.world.kinds import EVERYTHING
+from ..mini.kinds import EVERYTHING
 from ..runs.plan import Plan
 from ..runs.scores import ImageValue, ScoreRecord, Scores
 from .stored_scores import estimate_values

@@ -13,8 +13,8 @@ from erasebench.prompts.bands import related_things
 from erasebench.prompts.concepts import Concept, concept_names, get_concept
 
 from ..errors import BenchError
-from ..mini.world.kinds import EVERYTHING
-from ..mini.world.kinds import kinds as kinds_of_things
+from ..mini.kinds import EVERYTHING
+from ..mini.kinds import kinds as kinds_of_things
 from ..models.catalog import find_model
 from ..models.loading import load_model
 from ..models.patch import load_patch

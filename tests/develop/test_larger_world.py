@@ -13,10 +13,10 @@ from erasebench.develop.mini.larger_world.icons import icon_things, read_icons, 
 from erasebench.develop.mini.larger_world.sampling import sampler
 from erasebench.develop.mini.larger_world.world import article
 from erasebench.errors import BenchError
+from erasebench.mini.kinds import kinds
 from erasebench.mini.world import COLOURS, CONCEPTS, Scene, Thing, WorldConcept
 from erasebench.mini.world.canvas import RGB, Canvas, downsample
 from erasebench.mini.world.dataset import World
-from erasebench.mini.world.kinds import kinds
 
 
 def test_there_are_hundreds_of_things_with_names_of_their_own() -> None:

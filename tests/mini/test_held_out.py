@@ -7,8 +7,8 @@ import pytest
 
 from erasebench.errors import NotApplicable
 from erasebench.images.reference import world_reference
-from erasebench.mini.held_out import captions, real_captions, real_features, things
-from erasebench.mini.world.kinds import kinds
+from erasebench.mini.held_out import WORLD_DATA, captions, real_captions, real_features, things
+from erasebench.mini.kinds import kinds
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.second_judge import SecondJudge
 
@@ -35,3 +35,7 @@ def test_both_judges_know_the_worlds_things_and_the_tree_has_all(judge: Judge) -
     assert list(things()) == judge.concepts == SecondJudge("cpu").concepts
     assert judge.styles == SecondJudge("cpu").styles
     assert set(things()) <= set(kinds())
+
+
+def test_the_package_stays_small() -> None:
+    assert sum(file.stat().st_size for file in WORLD_DATA.parent.rglob("*") if file.is_file()) < 35e6

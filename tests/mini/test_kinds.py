@@ -3,8 +3,8 @@
 import pytest
 
 from erasebench.errors import BenchError
+from erasebench.mini.kinds import bands, kinds, shared_kinds
 from erasebench.mini.world import CONCEPTS
-from erasebench.mini.world.kinds import bands, kinds, shared_kinds
 
 AMONG = ("garbage truck", "delivery truck", "bus", "train", "cat", "woman", "pilot", "nudity")
 

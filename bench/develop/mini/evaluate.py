@@ -12,9 +12,9 @@ import numpy as np
 
 from ...errors import BenchError
 from ...images.jobs import image_seed
+from ...mini.kinds import EVERYTHING, shared_kinds
 from ...mini.world import STYLES, Scene
 from ...mini.world.dataset import DRAWN, World
-from ...mini.world.kinds import EVERYTHING, shared_kinds
 from ...models.catalog import MINI_WEIGHTS, ModelSource
 from ...models.families import EMBEDDED, EMBEDDED_MODEL
 from ...models.loading import load_model

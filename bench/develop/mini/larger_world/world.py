@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ....mini.kinds import kinds
 from ....mini.world import CONCEPTS, WorldConcept
 from ....mini.world.canvas import RGB, Canvas
 from ....mini.world.dataset import World
-from ....mini.world.kinds import kinds
 from .figures import FIGURES, draw_figure
 from .icons import icon_things, read_icons, tags
 from .sampling import sampler

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ...errors import BenchError
+from ..errors import BenchError
 
 EVERYTHING = "thing"  # the root of the tree
 
@@ -16,7 +16,7 @@ EVERYTHING = "thing"  # the root of the tree
 @cache
 def kinds() -> dict[str, tuple[str, ...]]:
     """Each thing's kinds from the widest to the narrowest, such as "garbage truck": ("vehicle", "road", "truck")."""
-    tree = yaml.safe_load((files("erasebench.mini.world") / "kinds.yaml").read_text(encoding="utf-8"))
+    tree = yaml.safe_load((files("erasebench.mini") / "kinds.yaml").read_text(encoding="utf-8"))
     return dict(_leaves(tree, ()))
 
 
@@ -55,5 +55,5 @@ def shared_kinds(one: str, other: str) -> tuple[str, ...]:
 
 def _kinds_of(name: str) -> tuple[str, ...]:
     if name not in kinds():
-        raise BenchError(f"no thing {name!r} in the tree of kinds (mini/world/kinds.yaml).")
+        raise BenchError(f"no thing {name!r} in the tree of kinds (mini/kinds.yaml).")
     return kinds()[name]
