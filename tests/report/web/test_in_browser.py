@@ -137,6 +137,14 @@ def test_what_is_blurred_is_shown_when_it_is_asked_for(browser: Any, tmp_path: P
     page.locator(".prompt button").nth(1).click()
     assert not blurred()
     assert not page.locator("dialog").is_visible()
+    page.locator(".prompt button").nth(1).click()  # and now enlarges: the others stay blurred until they are clicked
+    veiled = "[...document.querySelectorAll('dialog img')].map(image => image.classList.contains('veil'))"
+    assert page.evaluate(veiled) == [False, True]
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate(veiled) == [True, True]
+    page.locator("dialog img").first.click()
+    assert page.evaluate(veiled) == [False, True]
+    page.keyboard.press("Escape")
     page.get_by_label("blur").uncheck()
     page.get_by_label("blur").check()
     assert blurred()

@@ -156,6 +156,7 @@
 
     veil() {
       this.place.classList.toggle("veiled", this.root.querySelector(".blur").checked);
+      this.cleared = new Set();
       for (const box of this.place.querySelectorAll(".clear")) box.classList.remove("clear");
     }
 
@@ -163,6 +164,12 @@
       const training = this.root.querySelector(".training").value;
       return this.set.rows.filter((row) => row.training === null || row.training === training);
     }
+
+    name(row, number) { return `${this.set.role}/${row.key}/${row.training}/${number}`; }
+
+    clear(row, number) { this.cleared.add(this.name(row, number)); }
+
+    isVeiled(row, number) { return this.place.classList.contains("veiled") && !this.cleared.has(this.name(row, number)); }
 
     leaks(row, number) {
       return row.key !== "original" && this.set.metrics.some((metric) => metric.is_leak && row.values[metric.key][number] === 1);
@@ -220,11 +227,15 @@
         button.type = "button";
         button.setAttribute("aria-label", `${row.label}: ${this.set.prompts[number].text}`);
         button.classList.toggle("leak", this.leaks(row, number));
+        button.classList.toggle("clear", this.cleared.has(this.name(row, number)));
         const image = make("img");
         Object.assign(image, { src: source, alt: "", loading: "lazy", decoding: "async" });
         button.append(image);
         button.addEventListener("click", () => {
-          if (this.place.classList.contains("veiled") && !button.classList.contains("clear")) button.classList.add("clear");
+          if (this.isVeiled(row, number)) {
+            this.clear(row, number);
+            button.classList.add("clear");
+          }
           else this.viewer.open(this, row.key, number);
         });
         figure.append(button);
@@ -287,6 +298,8 @@
         const source = one && pictures.source(one, number);
         if (source) image.src = source;
         else image.removeAttribute("src");
+        image.classList.toggle("veil", Boolean(source) && pictures.isVeiled(one, number));
+        image.onclick = () => { if (one) pictures.clear(one, number); image.classList.remove("veil"); };
         image.alt = source ? `${one.label}: ${pictures.set.prompts[number].text}` : "no image";
         image.nextElementSibling.textContent = one ? one.label : "";
         image.parentNode.hidden = name === "beside" && (!one || one === row);
