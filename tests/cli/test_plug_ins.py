@@ -60,7 +60,7 @@ def scored(tmp_path: Path, result: Any, prompts: str | None = "coco") -> ScoreRe
         (0.5, "coco", "the metric 'mine' returned float: return ImageScores with one value an image, or SetScore"),
         ([0.5] * 3, "coco", "returned list: return ImageScores"),
         (ImageScores([0.5]), None, "one that scores no images .* returns SetScore"),
-        (ImageScores([0.5, 0.5]), "coco", "2 values and 3 details for 3 images: return one each"),
+        (ImageScores([0.5, 0.5]), "coco", "2 values, 3 details and 3 of a second judge for 3 images: return one each"),
     ],
 )
 def test_a_metric_that_returns_something_else_is_told_what_to_return(

@@ -34,8 +34,8 @@ def test_groups_select_stable_diffusions_parameters(group: str) -> None:
     assert tensors is None or len(chosen) == tensors
 
 
-def test_the_package_holds_at_most_20_mb_of_weights() -> None:
-    assert sum(file.stat().st_size for file in MINI_WEIGHTS.rglob("*") if file.is_file()) <= 20_000_000
+def test_the_package_holds_at_most_35_mb_of_weights() -> None:
+    assert sum(file.stat().st_size for file in MINI_WEIGHTS.rglob("*") if file.is_file()) <= 35_000_000
 
 
 @pytest.mark.parametrize("text", ["nudity", "a garbage truck!", "Van Gogh café 日本", "it's  ☺", ""])

@@ -110,7 +110,9 @@ def test_attacks_are_names_or_more_and_no_part_of_the_hash(tmp_path: Path, given
 
 def test_the_lambda_sweep_is_the_papers() -> None:
     plan = load_plan("lambda-sweep", {})
-    assert [variant.settings["penalty"] for variant in plan.rows.values()] == [0.0, 0.1, 0.5, 1.0, 1.5, 5.0]
+    penalties = {row: variant.settings["penalty"] for row, variant in plan.rows.items()}
+    assert [value for row, value in penalties.items() if row.startswith("lambda-")] == [0.0, 0.1, 0.5, 1.0, 1.5, 5.0]
+    assert [value for row, value in penalties.items() if row.startswith("full-")] == [0.0, 0.5, 5.0, 50.0]
 
 
 def test_free_text_needs_a_kind_and_some_methods_a_replacement(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def test_what_is_blurred_is_shown_when_it_is_asked_for(browser: Any, tmp_path: P
     folder = stored_run(tmp_path / "run", model="sd-v1-4")
     tab = Tab(browser, write_own_page(folder))  # with the images beside it
     page, image = tab.page, tab.page.locator(".prompt img").nth(1)
-    assert page.evaluate("document.querySelector('.prompt img').naturalWidth") > 0
+    page.wait_for_function("document.querySelector('.prompt img').naturalWidth > 0")
 
     def blurred() -> bool:
         return "blur" in image.evaluate("image => getComputedStyle(image).filter")
