@@ -87,9 +87,11 @@ def run(
         begun(count)
         before = read_record(folder)
         failures: tuple[Failure, ...] = ()
-        if before is not None and _is_complete(before, setup, work):
+        complete = before is not None and _is_complete(before, setup, work)
+        if complete:
             for images in work.drawn.values():  # some may have been taken out of the folder
                 prepare_images(folder, images)
+        if before is not None and complete and not setup.store.broken:
             register(setup, work, executor.contexts, scored=True)
             if asked is None:
                 _keep_finished(setup, before)

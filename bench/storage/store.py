@@ -58,10 +58,15 @@ class Store:
 
     An entry is made in a folder of its own, which an interruption leaves as it is, and gets its place by one rename:
     it is there as a whole or not at all, and of two that are made at once the first stays.
+
+    Attributes:
+        root: the store's folder.
+        broken: kinds and keys of the entries that were found to be other than they were put.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.broken: set[tuple[str, str]] = set()
         self._known: dict[tuple[str, str], Entry] = {}
 
     def find(self, kind: str, key: str) -> Entry | None:
@@ -81,6 +86,7 @@ class Store:
         inodes = {name: is_as_put(f"{folder}/{name}", seen) for name, seen in stored["files"].items()}
         broken = [name for name, inode in inodes.items() if not inode]
         if broken:
+            self.broken.add((kind, key))
             for name in broken:
                 damaged(folder / name)
             self._take_back(kind, key, [name for name in stored["files"] if name not in broken])

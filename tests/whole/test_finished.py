@@ -101,6 +101,16 @@ def test_what_was_taken_out_of_the_folder_is_put_back(folder: RunFolder) -> None
     assert finished_tables(PLAN, folder, "cpu") is not None
 
 
+def test_an_image_that_was_altered_is_drawn_again(folder: RunFolder) -> None:
+    image = min(folder.root.glob("images/esd/**/*.png"))
+    before = image.read_bytes()
+    image.chmod(0o644)
+    image.write_bytes(before[:-60] + bytes([before[-60] ^ 1]) + before[-59:])
+    assert run(PLAN, folder, "cpu") == ()
+    assert image.read_bytes() == before
+    assert finished_tables(PLAN, folder, "cpu") is not None
+
+
 def test_another_plan_device_place_or_store_is_looked_at_in_full(folder: RunFolder, tmp_path: Path) -> None:
     assert finished_tables(PLAN.model_copy(update={"images": 5}), folder, "cpu") is None
     assert finished_tables(PLAN, folder, "cuda:1") is None
