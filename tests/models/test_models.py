@@ -72,7 +72,8 @@ def test_a_local_folder_loads_as_a_stable_diffusion(mini: TextToImage) -> None:
     model = load_model(source, "cpu")
     z, context = mini.noise([1]), mini.encode(["a cat"])
     with torch.no_grad():
-        assert torch.equal(model.predict_noise(z, 500, context), mini.predict_noise(z, 500, context))
+        mine, theirs = model.predict_noise(z, 500, context), mini.predict_noise(z, 500, context)
+    assert torch.allclose(mine, theirs, atol=1e-3)  # where tensors lie in memory decides how sums are rounded
 
 
 def test_the_hub_offline_says_what_to_do() -> None:
