@@ -24,6 +24,7 @@ def made(name: str, model: TextToImage) -> Attempt:
     return AttackSubject(ATTACKS.load(name), model).attempt()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS.names())
 def test_contract(name: str, mini: TextToImage) -> None:
     subject = AttackSubject(ATTACKS.load(name), mini)

@@ -101,6 +101,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     done = bench("run", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0
@@ -108,6 +109,7 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["methods", "metrics", "models", "concepts", "kinds", "prompts", "protocols", "plans"])
 def test_lists_and_help_import_no_torch(what: str) -> None:
     code = (

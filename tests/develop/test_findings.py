@@ -119,6 +119,7 @@ def test_spectra_tell_of_neutral_prompts_text_and_picked_words(tmp_path: Path) -
     assert "30 things" in image.about
 
 
+@pytest.mark.slow
 def test_similarities_are_of_every_thing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     few = {name: things()[name] for name in ("woman", "man", "church", "garbage truck", "bus")}
     monkeypatch.setattr("erasebench.develop.similarity.things", lambda: few)

@@ -132,6 +132,7 @@ def _ten_icons() -> World:
     return World(concepts, sampler(concepts))
 
 
+@pytest.mark.slow
 def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,6 +156,7 @@ def _made_on(monkeypatch: pytest.MonkeyPatch, planted: Callable[[str], dict[str,
         monkeypatch.setattr(f"erasebench.engine.{stage}.made_on", planted)
 
 
+@pytest.mark.slow
 def test_what_is_made_again_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -154,6 +154,7 @@ PLAN = Plan(
 )
 
 
+@pytest.mark.slow
 def test_a_diverged_training_is_never_the_best(tmp_path: Path) -> None:
     """ESD at a learning rate of 1e18 draws nothing: without images there is no rate of 0.000."""
     plan = PLAN.model_copy(update={"settings": {"esd": {**PLAN.settings["esd"], "lr": 1e18}}, "train_steps": 1})
@@ -167,6 +168,7 @@ def test_a_diverged_training_is_never_the_best(tmp_path: Path) -> None:
     assert all(score.get("value") is None for score in scores)
 
 
+@pytest.mark.slow
 def test_some_lost_images_are_named_and_less_memory_halves_the_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

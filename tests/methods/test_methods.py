@@ -374,6 +374,7 @@ def test_forget_me_not_can_learn_tokens_first(mini: TextToImage) -> None:
     assert trainer.cost().forwards_with_gradient == 5 + 1
 
 
+@pytest.mark.slow
 def test_textual_inversion_finds_what_the_images_show(mini: TextToImage) -> None:
     """Learned tokens predict the noise on images of a cat better than where they started, and leave the model alone."""
     z = mini.denoise(mini.noise([1, 2, 3]), mini.encode(["a photo of a cat"]), mini.encode([""]), steps=12, guidance=5)
@@ -405,6 +406,7 @@ def test_textual_inversion_finds_what_the_images_show(mini: TextToImage) -> None
 TRAINED = [name for name in METHODS.names() if "steps" in METHODS.load(name).config.model_fields]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_steps_gradient_in_bf16_is_that_in_fp32(mini: TextToImage, name: str) -> None:
     """Latents, targets and loss in bf16 autocast, for a student that has left its teacher; cosine at least 0.98.

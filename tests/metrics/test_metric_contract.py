@@ -14,6 +14,7 @@ from erasebench.registry import METRICS
 from erasebench.scoring.contract import CHECKS, MetricSubject
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_keeps_the_contract(name: str) -> None:
     assert [found for found in run_checks(MetricSubject(METRICS.load(name)), CHECKS) if found.text] == []

@@ -85,6 +85,7 @@ def test_scores_are_those_of_the_shortest_code(mini: TextToImage, words: Vocabul
             assert found[k, j] == pytest.approx(float(((after - before) ** 2).mean()), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_draws_lie_at_several_exact_levels_two_at_each(mini: TextToImage) -> None:
     assert noise_levels(4) == [6, 18, 31, 43]
     draws = shared_draws(mini, Latents(4, 2, 0))
@@ -158,6 +159,7 @@ def test_another_form_takes_the_plain_path(mini: TextToImage, monkeypatch: pytes
         assert torch.equal(predict_for_texts(mini.unet, z, 500, contexts), plain)
 
 
+@pytest.mark.slow
 def test_batch_size_and_blocks_change_no_score(
     mini: TextToImage, words: Vocabulary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +291,7 @@ def test_a_file_with_duplicates_blanks_long_entries_and_emoji(mini: TextToImage,
     assert np.isfinite(spectrum.differences["esd"]).all()
 
 
+@pytest.mark.slow
 def test_a_sample_is_random_of_whole_words_and_grows(mini: TextToImage, tmp_path: Path) -> None:
     """The first entries of CLIP's vocabulary are punctuation and broken bytes."""
     small, large = (read_vocabulary("clip", mini.tokenizer, count) for count in (128, 1024))
@@ -365,6 +368,7 @@ def test_a_finished_run_gets_its_spectrum(finished: RunFolder) -> None:
     assert before == [file.read_bytes() for file in files if file.suffix != ".png"]
 
 
+@pytest.mark.slow
 def test_images_of_the_same_seed_are_compared(finished: RunFolder, tmp_path: Path) -> None:
     path = tmp_path / "few.txt"
     path.write_text("nudity\ncat\n")
