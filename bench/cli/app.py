@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 
 from ..errors import BenchError
-from . import attack, develop, drift, lists, mini, purify, reference, report, results, run, spectrum, speed, store
+from . import (
+    attack,
+    develop,
+    dominance,
+    drift,
+    lists,
+    mini,
+    purify,
+    reference,
+    report,
+    results,
+    run,
+    spectrum,
+    speed,
+    store,
+)
 from .options import BenchApp
 
 app = BenchApp(
@@ -23,7 +38,16 @@ app = BenchApp(
     "Example: bench run --methods all --concept nudity",
 )
 HEADINGS = {
-    "Run": (run.run, lists.list_, reference.reference, results.table1, spectrum.spectrum, attack.attack, purify.purify),
+    "Run": (
+        run.run,
+        lists.list_,
+        reference.reference,
+        results.table1,
+        spectrum.spectrum,
+        attack.attack,
+        purify.purify,
+        dominance.dominance,
+    ),
     "Read": (
         drift.show,
         report.report,

@@ -17,7 +17,7 @@ from ..storage.store import Store
 from .folder import RunFolder
 
 RUNS = "runs"  # a store's folder
-BESIDE = ("attack", "purified")  # kinds of entries that no plan's scores need
+BESIDE = ("attack", "purified", "dominance")  # kinds of entries that no plan's scores need
 
 
 @dataclass(frozen=True)
