@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..errors import BenchError, ModelUnavailable
+from ..errors import ModelUnavailable
 from ..registry import ATTACKS
 from ..report.attack_picture import image_of, write_attack_pictures
 from ..report.attack_plot import write_attack_plot
@@ -19,7 +19,7 @@ from ..runs.record import read_run
 from ..storage.files import write_json
 from ..storage.links import show
 from .attack import attack_of
-from .erase import patch_of
+from .erase import check_weights
 from .executor import Executor
 from .graph import Graph
 from .pool import Event, Inline, Pool
@@ -56,10 +56,7 @@ def attack_run(
     executor = checked(setup, work)
     names = _with_controls(request.names)
     trainings = _attacked(work, request)
-    if lacking := [
-        row for row, seed in trainings if row not in UNDEFENDED and patch_of(setup, work.trained[row, seed]) is None
-    ]:
-        raise BenchError(f"the store has no weights of {', '.join(dict.fromkeys(lacking))}: finish the run first.")
+    check_weights(setup, (work.trained[key] for key in trainings if key[0] not in UNDEFENDED))
     graph = Graph()
     for row, training in trainings:
         plain = [UNATTACKED] if executor.attacks.find(row, UNATTACKED, training) is None else []

@@ -1,6 +1,6 @@
 """Which concept of a pair wins when both are asked for: drawn by the original and by erased models, and judged.
 
-Idea 5 of the project's slides ("alpha concepts"), which gives no measure: pairs, judge and scores are ours.
+Pairs, judge and scores are ours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from erasebench.prompts.concepts import Concept, get_concept
 
 from ..errors import BenchError
 from ..images.files import write_png
-from ..models.patch import Patch, attached, load_patch
+from ..models.patch import Patch, attached
 from ..models.provenance import made_on
 from ..report.dominance import image_of, write_dominance
 from ..runs.dominance import DominanceCell, DominanceRecord, DominanceRequest, Duel
@@ -27,7 +27,7 @@ from ..runs.rows import ORIGINAL
 from ..storage.files import read_json, write_json
 from ..storage.keys import content_key
 from ..storage.links import show
-from .erase import patch_of, training_key
+from .erase import check_weights, training_key, weights_of
 from .executor import Executor
 from .prepare import register
 from .setup import Setup, resolve
@@ -61,8 +61,7 @@ def dominance_run(
     executor = Executor(setup, work)
     concepts = [things(name, setup.source.family.name) for name in request.concepts]
     trainings = [(ORIGINAL, None), *(key for key in work.trained if key[0] in request.rows)]
-    if lacking := [row for row, seed in trainings[1:] if patch_of(setup, work.trained[row, seed]) is None]:
-        raise BenchError(f"the store has no weights of {', '.join(dict.fromkeys(lacking))}: finish the run first.")
+    check_weights(setup, (work.trained[key] for key in trainings[1:]))
     duels = _Duels(executor, request, concepts)
     with locked(folder, plan):
         keys = [("dominance", duels.key(row, training)) for row, training in trainings]
@@ -115,7 +114,7 @@ class _Duels:
             concepts=[vars(concept) for concept in self.concepts],
             images=self.request.images,
             seed=plan.image_seed,
-            drawing=plan.generation.model_dump(exclude={"precision", "own_settings"}),
+            drawing=self.setup.drawing.model_dump(exclude={"precision", "own_settings"}),
             precision=self.setup.precision["generation"],
             judge=self.judge,
             weights=None if row == ORIGINAL else training_key(self.setup, self.executor.work.trained[row, training]),
@@ -147,21 +146,21 @@ class _Duels:
 
     def _drawn(self, a: Concept, b: Concept) -> tuple[np.ndarray, list[Duel]]:
         """The images of a pair in one order, and what is seen in them; both orders begin from the same noise."""
-        model, plan = self.executor.model.drawing(), self.setup.plan
+        model, drawing = self.executor.model.drawing(), self.setup.drawing
         both, numbers = sorted((a.name, b.name)), range(self.request.images)
-        seeds = [int(content_key(pair=both, number=k, seed=plan.image_seed)[:15], 16) for k in numbers]
+        seeds = [int(content_key(pair=both, number=k, seed=self.setup.plan.image_seed)[:15], 16) for k in numbers]
         context = model.encode([TEMPLATE.format(a.phrase, b.phrase)])
-        size = None if plan.generation.size is None else (plan.generation.size,) * 2
+        size = None if drawing.size is None else (drawing.size,) * 2
         images, finite = [], []
-        for begin in range(0, len(seeds), plan.generation.batch_size):
-            noise = model.noise(seeds[begin : begin + plan.generation.batch_size], size)
+        for begin in range(0, len(seeds), drawing.batch_size):
+            noise = model.noise(seeds[begin : begin + drawing.batch_size], size)
             clean = model.denoise(
                 noise,
                 context,
                 model.encode([""]),
-                steps=plan.generation.steps,
-                guidance=plan.generation.guidance,
-                solver=plan.generation.scheduler,
+                steps=drawing.steps,
+                guidance=drawing.guidance,
+                solver=drawing.scheduler,
             )
             drawn, fine = model.decode_checked(clean)
             images.append(drawn)
@@ -176,10 +175,7 @@ class _Duels:
     def _patch(self, row: str, training: int | None) -> Patch:
         if row == ORIGINAL:
             return {}
-        file = patch_of(self.setup, self.executor.work.trained[row, training])
-        if file is None:
-            raise BenchError(f"the store has no weights of {row}: finish the run first.")
-        return load_patch(file)
+        return weights_of(self.setup, self.executor.work.trained[row, training])
 
 
 def _judge(executor: Executor, concepts: list[Concept]) -> tuple[See, str]:

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from ..erasure.trainer import Report, Trainer
 from ..erasure.workspace import Workspace
-from ..models.patch import changed, check, difference, save_patch, snapshot
+from ..errors import BenchError
+from ..models.patch import Patch, changed, check, difference, load_patch, save_patch, snapshot
 from ..models.text_to_image import TextToImage
 from ..runs.rows import SNAPSHOT
 from ..storage.files import read_json, write_json
@@ -56,6 +57,26 @@ def patch_of(setup: Setup, erasure: Erasure, step: int | None = None) -> Path | 
     )
     entry = setup.store.find(kind, key)
     return None if entry is None else entry.file(PATCH)
+
+
+def weights_of(setup: Setup, erasure: Erasure) -> Patch:
+    """A training's weights.
+
+    Raises:
+        BenchError: the store has none.
+    """
+    check_weights(setup, [erasure])
+    return load_patch(cast(Path, patch_of(setup, erasure)))
+
+
+def check_weights(setup: Setup, erasures: Iterable[Erasure]) -> None:
+    """Raise unless the store has the weights of all of them.
+
+    Raises:
+        BenchError: it lacks those of a row.
+    """
+    if lacking := dict.fromkeys(erasure.row for erasure in erasures if patch_of(setup, erasure) is None):
+        raise BenchError(f"the store has no weights of {', '.join(lacking)}: finish the run first.")
 
 
 def show_training(setup: Setup, erasure: Erasure) -> None:

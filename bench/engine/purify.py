@@ -19,7 +19,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from ..errors import BenchError, NotApplicable
 from ..images.files import Unreadable, image_files, read_image, write_png
-from ..models.patch import Patch, attached, load_patch
+from ..models.patch import Patch, attached
 from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
 from ..report.purification import image_of, write_purification
@@ -34,7 +34,7 @@ from ..storage.files import read_json, write_json
 from ..storage.keys import content_key, file_hash
 from ..storage.links import show
 from ..storage.store import Entry
-from .erase import patch_of, training_key
+from .erase import check_weights, training_key, weights_of
 from .executor import Executor
 from .judges import Judges
 from .prepare import register
@@ -95,8 +95,7 @@ def purify_run(
     work = unfold(setup)
     executor = Executor(setup, work)
     trainings = [key for key in work.trained if key[0] in request.rows]
-    if lacking := [row for row, seed in trainings if patch_of(setup, work.trained[row, seed]) is None]:
-        raise BenchError(f"the store has no weights of {', '.join(dict.fromkeys(lacking))}: finish the run first.")
+    check_weights(setup, (work.trained[key] for key in trainings))
     sources = {"concept": read_pictures(request.images, setup.source.image_size, "--images")}
     if request.others is not None:
         sources["others"] = read_pictures(request.others, setup.source.image_size, "--others")
@@ -228,7 +227,7 @@ class _Purifier:
 
     def _made(self, way: Way, place: Path) -> list[dict[str, Any]]:
         pictures, model = self.sources[way.source], self.executor.model.full()
-        batch = self.setup.plan.generation.batch_size
+        batch = self.setup.drawing.batch_size
         latents = (
             model.encode_images(pictures.pixels)
             if len(pictures.names) <= batch
@@ -271,10 +270,7 @@ class _Purifier:
     def _patch(self, row: str, training: int | None) -> Patch:
         if row == ORIGINAL:
             return {}
-        file = patch_of(self.setup, self.executor.work.trained[row, training])
-        if file is None:
-            raise BenchError(f"the store has no weights of {row}: finish the run first.")
-        return load_patch(file)
+        return weights_of(self.setup, self.executor.work.trained[row, training])
 
     def _weights(self, row: str, training: int | None) -> str | None:
         """The key of a row's weights; None for the original's."""

@@ -24,7 +24,7 @@ PLAN = Plan(
     metrics=["concept_rate"],
     concept="garbage truck",
     images=2,
-    generation=Generation(scheduler="dpm++", steps=8, batch_size=4),
+    generation=Generation(scheduler="dpm++", steps=8),
 )
 
 
