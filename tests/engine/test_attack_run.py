@@ -107,9 +107,9 @@ def test_what_was_interrupted_goes_on_to_the_same(finished: RunFolder, monkeypat
     assert attack_run(finished, REQUEST, "cpu").cells == wanted.cells
 
 
-def test_an_attack_that_fails_is_counted_and_the_others_go_on(
-    finished: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def break_inversion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let concept inversion raise."""
+
     def broken(attempt: object, config: object) -> None:
         raise BenchError("no such luck")
 
@@ -117,6 +117,12 @@ def test_an_attack_that_fails_is_counted_and_the_others_go_on(
 
     broken_one = replace(ATTACKS.load("concept-inversion"), run=broken)
     monkeypatch.setattr(concept_inversion, "concept_inversion", broken_one)
+
+
+def test_an_attack_that_fails_is_counted_and_the_others_go_on(
+    finished: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    break_inversion(monkeypatch)
     request = REQUEST.model_copy(update={"seed": 9})
     record = attack_run(finished, request, "cpu")
     assert record.failures == dict.fromkeys(
@@ -146,13 +152,7 @@ def test_a_plan_says_what_its_rows_are_attacked_with(finished: RunFolder, monkey
 def test_a_plans_attack_that_fails_is_a_failure_of_the_run(
     finished: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from erasebench.attacks import concept_inversion
-
-    def broken(attempt: object, config: object) -> None:
-        raise BenchError("no such luck")
-
-    broken_one = replace(ATTACKS.load("concept-inversion"), run=broken)
-    monkeypatch.setattr(concept_inversion, "concept_inversion", broken_one)
+    break_inversion(monkeypatch)
     drop(finished, ("decoy", "uce"))
     planned = {**REQUEST.model_dump(), "names": ["concept-inversion"], "rows": ["uce"]}
     failures = run(PLAN.model_copy(update={"attacks": PlannedAttacks(**planned)}), finished, "cpu")

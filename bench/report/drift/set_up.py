@@ -32,7 +32,7 @@ def show(folder: RunFolder) -> Iterator[str]:
     for role, used in record.prompts.items():
         yield f"prompts {role}: {used['source']}, {used['size']}, hash {used['hash']}"
     yield from record.remarks
-    drawn = plan.generation.model_dump(exclude_none=True)
+    drawn = plan.generation.model_dump(exclude={"batch_size"}, exclude_none=True)  # what it was stands below
     yield "generation: " + ", ".join(f"{key} {value}" for key, value in drawn.items())
     for key, value in environment(record).items():
         if value is not None:

@@ -83,6 +83,8 @@ def _set_up(run: OpenRun) -> Iterator[Fact]:
         size = f"{used['size']} of {used['available']} prompts, from {used['clusters']} templates or single prompts"
         yield Fact(f"Prompts “{role}”", (f"{used['source']}: {size}", f"hash {used['hash']}"))
     drawn = plan.generation.model_dump(exclude_none=True)
+    if record.batch_size:  # the plan's may be 0: what suits the device
+        drawn["batch_size"] = record.batch_size
     yield Fact("Drawing", (", ".join(f"{key} {value}" for key, value in drawn.items()),))
     yield Fact("Seeds", (f"trainings {', '.join(map(str, plan.seeds))}; image noise {plan.image_seed}",))
     if record.precision:
