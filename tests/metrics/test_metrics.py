@@ -82,6 +82,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageSet, ImageSet]
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS.names())
 def test_every_metric_scores_or_says_why_not(name: str, judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     metric: Metric = METRICS.load(name)
@@ -506,6 +507,7 @@ def test_a_worse_image_set_never_scores_better(
     assert scores == sorted(scores, reverse=metric.better == "higher")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in METRICS.names() if METRICS.load(name).prompts is not None])
 def test_order_and_other_images_change_no_score(name: str, judge: Judge, world: tuple[ImageSet, ImageSet]) -> None:
     real, drawn = world
@@ -523,6 +525,7 @@ def test_order_and_other_images_change_no_score(name: str, judge: Judge, world: 
         assert [second.values[list(order).index(k)] for k in range(60)] == pytest.approx(list(first.values), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_unreadable_images_are_unscored_by_name_in_every_metric(
     judge: Judge, world: tuple[ImageSet, ImageSet], tmp_path: Path
 ) -> None:

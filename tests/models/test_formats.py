@@ -320,6 +320,7 @@ class _Code:
         return Path.touch, (Path("ran"),)  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nested", [False, True], ids=["plain", "inside state_dict"])
 def test_a_pickle_is_refused_with_the_command_that_converts_it(
     nested: bool, base: TextToImage, patch: Tensors, tmp_path: Path
@@ -336,6 +337,7 @@ def test_a_pickle_is_refused_with_the_command_that_converts_it(
     assert all(torch.equal(found[name], value) for name, value in unet.items())
 
 
+@pytest.mark.slow
 def test_a_pickled_textual_inversion_is_converted_by_its_own_command(tmp_path: Path) -> None:
     torch.save({"string_to_param": {"*": torch.ones(2, 8)}, "name": "cat"}, tmp_path / "cat.pt")
     with pytest.raises(BenchError) as refused:

@@ -413,6 +413,7 @@ def test_a_tokenizer_without_a_length_takes_the_text_encoders(saved: Path, folde
     assert torch.equal(model.encode([long]), load_model(find_model(str(saved)), "cpu").encode([long]))
 
 
+@pytest.mark.slow
 def test_the_remedies_work(saved: Path, folder: Path, tmp_path: Path) -> None:
     """What the messages for a UNet alone, for a part of a UNet and for another pipeline's class say."""
     unet = tiny_unet()

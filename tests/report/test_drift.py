@@ -34,6 +34,7 @@ def fabricated(
     )
 
 
+@pytest.mark.slow
 def test_fresh_seeds_raise_no_more_false_alarms_than_stated() -> None:
     """400 pairs of runs that differ by their seeds alone, at 5 % over all 12 cells."""
     rng = np.random.default_rng(0)

@@ -21,6 +21,7 @@ from erasebench.runs.plan_file import load_plan
 SAMPLERS = ("ddim", "dpm++", "lms", "pndm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", SAMPLERS)
 def test_every_step_count_begins_at_noise_or_is_refused(mini: TextToImage, solver: str) -> None:
     """As diffusers counts, for all of 1 … 1,000 steps: a sampler that is allowed begins in the noisiest tenth."""

@@ -199,6 +199,7 @@ def test_what_is_no_run_is_refused(folder: RunFolder, tmp_path: Path) -> None:
         open_runs([other.root])
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page_of_two_runs_without_torch(folder: RunFolder, tmp_path: Path) -> None:
     other = stored_run(tmp_path / "other")
     to = tmp_path / "both.html"
