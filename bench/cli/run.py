@@ -135,7 +135,7 @@ def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
     return {
         "quick": True,
         "images": 8,
-        "train_steps": 10,
+        "train_steps": 4,
         **given,
         "generation": {"steps": 10, **given.get("generation", {})},
     }
