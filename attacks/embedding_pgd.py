@@ -34,7 +34,7 @@ class Config(AttackConfig):
     paper="arXiv 2405.16341",
     access="gradients",
     config=Config,
-    presets={"mini": {"radius": 0.5, "relative": True, "batch": 8}, "trial": {"steps": 2}},
+    presets={"mini": {"radius": 2.0, "relative": True, "steps": 20, "batch": 8}, "trial": {"steps": 2}},
 )
 def embedding_pgd(attempt: Attempt, config: Config) -> None:
     """Change a prompt's embedding within a box, so that the erased model predicts what the original does.
