@@ -15,6 +15,7 @@ from . import (
     develop,
     dominance,
     drift,
+    impact,
     lists,
     mini,
     purify,
@@ -66,6 +67,7 @@ HEADINGS = {
 for heading, commands in HEADINGS.items():
     for command in commands:
         app.command(command.__name__.rstrip("_"), rich_help_panel=heading)(command)
+app.add_typer(impact.app, name="impact", rich_help_panel="Run")
 app.add_typer(speed.app, name="speed", rich_help_panel="Develop")
 app.add_typer(mini.app, name="mini", rich_help_panel="Develop")
 

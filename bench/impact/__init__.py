@@ -1,0 +1,1 @@
+"""The impact function: how much erasing one concept changes another, measured and foretold."""
