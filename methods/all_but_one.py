@@ -112,7 +112,9 @@ def train(
         noise = model.predict_noise(torch.cat([batch["z"]] * 2), torch.cat([batch["t"]] * 2), context)
         on_concept, on_empty = noise.chunk(2)
         erasing = concept_loss(on_concept, on_empty, batch["target"], config.student_guidance)
-        return erasing + config.penalty * mse_loss(on_empty, batch["empty"])
+        penalty = mse_loss(on_empty, batch["empty"])
+        trainer.log(concept_loss=float(erasing.detach()), penalty=float(penalty.detach()))  # Fig. 6: L_c and L_p apart
+        return erasing + config.penalty * penalty
 
     trainer.fit(loss, steps=config.steps, lr=config.lr, optimiser="adamw", weight_decay=config.weight_decay)
 

@@ -18,6 +18,7 @@ from ..images.files import write_png
 from ..models.patch import Patch, attached
 from ..models.provenance import made_on
 from ..report.dominance import image_of, write_dominance
+from ..report.web.page import write_own_page
 from ..runs.dominance import DominanceCell, DominanceRecord, DominanceRequest, Duel
 from ..runs.folder import RunFolder
 from ..runs.lock import locked
@@ -79,6 +80,7 @@ def dominance_run(
         )
         write_json(folder.root / "dominance.json", found.model_dump(mode="json"))
         write_dominance(folder, plan, found)
+        write_own_page(folder)
     return found
 
 

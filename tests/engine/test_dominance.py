@@ -56,6 +56,7 @@ def test_everything_is_made_once_and_goes_on_after_an_interruption(
     )
     assert isinstance(read_image(finished.root / "dominance.png"), np.ndarray)
     assert len(list((finished.root / "dominance").glob("uce/*.png"))) == 6
+    assert "Which of two concepts wins" in finished.page.read_text(encoding="utf-8")
     assert look(Store(finished.store)).unused == []
     drawn, store = TextToImage.denoise, Store(finished.store)
     monkeypatch.setattr(TextToImage, "denoise", None)  # nothing is drawn again

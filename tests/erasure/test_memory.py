@@ -21,6 +21,8 @@ WITH_TEACHER = {
     "naive-preserve",
     "adversarial-preservation",
     "adversarial-preservation-pgd",
+    "defended",
+    "race",
 }
 WITH_AVERAGE = {"sdd"}
 VAE_AND_TEXT = 83_653_863 + 123_060_480

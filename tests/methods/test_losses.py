@@ -5,12 +5,13 @@ import pytest
 import torch
 from toy import CODES, STUDENT, TEACHER, Caught
 
-from erasebench import Method
+from erasebench import Method, Trainer
 from erasebench.methods.ablating import concept_prompts, rescaled
 from erasebench.methods.adversarial_preservation import gumbel_softmax
 from erasebench.methods.all_but_one import semantic_guidance
 from erasebench.methods.esd import target as esd_target
 from erasebench.methods.forget_me_not import attention_norm
+from erasebench.methods.race import attacked
 from erasebench.registry import METHODS
 
 C, E, G, P = CODES["concept"], CODES[""], CODES["guide"], CODES["other"]
@@ -76,6 +77,8 @@ def test_all_but_one_detaches_the_empty_prompt_in_the_concept_loss_alone() -> No
     assert gradient == pytest.approx(derivative(erasing, 3.0 * C * Z) + 0.5 * derivative(kept, E * Z), rel=1e-5)
     assert caught.model.forwards.with_gradient == 2
     assert caught.options["optimiser"] == "adamw"
+    logged = caught.trainer.history[-1]
+    assert (logged["concept_loss"], logged["penalty"]) == pytest.approx((squares(erasing), squares(kept)))
 
 
 @pytest.mark.parametrize(("scale", "name"), [(-1.0, "SDD"), (-2.0, "ESD")])
@@ -256,3 +259,47 @@ def test_the_attention_norm_is_frobenius_over_all_layers() -> None:
     squares_of = [layer.square().sum((1, 2, 3)) for layer in (first, second)]
     by_hand = [torch.cat([first[k].flatten(), second[k].flatten()]).norm() for k in range(2)]
     assert float(attention_norm(squares_of)) == pytest.approx(float(sum(by_hand) / 2))
+
+
+def test_race_trains_as_esd_and_then_at_the_attacked_embedding() -> None:
+    caught = Caught("race", plain_steps=3, ascents=2, eta=1.5)
+    plain = Caught("esd", eta=1.5).evaluate()
+    for step, ascents in ((2, 0), (3, 2)):  # the toy's embedding has equal entries: nothing lies within its bounds
+        before = caught.model.forwards.with_gradient
+        assert caught.evaluate(step) == pytest.approx(plain)
+        assert caught.model.forwards.with_gradient - before == 1 + ascents
+
+
+def test_races_attack_predicts_the_noise_within_its_box() -> None:
+    caught = Caught("race", radius=0.2, step_size=1.0, ascents=2)
+    asked, z = torch.tensor([[[1.0], [2.0], [3.0]]]), caught.z
+    for sign, wanted in ((9.0, [1.2, 2.2, 3.0]), (-9.0, [1.0, 1.8, 2.8])):  # entries keep to [1, 3]
+        found = attacked(caught.model, z, 981, sign * z, asked, caught.config, caught.trainer)
+        assert found.flatten().tolist() == pytest.approx(wanted)
+        assert not found.requires_grad
+
+
+@pytest.mark.parametrize("inversion", [0.5, 20.0])
+def test_defended_is_the_slides_equation_11_with_a_hinge(inversion: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """p moves by one step of Adam along the gradient of L1 − λ L2, which for a large λ turns around."""
+    monkeypatch.setattr("erasebench.methods.defended.frequent_words", lambda count: ["other"] * count)
+    monkeypatch.setattr(Trainer, "drawn_images", lambda trainer, prompts, *sampler: Z.view(1, 1, 2, 2))
+    rate, kept = 0.1, 0.3
+    settings = {"words": 1, "ascents": 1, "ascent_lr": rate, "inversion": inversion, "preservation": kept}
+    caught = Caught("defended", neutral="guide", **settings)
+    caught.trainer.integers = lambda high, batch: torch.zeros(batch, dtype=torch.long)  # type: ignore[method-assign]
+    alpha = caught.model.scheduler.alphas_cumprod[0]
+    z = (alpha.sqrt() + (1 - alpha).sqrt()) * Z
+    wanted = TEACHER * G * z
+    slope = derivative(STUDENT * C * z - wanted, STUDENT * z) - inversion * derivative(STUDENT * C * z - Z, STUDENT * z)
+    p = C + C * rate * (1 if slope > 0 else -1)
+    on_p, on_concept, on_word = STUDENT * p * z - wanted, STUDENT * C * z - wanted, (STUDENT - TEACHER) * P * z
+    open_by = squares(wanted - Z) - squares(STUDENT * p * z - Z)
+    value, gradient = caught.evaluate()
+    hinge = inversion * max(0.0, open_by)
+    assert value == pytest.approx(squares(on_p) + squares(on_concept) + hinge + kept * squares(on_word), rel=1e-4)
+    expected = derivative(on_p, p * z) + derivative(on_concept, C * z) + kept * derivative(on_word, P * z)
+    if open_by > 0:
+        expected -= inversion * derivative(STUDENT * p * z - Z, p * z)
+    assert gradient == pytest.approx(expected, rel=1e-4)
+    assert caught.trainer.history[-1]["hinged"] == pytest.approx(max(0.0, open_by), rel=1e-4)

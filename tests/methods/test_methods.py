@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from erasebench import ErasureTask, Method, TextToImage, Trainer
 from erasebench.develop.remake import check_presets
+from erasebench.develop.tuning import NOT_YET
 from erasebench.erasure.contract import CHECKS, TASK, Outcome, Subject, run_checks, weights_change_only_where_declared
 from erasebench.erasure.inversion import invert
 from erasebench.errors import BenchError, Broken
@@ -110,7 +111,7 @@ def test_presets_on_the_embedded_model_are_the_grids_winners(tmp_path: Path) -> 
     file = Path(__file__).parents[2] / "results" / "tuning.csv"
     check_presets(file)
     table = pd.read_csv(file)
-    assert sorted(table.loc[table["chosen"], "method"]) == sorted(METHODS.names())
+    assert sorted(table.loc[table["chosen"], "method"]) == sorted(set(METHODS.names()) - set(NOT_YET))
     table.loc[table["chosen"] & (table["method"] == "esd"), "value"] = 0.5
     table.to_csv(tmp_path / "other.csv")
     with pytest.raises(BenchError, match=r"not the methods' presets(.*\n)+  esd: .*0\.5"):

@@ -11,9 +11,11 @@ from matplotlib.font_manager import findfont
 from PIL import Image, ImageFont
 
 from erasebench.report.overview import LABEL_WIDTH, PER_SET, TILE, chosen, wrapped, write_overview
+from erasebench.report.strips import write_strips
+from erasebench.report.tiles import TILE as SMALL_TILE
 from erasebench.report.timeline import write_timeline
 from erasebench.runs.folder import RunFolder
-from erasebench.runs.scores import ScoreRecord, write_score
+from erasebench.runs.scores import ImageValue, ScoreRecord, write_score
 
 FONT = ImageFont.truetype(findfont("DejaVu Sans"), 14)
 
@@ -65,3 +67,26 @@ def test_curves_that_lie_on_one_another_are_all_seen(tmp_path: Path) -> None:
     for colour in (TABLEAU_COLORS[name] for name in ("tab:blue", "tab:orange", "tab:green")):
         near = np.abs(page - [round(255 * part) for part in to_rgb(colour)]).max(2) < 12
         assert near.sum() > 150
+
+
+def test_strips_have_a_column_a_step_and_a_line_a_row_and_prompt(tmp_path: Path) -> None:
+    folder, images = RunFolder(tmp_path), {}
+    timeline = {f"{row}@{step}": (row, step) for row in ("a", "b") for step in (0, 10, 25)}
+    for snapshot in timeline:
+        (tmp_path / snapshot).mkdir()
+        images[snapshot, "concept"] = image_set(tmp_path / snapshot, ["a truck", "a truck at night", "more"])
+        values = (ImageValue(prompt="p", cluster="p", sample=0, seed=0, value=1.0, detail=0.75),)
+        score = ScoreRecord(row=snapshot, metric="concept_rate", label="Rate", better="lower", values=values)
+        write_score(folder.score(snapshot, "concept_rate"), score)
+    write_strips(folder, timeline, images, {"a": "A", "b": "B"})
+    page = np.asarray(Image.open(tmp_path / "strips.png"))
+    red = (page == [255, 0, 0]).all(2)
+    assert red.sum() == 2 * 2 * 3 * SMALL_TILE**2  # rows, prompts, steps; no letter lies on a picture
+    (tmp_path / "a@0" / "0.png").rename(tmp_path / "a@0" / "p-0.png")
+    images["a@0", "concept"].each[0].files[0] = tmp_path / "a@0" / "p-0.png"
+    write_strips(folder, timeline, images, {"a": "A", "b": "B"})
+    told = np.asarray(Image.open(tmp_path / "strips.png"))
+    changed = np.argwhere((told != page).any(2))
+    assert len(changed)  # the confidence of the one image that has one …
+    assert (told[red] == [255, 0, 0]).all()  # … and it lies on no picture either
+    assert changed[:, 1].max() < page.shape[1] - 2 * SMALL_TILE  # and below the first column

@@ -123,6 +123,7 @@ def test_the_timeline_holds_every_snapshot(finished: Path) -> None:
         end = next(line for line in csv.DictReader(file) if line["row"] == "esd")
     assert float(end["ssim"]) == values["4", "ssim"]
     assert (finished / "timeline.png").read_bytes()[:4] == b"\x89PNG"
+    assert (finished / "strips.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: Path, tmp_path: Path) -> None:

@@ -18,11 +18,14 @@ from markupsafe import Markup
 
 from ...errors import BenchError
 from ...runs.attacks import read_attacks
+from ...runs.dominance import read_dominance
 from ...runs.folder import RunFolder
 from ...runs.purification import read_purified
 from ...storage.files import write_text
 from ..attack_rates import attack_rates
 from ..attacks import detail_sheet, matrix
+from ..dominance import rankings
+from ..dominance import sheet as dominance_sheet
 from ..formats import tex_text
 from ..paper_table import PUBLISHED, compared, table1_sheet
 from ..published import published_table
@@ -217,7 +220,7 @@ def _set_data(run: OpenRun, one: PictureSet, copies: list[list[str | None]] | No
 
 
 def _sheets(run: OpenRun) -> list[tuple[str, Sheet]]:
-    """Tables under their headings: published beside measured, attacks, purification."""
+    """Tables under their headings: published beside measured, attacks, purification, duels of concepts."""
     found: list[tuple[str, Sheet]] = []
     published = published_table(PUBLISHED)
     rows = [row for row in published.rows if row in run.record.rows]
@@ -233,4 +236,7 @@ def _sheets(run: OpenRun) -> list[tuple[str, Sheet]]:
     purified = read_purified(run.folder)
     if purified is not None:
         found.append(("Purification of real images", purification_sheet(run.plan, purified)))
+    duels = read_dominance(run.folder)
+    if duels is not None:
+        found.append(("Which of two concepts wins", dominance_sheet(run.plan, duels, rankings(duels))))
     return found
