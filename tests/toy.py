@@ -42,6 +42,7 @@ def toy_model() -> TextToImage:
     model.unet = ToyUnet()  # type: ignore[assignment]
     model.scheduler = DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1)
     model.levels = noise_schedule(model.scheduler.config)
+    model.products = model.scheduler.alphas_cumprod.tolist()
     model.latent_shape, model.forwards, model.autocast_dtype = (1, 2, 2), ForwardCount(), None
 
     def encode(prompts: Sequence[str]) -> torch.Tensor:

@@ -34,11 +34,12 @@ TOKENIZER = (
 SCHEDULER = "scheduler/scheduler_config.json"
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 LEVELS = 1000
+PREDICTIONS = ("epsilon", "v_prediction")
 SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
 SUPPORTED = (
-    "The bench erases from StableDiffusionPipeline: Stable Diffusion v1 and what is fine-tuned from it, or v2 models "
-    "that predict noise. Choose such a model, as --model sd-v1-4."
+    "The bench erases from StableDiffusionPipeline: Stable Diffusion v1 and v2, and what is fine-tuned from them. "
+    "Choose such a model, as --model sd-v1-4."
 )
 CONVERT = (
     "Convert a file that you trust, on a machine that may be lost: "
@@ -185,20 +186,18 @@ def wanted_files(names: Collection[str]) -> list[str]:
 
 
 def noise_schedule(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a scheduler's saved options only the noise levels that the model was trained on.
+    """Of a scheduler's saved options only what the model was trained on: its noise levels, and what it predicts.
 
     All else (which solver, how it spaces its steps, thresholds, whether it adds noise) is the bench's to choose: one
     sampler for all models.
 
     Raises:
-        BenchError: the model does not predict noise, or its levels are not 1,000 of Stable Diffusion's kind.
+        BenchError: the model predicts neither noise nor velocity, or its levels are not 1,000 of Stable Diffusion's
+            kind.
     """
     kind = config.get("prediction_type") or "epsilon"
-    if kind != "epsilon":
-        raise BenchError(
-            f"it predicts {kind!r} (as Stable Diffusion 2 does at 768 pixels); only noise prediction (epsilon) is "
-            f"supported. {SUPPORTED}"
-        )
+    if kind not in PREDICTIONS:
+        raise BenchError(f"it predicts {kind!r}; supported are {' and '.join(PREDICTIONS)}. {SUPPORTED}")
     betas, name = config.get("trained_betas"), config.get("_class_name", "the scheduler")
     if betas is None:
         lost = [key for key in ("beta_start", "beta_end", "beta_schedule") if config.get(key) is None]
@@ -214,7 +213,7 @@ def noise_schedule(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("rescale_betas_zero_snr"):
         raise BenchError(f"its noise levels are rescaled to zero signal, which not every sampler knows. {SUPPORTED}")
     found = {key: config[key] for key in ("beta_start", "beta_end", "beta_schedule") if config.get(key) is not None}
-    return {**found, "trained_betas": betas, "num_train_timesteps": LEVELS}
+    return {**found, "trained_betas": betas, "num_train_timesteps": LEVELS, "prediction_type": kind}
 
 
 def _listing(folder: Path) -> list[str]:

@@ -98,7 +98,7 @@ class DiffusersSampler:
 
     def __init__(self, solver: str, levels: Mapping[str, Any], steps: int) -> None:
         kind, own = THEIRS[solver]
-        self._scheduler = kind(**levels, **own)
+        self._scheduler = kind(**{**levels, "prediction_type": "epsilon"}, **own)  # `step` is given noise
         self._scheduler.set_timesteps(steps)
         self._places = self._scheduler.timesteps
         self.timesteps: list[float] = self._places.tolist()

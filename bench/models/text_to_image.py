@@ -15,6 +15,7 @@ from ..errors import BenchError, ModelUnavailable
 from .pipeline_folder import noise_schedule
 from .sampler import Sampler, new_sampler
 from .sampler_steps import schedule_fault
+from .velocity import noise_of_velocity
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
 DECODED = 8  # images that are decoded together: 32 of 512 pixels would make a tensor of 2³¹ elements
@@ -35,7 +36,8 @@ class TextToImage:
         family: the name of the model's family; methods have presets by it.
         revision: a content hash or a hub commit; part of every cache key.
         unet: the network that methods change.
-        levels: the noise schedule: all that is taken of the model's saved sampler.
+        levels: the noise schedule, and what the network predicts: all that is taken of the model's saved sampler.
+        products: ᾱ by noise level, 0 … 999.
         image_size: height and width of an image in pixels.
         cut: the texts encoded so far that were longer than the text encoder takes.
     """
@@ -50,6 +52,7 @@ class TextToImage:
         self.scheduler = DDIMScheduler(
             **self.levels, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading", steps_offset=1
         )
+        self.products: list[float] = self.scheduler.alphas_cumprod.tolist()
         size = self.unet.config.sample_size
         self.latent_shape = (self.unet.config.in_channels, size, size)
         self.image_size = size * 2 ** (len(self.vae.config.block_out_channels) - 1)
@@ -93,6 +96,7 @@ class TextToImage:
     ) -> torch.Tensor:
         """ε(z, t, c) of shape (batch, channels, height, width), in float32; counted.
 
+        A network that predicts velocity is read as noise, so that all losses are differences of ε.
         `context` has one row for each row of `z`, or a single one for all. A forward is one with gradient where any of
         weights, `z` and `context` takes one.
         """
@@ -104,10 +108,17 @@ class TextToImage:
         else:
             self.forwards.without_gradient += len(z)
         if self.autocast_dtype is None:
-            return network(z.to(network.dtype), t, context.to(network.dtype)).sample.float()
+            return self.as_noise(network(z.to(network.dtype), t, context.to(network.dtype)).sample.float(), z, t)
         kind = torch.device(self.device).type
         with torch.autocast(kind, self.autocast_dtype), _output_in_float32(network, kind):
-            return network(z, t, context).sample
+            predicted = network(z, t, context).sample
+        return self.as_noise(predicted, z, t)
+
+    def as_noise(self, predicted: torch.Tensor, z: torch.Tensor, t: torch.Tensor | float) -> torch.Tensor:
+        """A network's prediction at z and t as ε; `t` as for `noise_of_velocity`."""
+        if self.levels["prediction_type"] == "epsilon":
+            return predicted
+        return noise_of_velocity(predicted, z, t, self.products)
 
     def timesteps(self, steps: int) -> list[int]:
         """DDIM's "leading" timesteps with Stable Diffusion's offset of 1, noisiest first (50: 981, 961, …, 1)."""
@@ -121,7 +132,7 @@ class TextToImage:
         """
         if fault := schedule_fault(solver, steps, self.scheduler.config.num_train_timesteps):
             raise BenchError(f"{fault}.")
-        return new_sampler(solver, self.levels, self.scheduler.alphas_cumprod.tolist(), steps)
+        return new_sampler(solver, self.levels, self.products, steps)
 
     @torch.no_grad()
     def walk(

@@ -34,7 +34,7 @@ def can_share(unet: UNet2DConditionModel) -> bool:
 
 
 def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, contexts: torch.Tensor) -> torch.Tensor:
-    """ε(z, t, c) for every row c of `contexts`, equal to the UNet's own forward on z repeated.
+    """The prediction at z and t for every row c of `contexts`, equal to the UNet's own forward on z repeated.
 
     Args:
         unet: of Stable Diffusion v1's form; one of another form makes its own forward.

@@ -178,7 +178,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "SD3's VAE": (config("vae", shift_factor=0.06), "shift_factor"),
     "oblong": (config("unet", sample_size=[8, 16]), r"sample_size \[8, 16\]"),
     "quantised by configuration": (config("unet", quantization_config={"bits": 4}), "unet is quantised"),
-    "v-prediction": (scheduler(prediction_type="v_prediction"), "predicts 'v_prediction'.*sd-v1-4"),
+    "predicts images": (
+        scheduler(prediction_type="sample"),
+        "predicts 'sample'; supported are epsilon and v_prediction",
+    ),
     "flow matching": (scheduler(_class_name="FlowMatch", beta_start="absent"), "FlowMatch has no beta_start"),
     "zero SNR": (scheduler(rescale_betas_zero_snr=True), "rescaled to zero signal"),
     "50 levels": (scheduler(num_train_timesteps=50), "50 noise levels where 1000"),

@@ -110,6 +110,9 @@ def _read(own: OwnWeights, base: TextToImage, before: Patch, scale: float) -> di
         raise BenchError("a textual inversion is no row yet: it changes no image whose prompt lacks its token.")
     if own.form == "pipeline":
         pipeline = read_pipeline(open_pipeline(own.root))
+        predicts, wanted = pipeline.scheduler.config.prediction_type, base.levels["prediction_type"]
+        if predicts != wanted:
+            raise BenchError(f"it predicts {predicts!r} and the base {wanted!r}: it was made from another model.")
         return {f"{part}.{n}": value for part in WEIGHTS for n, value in getattr(pipeline, part).state_dict().items()}
     prefix = f"{own.part}." if own.part else ""
     shards = [load_file(own.root / name) for name in own.files if name.endswith(SUFFIX)]
