@@ -88,6 +88,11 @@ def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer
     Equation 3 (attention resteering): the norm, not squared, of all cross-attention probabilities of the concept's
     tokens, on noised latents of images of the concept, t uniform in 0 … 999. Neither a teacher nor a target.
     """
+    if config.inverted_tokens and len(model.texts.networks) > 1:
+        raise BenchError(
+            f"Forget-Me-Not: tokens are learned for models with one text encoder; {model.name} has two. Set "
+            "forget-me-not.inverted_tokens=0, with which the concept's own tokens lose attention."
+        )
     template = "a photo in the style of {x}" if task.kind == "style" else "a photo of {x}"
     prompt = template.format(x=task.prompt)
     if config.folder is None:

@@ -56,7 +56,7 @@ def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer
 
 def _paired(model: TextToImage, trainer: Trainer, source: str, destination: str) -> tuple[torch.Tensor, torch.Tensor]:
     """All positions of the source's embedding, and for each the destination's; two of shape (positions, width)."""
-    embeddings = trainer.text(source, destination)
+    embeddings = trainer.text(source, destination)[:, : model.positions]
     first, second = (["", *model.tokens(text)] for text in (source, destination))
     positions = counterparts(first, second, embeddings.shape[1])
     return embeddings[0], embeddings[1][positions]

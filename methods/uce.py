@@ -61,7 +61,7 @@ def uce(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
     ]
     concept, guide = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     if config.recipe == "original":
-        preserved = [trainer.text(text)[0] for text in config.preserve]
+        preserved = [trainer.text(text)[0, : model.positions] for text in config.preserve]
     else:
         preserved = [_from_last_tokens(model, trainer, (text,), padding=False)[0] for text in config.preserve]
     kept = torch.cat([concept[:0], *preserved]).double()
@@ -109,6 +109,6 @@ def _from_last_tokens(
     Without `padding`, the last token alone. Of a text without tokens it is the start token, as in the authors' code.
     """
     ends = [model.token_count(text) for text in prompts]
-    embeddings = trainer.text(*prompts).double()
+    embeddings = trainer.text(*prompts)[:, : model.positions].double()
     count = embeddings.shape[1] - max(ends) if padding else 1
     return [embedding[end : end + count] for embedding, end in zip(embeddings, ends, strict=True)]

@@ -3,8 +3,14 @@
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from erasebench.models.architecture import assemble, text_config
 from erasebench.models.catalog import MINI_WEIGHTS
@@ -43,6 +49,33 @@ def tiny_pipeline(seed: int = 0) -> StableDiffusionPipeline:
         pipeline = assemble(vae, text, tiny_unet(), MINI_WEIGHTS / "pipeline" / "tokenizer")
     pipeline.register_modules(scheduler=DDIMScheduler.from_config(pipeline.scheduler.config))
     return pipeline
+
+
+def tiny_xl(seed: int = 0) -> StableDiffusionXLPipeline:
+    """SDXL's parts: two text encoders, sizes and the text's vector beside the words; images of 16 × 16 pixels."""
+    plain = tiny_pipeline(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        unet = tiny_unet(
+            cross_attention_dim=2 * WIDTH,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=4,
+            projection_class_embeddings_input_dim=WIDTH + 6 * 4,
+            use_linear_projection=True,
+        )
+        first, second = (
+            kind(text_config(WIDTH, layers=2, heads=1)) for kind in (CLIPTextModel, CLIPTextModelWithProjection)
+        )
+    return StableDiffusionXLPipeline(
+        vae=plain.vae,
+        text_encoder=first,
+        text_encoder_2=second,
+        tokenizer=plain.tokenizer,
+        tokenizer_2=plain.tokenizer,
+        unet=unet,
+        scheduler=plain.scheduler,
+        add_watermarker=False,
+    )
 
 
 def save_tiny(folder: Path, variant: str | None = None) -> Path:

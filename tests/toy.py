@@ -43,6 +43,8 @@ def toy_model() -> TextToImage:
     model.scheduler = DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1)
     model.levels = noise_schedule(model.scheduler.config)
     model.products = model.scheduler.alphas_cumprod.tolist()
+    model.texts = SimpleNamespace(arguments=lambda context, height, width: (context, {}))
+    model.image_size = 16
     model.latent_shape, model.forwards, model.autocast_dtype = (1, 2, 2), ForwardCount(), None
 
     def encode(prompts: Sequence[str]) -> torch.Tensor:

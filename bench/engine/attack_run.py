@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..errors import ModelUnavailable
 from ..registry import ATTACKS
+from ..errors import BenchError
 from ..report.attack_picture import image_of, write_attack_pictures
 from ..report.attack_plot import write_attack_plot
 from ..report.attacks import write_attack_tables
@@ -52,6 +53,8 @@ def attack_run(
     """
     plan, _ = read_run(folder)
     setup = replace(resolve(plan, folder, device), attacks=request)
+    if setup.source.text_encoders > 1:
+        raise BenchError(f"{plan.model} has two text encoders: attacks search the tokens of one. Purify works on it.")
     work = unfold(setup)
     executor = checked(setup, work)
     names = _with_controls(request.names)

@@ -89,7 +89,7 @@ def model_card(
             or f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
             f"training seed {seed}.",
             f"Written by erasebench {version('erasebench')}; {' and '.join(sorted(parts))} differ from the original. "
-            "Load it with `StableDiffusionPipeline.from_pretrained(FOLDER)`.",
+            "Load it with `DiffusionPipeline.from_pretrained(FOLDER)`.",
             "",
             "## Scores",
             "",

@@ -53,6 +53,12 @@ class ModelSource:
         return open_pipeline(folder).image_size if folder.is_dir() else STABLE_DIFFUSION_SIZE
 
     @property
+    def text_encoders(self) -> int:
+        """How many it has."""
+        folder = Path(self.source)
+        return len(open_pipeline(folder).layout.tokenizers) if folder.is_dir() else 1
+
+    @property
     def weight_bytes(self) -> int:
         """The size of its weights' files; for a model that has none here, Stable Diffusion v1's in float32."""
         folder = Path(self.source)

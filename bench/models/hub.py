@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 from ..errors import BenchError, ModelUnavailable
-from .pipeline_folder import INDEX, SCHEDULER, WEIGHTS, check_configurations, wanted_files
+from .layouts import INDEX, XL, layout_of
+from .pipeline_folder import SCHEDULER, check_configurations, wanted_files
+from .weight_files import read_object
 
 COMMIT = r"[0-9a-f]{40}"
 PATTERNS = ("*.json", "*.txt", "*.safetensors")
@@ -53,7 +55,11 @@ def cached_snapshot(hub_id: str, commit: str) -> Path | None:
         return None
     folder = Path(index).parent
     try:
-        wanted = wanted_files([file.relative_to(folder).as_posix() for file in folder.glob("**/*")])
+        layout = layout_of(read_object(folder / INDEX))
+    except BenchError as error:
+        raise BenchError(f"--model {hub_id}: {error}") from None
+    try:
+        wanted = wanted_files([file.relative_to(folder).as_posix() for file in folder.glob("**/*")], layout)
     except BenchError:  # part of it was fetched
         return None
     return folder if all((folder / file).exists() for file in wanted) else None
@@ -72,10 +78,11 @@ def fetch(hub_id: str, commit: str) -> Path:
         names = HfApi().list_repo_files(hub_id, revision=commit)
         if INDEX not in names:
             raise BenchError(f"--model {hub_id}: no {INDEX} at {commit}: no diffusers pipeline. Choose another model.")
-        small = [INDEX, SCHEDULER, *(f"{part}/config.json" for part in WEIGHTS)]
-        check_configurations(Path(snapshot_download(hub_id, revision=commit, allow_patterns=small)))
+        small = {INDEX, SCHEDULER, *(f"{part}/config.json" for part in XL.weights)} & set(names)
+        folder = Path(snapshot_download(hub_id, revision=commit, allow_patterns=sorted(small)))
+        check_configurations(folder)
         try:
-            wanted = wanted_files(names)
+            wanted = wanted_files(names, layout_of(read_object(folder / INDEX)))
         except BenchError as error:
             raise BenchError(f"--model {hub_id}: {error}") from None
         return Path(snapshot_download(hub_id, revision=commit, allow_patterns=wanted))

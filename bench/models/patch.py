@@ -20,7 +20,7 @@ from ..storage.seal import is_intact
 from .text_to_image import TextToImage
 
 Patch = Mapping[str, torch.Tensor]
-OTHER_PARTS = ("text_encoder", "vae")  # beside the UNet
+OTHER_PARTS = ("text_encoder", "text_encoder_2", "vae")  # beside the UNet
 
 
 def snapshot(unet: nn.Module) -> dict[str, torch.Tensor]:
@@ -73,19 +73,19 @@ def _not_finite(patch: Patch) -> str | None:
 
 
 def part_of(name: str) -> str:
-    """Which part of the model a weight of a patch belongs to: unet, text_encoder or vae."""
+    """Which part of the model a weight of a patch belongs to: unet, text_encoder, text_encoder_2 or vae."""
     first = name.partition(".")[0]
     return first if first in OTHER_PARTS else "unet"
 
 
 def changes_text(patch: Patch) -> bool:
     """Whether texts have other embeddings with these weights."""
-    return any(part_of(name) == "text_encoder" for name in patch)
+    return any(part_of(name).startswith("text_encoder") for name in patch)
 
 
 def weights_of(model: TextToImage) -> dict[str, torch.Tensor]:
     """All weights of a model by a patch's names; not copies."""
-    others = {part: getattr(model, part).state_dict() for part in OTHER_PARTS}
+    others = {part: network.state_dict() for part, network in model.networks.items() if part != "unet"}
     named = {f"{part}.{name}": value for part, state in others.items() for name, value in state.items()}
     return {**model.unet.state_dict(), **named}
 

@@ -1,4 +1,4 @@
-"""A folder in diffusers' layout: whether it holds a Stable Diffusion pipeline that the bench can use, and which files.
+"""A folder in diffusers' layout: whether it holds a pipeline that the bench can use, and which files.
 
 All of it is read from configurations and headers, without torch, so that a wrong folder is refused at once.
 """
@@ -12,17 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BenchError
+from .compatible import check_together
+from .layouts import INDEX, SUPPORTED, XL, Layout, layout_of
 from .weight_files import FLOATS, SUFFIX, Tensor, read_headers, read_object, some, weight_files
 
-INDEX = "model_index.json"
-PIPELINE = "StableDiffusionPipeline"
-CLASSES = {
-    "unet": ("UNet2DConditionModel",),
-    "vae": ("AutoencoderKL",),
-    "text_encoder": ("CLIPTextModel",),
-    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-}
-WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
 TOKENIZER = (
     "vocab.json",
     "merges.txt",
@@ -32,15 +25,12 @@ TOKENIZER = (
     "added_tokens.json",
 )
 SCHEDULER = "scheduler/scheduler_config.json"
+PARTS = (*XL.classes, "scheduler")
 PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 LEVELS = 1000
 PREDICTIONS = ("epsilon", "v_prediction")
 SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 
-SUPPORTED = (
-    "The bench erases from StableDiffusionPipeline: Stable Diffusion v1 and v2, and what is fine-tuned from them. "
-    "Choose such a model, as --model sd-v1-4."
-)
 CONVERT = (
     "Convert a file that you trust, on a machine that may be lost: "
     "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER, safe_serialization=True), or "
@@ -66,6 +56,7 @@ class PipelineFolder:
 
     Attributes:
         root: the folder.
+        layout: which kind of pipeline it is.
         files: all that is loaded, relative to it.
         variants: for each part with weights "fp16" or another variant, or None for the plain files.
         image_size: height and width of its images in pixels.
@@ -73,6 +64,7 @@ class PipelineFolder:
     """
 
     root: Path
+    layout: Layout
     files: tuple[str, ...]
     variants: Mapping[str, str | None]
     image_size: int
@@ -112,11 +104,12 @@ def _open(folder: Path) -> PipelineFolder:
     names = _listing(folder)
     if INDEX not in names:
         raise BenchError(_what_it_is_instead(folder, names))
-    _check_index(read_object(folder / INDEX))  # first: another pipeline has other parts
-    chosen = choose_files(names)
+    layout = layout_of(read_object(folder / INDEX))  # first: another pipeline has other parts
+    chosen = choose_files(names, layout)
     configs, schedule = _configurations(folder)
-    files, variants = [INDEX, SCHEDULER, *(f"tokenizer/{name}" for name in chosen["tokenizer"][1])], {}
-    for part in WEIGHTS:
+    files = [INDEX, SCHEDULER, *(f"{part}/{name}" for part in layout.tokenizers for name in chosen[part][1])]
+    variants = {}
+    for part in layout.weights:
         variants[part], found = chosen[part]
         try:
             tensors, loaded = read_headers(folder / part, found)
@@ -125,35 +118,35 @@ def _open(folder: Path) -> PipelineFolder:
             raise BenchError(f"{part}: {error}") from None
         files += [f"{part}/{name}" for name in ("config.json", *loaded)]
     size = configs["unet"]["sample_size"] * 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
-    return PipelineFolder(folder, tuple(files), variants, size, schedule)
+    return PipelineFolder(folder, layout, tuple(files), variants, size, schedule)
 
 
 def _configurations(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
     """The networks' configurations by part, and the noise schedule."""
-    _check_index(read_object(folder / INDEX))
-    configs = {part: _config(folder, part) for part in WEIGHTS}
-    _check_together(configs["unet"], configs["vae"], configs["text_encoder"])
+    layout = layout_of(read_object(folder / INDEX))
+    configs = {part: _config(folder, part, layout) for part in layout.weights}
+    check_together(configs)
     return configs, noise_schedule(read_object(folder / SCHEDULER))
 
 
-def choose_files(names: Collection[str]) -> dict[str, tuple[str | None, list[str]]]:
-    """For each part its variant and the names of the files with weights; for the tokenizer its files.
+def choose_files(names: Collection[str], layout: Layout) -> dict[str, tuple[str | None, list[str]]]:
+    """For each part its variant and the names of the files with weights; for a tokenizer its files.
 
     Args:
         names: all files of a pipeline, relative, with slashes: of a folder, or of a repository on the hub.
+        layout: the pipeline's.
 
     Raises:
         BenchError: a part or its weights are missing, or lie there as pickles only.
     """
-    inside = {part: [name[len(part) + 1 :] for name in names if name.startswith(f"{part}/")] for part in CLASSES}
-    missing = [part for part in CLASSES if not inside[part]] + [SCHEDULER] * (SCHEDULER not in names)
+    inside = {part: [name[len(part) + 1 :] for name in names if name.startswith(f"{part}/")] for part in layout.classes}
+    missing = [part for part in layout.classes if not inside[part]] + [SCHEDULER] * (SCHEDULER not in names)
     if missing:
         raise BenchError(
-            f"{some(missing)} missing. Expected a folder as StableDiffusionPipeline.save_pretrained writes it. "
-            f"{CONVERT}"
+            f"{some(missing)} missing. Expected a folder as {layout.pipeline}.save_pretrained writes it. {CONVERT}"
         )
     chosen: dict[str, tuple[str | None, list[str]]] = {}
-    for part, base in WEIGHTS.items():
+    for part, base in layout.weights.items():
         held = sorted(inside[part])
         try:
             variant, files = weight_files(held, base)
@@ -169,20 +162,22 @@ def choose_files(names: Collection[str]) -> dict[str, tuple[str | None, list[str
         if not files:
             raise BenchError(f"{part} has no {base}{SUFFIX} (it holds {some(held)}). Give the file that name.")
         chosen[part] = variant, files
-    tokenizer = [name for name in TOKENIZER if name in inside["tokenizer"]]
-    if "tokenizer.json" not in tokenizer and not {"vocab.json", "merges.txt"} <= set(tokenizer):
-        raise BenchError(
-            f"tokenizer has neither tokenizer.json nor vocab.json and merges.txt, but {some(inside['tokenizer'])}. "
-            "Copy the folder tokenizer of the model that this one was made from: CLIP's are all the same."
-        )
-    return chosen | {"tokenizer": (None, tokenizer)}
+    for part in layout.tokenizers:
+        files = [name for name in TOKENIZER if name in inside[part]]
+        if "tokenizer.json" not in files and not {"vocab.json", "merges.txt"} <= set(files):
+            raise BenchError(
+                f"{part} has neither tokenizer.json nor vocab.json and merges.txt, but {some(inside[part])}. Copy the "
+                f"folder {part} of the model that this one was made from: CLIP's are all the same."
+            )
+        chosen[part] = None, files
+    return chosen
 
 
-def wanted_files(names: Collection[str]) -> list[str]:
+def wanted_files(names: Collection[str], layout: Layout) -> list[str]:
     """Of a repository's files those that are worth fetching: what `open_pipeline` will load."""
-    chosen = choose_files(names)
+    chosen = choose_files(names, layout)
     parts = [f"{part}/{name}" for part, (_, files) in chosen.items() for name in files]
-    return [INDEX, SCHEDULER, *(f"{part}/config.json" for part in WEIGHTS), *parts]
+    return [INDEX, SCHEDULER, *(f"{part}/config.json" for part in layout.weights), *parts]
 
 
 def noise_schedule(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,7 +219,7 @@ def _listing(folder: Path) -> list[str]:
         for file in below:
             name = file.relative_to(folder).as_posix()
             if file.is_symlink() and not file.exists():
-                if name == INDEX or entry.name in (*CLASSES, "scheduler"):
+                if name == INDEX or entry.name in PARTS:
                     raise BenchError(
                         f"{name} is a link to {file.readlink()}, which is not there. Fetch or copy it again."
                     )
@@ -264,23 +259,7 @@ def _nested(folder: Path) -> str:
     return f"the pipeline lies further down: --model {inner[0]}." if inner else ""
 
 
-def _check_index(index: Mapping[str, Any]) -> None:
-    name = index.get("_class_name")
-    if name == "StableDiffusionImg2ImgPipeline":
-        raise BenchError(
-            f"{INDEX} says {name}, an image-to-image pipeline. Its parts serve for text too: "
-            "StableDiffusionPipeline.from_pretrained(FOLDER).save_pretrained(NEW), then --model NEW."
-        )
-    if name != PIPELINE:
-        raise BenchError(f"{INDEX} says {name or 'no _class_name'}, not {PIPELINE}. {SUPPORTED}")
-    for part, allowed in CLASSES.items():
-        entry = index.get(part)
-        own = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
-        if own not in allowed:
-            raise BenchError(f"{INDEX} says that {part} is {own or 'nothing'}, not {allowed[0]}. {SUPPORTED}")
-
-
-def _config(folder: Path, part: str) -> dict[str, Any]:
+def _config(folder: Path, part: str, layout: Layout) -> dict[str, Any]:
     """A part's configuration, of the class that is expected."""
     try:
         config = read_object(folder / part / "config.json")
@@ -288,53 +267,16 @@ def _config(folder: Path, part: str) -> dict[str, Any]:
         raise BenchError(f"{part}/config.json is missing. Copy or fetch it again.") from None
     except BenchError as error:
         raise BenchError(f"{part}/{error}") from None
-    names = config.get("architectures") or [None] if part == "text_encoder" else [config.get("_class_name")]
-    if names[0] not in CLASSES[part]:
+    is_text = part.startswith("text_encoder")
+    names = config.get("architectures") or [None] if is_text else [config.get("_class_name")]
+    allowed = layout.classes[part]
+    if names[0] not in allowed:
         raise BenchError(
-            f"{part}/config.json is a {names[0] or 'file without a class'}'s, not {CLASSES[part][0]}'s. {SUPPORTED}"
+            f"{part}/config.json is a {names[0] or 'file without a class'}'s, not {allowed[0]}'s. {SUPPORTED}"
         )
     if config.get("quantization_config"):
         raise BenchError(f"{part} is quantised; training needs its plain weights. Take the original model.")
     return config
-
-
-def _check_together(unet: Mapping[str, Any], vae: Mapping[str, Any], text: Mapping[str, Any]) -> None:
-    """Whether the three networks are of one Stable Diffusion."""
-    channels, latents, width = unet.get("in_channels", 4), vae.get("latent_channels", 4), text.get("hidden_size")
-    if channels == 9:
-        raise BenchError(f"its UNet takes 9 channels: an inpainting model's. {SUPPORTED}")
-    if channels == 8 and latents == 4:
-        raise BenchError(f"its UNet takes 8 channels: a model that edits images (InstructPix2Pix). {SUPPORTED}")
-    if not channels == unet.get("out_channels", 4) == latents:
-        raise BenchError(
-            f"its UNet takes {channels} channels and gives {unet.get('out_channels', 4)}, its VAE has {latents}. "
-            f"{SUPPORTED}"
-        )
-    cross = unet.get("cross_attention_dim", 1280)
-    if cross != width:
-        raise BenchError(
-            f"its UNet's cross-attention has a width of {cross} and its text encoder one of {width}: parts of two "
-            f"models. {SUPPORTED}"
-        )
-    for key in (
-        "addition_embed_type",
-        "encoder_hid_dim_type",
-        "class_embed_type",
-        "num_class_embeds",
-        "time_cond_proj_dim",
-    ):
-        if unet.get(key) is not None:
-            raise BenchError(
-                f"its UNet has {key} {unet[key]!r}: it takes more than a text (as SDXL and LCM do). {SUPPORTED}"
-            )
-    for key in ("shift_factor", "latents_mean", "latents_std"):
-        if vae.get(key) is not None:
-            raise BenchError(f"its VAE has a {key}, which Stable Diffusion's has not. {SUPPORTED}")
-    if not isinstance(unet.get("sample_size"), int):
-        raise BenchError(
-            f"unet/config.json has sample_size {unet.get('sample_size')!r} where a whole number is needed, the side of "
-            "the latents: only square images are drawn."
-        )
 
 
 def _check_tensors(part: str, tensors: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
@@ -359,7 +301,7 @@ def _check_tensors(part: str, tensors: Mapping[str, Tensor], config: Mapping[str
             )
         _same("conv_in.weight", tensors["conv_in.weight"], 1, "in_channels", config.get("in_channels", 4))
         _same("attn2.to_k.weight", attention, 1, "cross_attention_dim", config.get("cross_attention_dim", 1280))
-    if part == "text_encoder":
+    if part.startswith("text_encoder"):
         table = next((t for name, t in tensors.items() if name.endswith("token_embedding.weight")), None)
         if table is None:
             raise BenchError(

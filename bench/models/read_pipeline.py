@@ -8,20 +8,33 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
 from safetensors import SafetensorError
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from ..errors import ModelUnavailable
+from .layouts import INDEX, XL
 from .pipeline_folder import PUT_PART, PipelineFolder
-from .weight_files import some
+from .weight_files import read_object, some
 
-NETWORKS: dict[str, Any] = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
+NETWORKS: dict[str, Any] = {
+    "unet": UNet2DConditionModel,
+    "vae": AutoencoderKL,
+    "text_encoder": CLIPTextModel,
+    "text_encoder_2": CLIPTextModelWithProjection,
+}
 IGNORED = ("position_ids",)  # 0 … 76, which old versions of transformers saved
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError)
 
 
-def read_pipeline(folder: PipelineFolder) -> StableDiffusionPipeline:
+def read_pipeline(folder: PipelineFolder) -> DiffusionPipeline:
     """The pipeline in float32, without safety checker, with a sampler that knows only the model's noise levels.
 
     Raises:
@@ -30,11 +43,19 @@ def read_pipeline(folder: PipelineFolder) -> StableDiffusionPipeline:
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
-    networks = {part: _network(folder, part) for part in NETWORKS}
+    networks = {part: _network(folder, part) for part in folder.layout.weights}
+    pairs = {part: part.replace("tokenizer", "text_encoder") for part in folder.layout.tokenizers}
+    tokenizers = {part: _tokenizer(folder, part, networks[encoder]) for part, encoder in pairs.items()}
+    scheduler = DDIMScheduler(**folder.schedule, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    if folder.layout is XL:
+        zeros = read_object(folder.root / INDEX).get("force_zeros_for_empty_prompt", True)
+        return StableDiffusionXLPipeline(
+            **networks, **tokenizers, scheduler=scheduler, force_zeros_for_empty_prompt=zeros, add_watermarker=False
+        )
     return StableDiffusionPipeline(
         **networks,
-        tokenizer=_tokenizer(folder, networks["text_encoder"]),
-        scheduler=DDIMScheduler(**folder.schedule, clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        **tokenizers,
+        scheduler=scheduler,
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -76,18 +97,20 @@ def _network(folder: PipelineFolder, part: str) -> Any:
     return network
 
 
-def _tokenizer(folder: PipelineFolder, text_encoder: CLIPTextModel) -> CLIPTokenizer:
+def _tokenizer(
+    folder: PipelineFolder, part: str, text_encoder: CLIPTextModel | CLIPTextModelWithProjection
+) -> CLIPTokenizer:
     """The tokenizer, with a length that the text encoder has positions for: saved ones may lack it."""
-    where = f"--model {folder.root}: tokenizer"
+    where = f"--model {folder.root}: {part}"
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(folder.root / "tokenizer", local_files_only=True)
+        tokenizer = CLIPTokenizer.from_pretrained(folder.root / part, local_files_only=True)
     except UNREADABLE as error:
         raise ModelUnavailable(f"{where} can't be read: {error}. Copy CLIP's from the original model.") from None
     config = text_encoder.config
     if len(tokenizer) > config.vocab_size:
         raise ModelUnavailable(
-            f"{where} has {len(tokenizer)} tokens and text_encoder embeddings for {config.vocab_size}: parts of two "
-            "models. Copy both from one."
+            f"{where} has {len(tokenizer)} tokens and its text encoder embeddings for {config.vocab_size}: parts of "
+            "two models. Copy both from one."
         )
     tokenizer.model_max_length = min(tokenizer.model_max_length, config.max_position_embeddings)
     if tokenizer.pad_token is None:

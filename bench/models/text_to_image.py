@@ -9,16 +9,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import (
+    DDIMScheduler,
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+    UNet2DConditionModel,
+)
+from torch import nn
 
 from ..errors import BenchError, ModelUnavailable
 from .pipeline_folder import noise_schedule
 from .sampler import Sampler, new_sampler
 from .sampler_steps import schedule_fault
+from .text_encoders import TwoEncoders, text_encoders
 from .velocity import noise_of_velocity
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
-DECODED = 8  # images that are decoded together: 32 of 512 pixels would make a tensor of 2³¹ elements
+# Images that are decoded together: 8, or as many as have the pixels of 8 of 512 × 512. Four times as many would make a
+# tensor of 2³¹ elements.
+DECODED, DECODED_PIXELS = 8, 8 * 512 * 512
 
 
 @dataclass
@@ -36,18 +46,19 @@ class TextToImage:
         family: the name of the model's family; methods have presets by it.
         revision: a content hash or a hub commit; part of every cache key.
         unet: the network that methods change.
+        texts: the text encoders.
         levels: the noise schedule, and what the network predicts: all that is taken of the model's saved sampler.
         products: ᾱ by noise level, 0 … 999.
         image_size: height and width of an image in pixels.
         cut: the texts encoded so far that were longer than the text encoder takes.
     """
 
-    def __init__(self, pipeline: StableDiffusionPipeline, name: str, family: str, revision: str, device: str) -> None:
+    def __init__(self, pipeline: DiffusionPipeline, name: str, family: str, revision: str, device: str) -> None:
         self.name, self.family, self.revision, self.device = name, family, revision, device
         self.unet: UNet2DConditionModel = pipeline.unet.to(device).eval().requires_grad_(False)
         self.vae = pipeline.vae.to(device).eval().requires_grad_(False)
-        self.text_encoder = pipeline.text_encoder.to(device).eval().requires_grad_(False)
-        self.tokenizer = pipeline.tokenizer
+        self.texts = text_encoders(pipeline, device)
+        self.text_encoder, self.tokenizer = pipeline.text_encoder, pipeline.tokenizer  # SDXL has a second pair
         self.levels = noise_schedule(pipeline.scheduler.config)
         self.scheduler = DDIMScheduler(
             **self.levels, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading", steps_offset=1
@@ -62,17 +73,22 @@ class TextToImage:
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
-        """Text embeddings of shape (len(prompts), 77, width); longer prompts are cut, and kept in `cut`."""
-        tokens = self.tokenizer(
-            list(prompts),
-            padding="max_length",
-            max_length=self.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        full = tokens.attention_mask.all(1).tolist()
-        self.cut.update(self.truncated([text for text, is_full in zip(prompts, full, strict=True) if is_full]))
-        return self.text_encoder(tokens.input_ids.to(self.device))[0]
+        """Text embeddings of shape (len(prompts), rows, width); longer prompts are cut, and kept in `cut`.
+
+        A row for each of 77 tokens; SDXL's last row, the 78th, is the text as a whole (`TwoEncoders`).
+        """
+        self.cut.update(self.truncated(prompts))
+        return self.texts.encode(prompts)
+
+    @property
+    def networks(self) -> dict[str, nn.Module]:
+        """All networks by part, the UNet first."""
+        return {"unet": self.unet, **self.texts.networks, "vae": self.vae}
+
+    @property
+    def positions(self) -> int:
+        """How many rows of an embedding are tokens."""
+        return int(self.tokenizer.model_max_length)
 
     def truncated(self, texts: Sequence[str]) -> list[str]:
         """Those of the texts that have more tokens than the text encoder's 77, start and end included."""
@@ -108,11 +124,21 @@ class TextToImage:
         else:
             self.forwards.without_gradient += len(z)
         if self.autocast_dtype is None:
-            return self.as_noise(network(z.to(network.dtype), t, context.to(network.dtype)).sample.float(), z, t)
+            predicted = self.predict(z.to(network.dtype), t, context.to(network.dtype), network).float()
+            return self.as_noise(predicted, z, t)
         kind = torch.device(self.device).type
         with torch.autocast(kind, self.autocast_dtype), _output_in_float32(network, kind):
-            predicted = network(z, t, context).sample
+            predicted = self.predict(z, t, context, network)
         return self.as_noise(predicted, z, t)
+
+    def predict(
+        self, z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor, network: UNet2DConditionModel
+    ) -> torch.Tensor:
+        """What a network gives, noise or velocity, with one row of `context` for each of `z`; not counted."""
+        height, width = (side * self.image_size // self.latent_shape[1] for side in z.shape[-2:])
+        words, more = self.texts.arguments(context, height, width)
+        predicted: torch.Tensor = network(z, t, words, **more).sample
+        return predicted
 
     def as_noise(self, predicted: torch.Tensor, z: torch.Tensor, t: torch.Tensor | float) -> torch.Tensor:
         """A network's prediction at z and t as ε; `t` as for `noise_of_velocity`."""
@@ -271,7 +297,8 @@ class TextToImage:
         What is not finite would be black: its pixels mean nothing.
         """
         images, finite = [], []
-        for few in z.split(DECODED):
+        pixels = z.shape[-2] * z.shape[-1] * (self.image_size // self.latent_shape[1]) ** 2
+        for few in z.split(max(1, min(DECODED, DECODED_PIXELS // pixels))):
             image = self.vae.decode(few.to(self.vae.dtype) / self.vae.config.scaling_factor).sample.float()
             finite.append(few.isfinite().flatten(1).all(1) & image.isfinite().flatten(1).all(1))
             scaled = (image / 2 + 0.5).nan_to_num().clamp(0, 1) * 255
@@ -288,29 +315,32 @@ class TextToImage:
         drawn = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         return torch.stack(drawn).to(self.device)
 
-    def pipeline(self) -> StableDiffusionPipeline:
+    def pipeline(self) -> DiffusionPipeline:
         """The parts as a plain diffusers pipeline that shares this model's weights."""
+        parts = {
+            **self.networks,
+            **self.texts.tokenizers,
+            "scheduler": DDIMScheduler.from_config(self.scheduler.config),
+        }
+        if isinstance(self.texts, TwoEncoders):
+            return StableDiffusionXLPipeline(
+                **parts, force_zeros_for_empty_prompt=self.texts.zeros, add_watermarker=False
+            )
         return StableDiffusionPipeline(
-            vae=self.vae,
-            text_encoder=self.text_encoder,
-            tokenizer=self.tokenizer,
-            unet=self.unet,
-            scheduler=DDIMScheduler.from_config(self.scheduler.config),
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
+            **parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False
         )
 
     def set_precision(self, precision: str) -> None:
         """Draw in what `resolve_precision` gave: fp32; bf16, the UNet's autocast over float32 weights; or all in fp16.
 
         Autocast keeps normalisations and sums in float32, which bf16 with its 8 bits needs; fp16 casts the weights,
-        and nothing makes them float32 again.
+        and nothing makes them float32 again. SDXL's VAE stays in float32: in fp16 it overflows.
         """
         self.autocast_dtype = torch.bfloat16 if precision == "bf16" else None
         if precision == "fp16":
-            for part in (self.unet, self.vae, self.text_encoder):
-                part.to(torch.float16)
+            for name, network in self.networks.items():
+                if name != "vae" or not isinstance(self.texts, TwoEncoders):
+                    network.to(torch.float16)
         elif self.unet.dtype != torch.float32:
             raise ValueError(f"weights cast to {self.unet.dtype} can't be drawn with in {precision}: load them again")
 
@@ -341,10 +371,12 @@ def _output_in_float32(network: UNet2DConditionModel, kind: str) -> Iterator[Non
         del layer.forward
 
 
-def check_finite(pipeline: StableDiffusionPipeline, name: str) -> None:
+def check_finite(pipeline: DiffusionPipeline, name: str) -> None:
     """Raise unless all weights are finite: one NaN draws black images, in which nothing is found."""
-    for part in ("unet", "vae", "text_encoder"):
-        for tensor, value in getattr(pipeline, part).state_dict().items():
+    for part, network in pipeline.components.items():
+        if not isinstance(network, nn.Module):
+            continue
+        for tensor, value in network.state_dict().items():
             if value.is_floating_point() and not torch.isfinite(value).all():
                 raise ModelUnavailable(
                     f"--model {name}: {part} has values that are not finite in {tensor}: the file is damaged, or its "

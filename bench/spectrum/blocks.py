@@ -110,7 +110,7 @@ class Blocks:
         def predict(k: int, start: int) -> None:
             few = contexts[start : start + self.batch_size].to(self.model.device)
             draw = self.draws[k]
-            predicted = predict_for_texts(self.model.unet, draw.z, draw.t, few).float()
+            predicted = predict_for_texts(self.model, draw.z, draw.t, few).float()
             found[k, start : start + len(few)] = self.model.as_noise(predicted, draw.z, draw.t).cpu().numpy()
 
         parts = [(k, start) for k in range(len(self.draws)) for start in range(0, len(texts), self.batch_size)]

@@ -94,7 +94,7 @@ def _speed(model: TextToImage, spectrum: Spectrum, draws: int, batch_size: int) 
     if not spectrum.predictions:
         return "every prediction was stored already"
     draw = shared_draws(model, Latents(1, 1))[0]
-    gflop = gflop_a_text(model.unet, draw.z, draw.t, model.encode(["a word"] * batch_size))
+    gflop = gflop_a_text(model, draw.z, draw.t, model.encode(["a word"] * batch_size))
     share = spectrum.predictions * gflop / matrix_gflops(model.device, model.unet.dtype) / spectrum.seconds
     return (
         f"{spectrum.predictions} predictions in {spectrum.seconds:.0f} s: "

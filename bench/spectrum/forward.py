@@ -8,6 +8,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..models.text_to_image import TextToImage
 from .shared_layers import first_attention, resnet_of_joined, upsampled
 
 DOWN, UP = {"DownBlock2D", "CrossAttnDownBlock2D"}, {"UpBlock2D", "CrossAttnUpBlock2D"}
@@ -33,11 +34,11 @@ def can_share(unet: UNet2DConditionModel) -> bool:
     )
 
 
-def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, contexts: torch.Tensor) -> torch.Tensor:
+def predict_for_texts(model: TextToImage, z: torch.Tensor, t: int, contexts: torch.Tensor) -> torch.Tensor:
     """The prediction at z and t for every row c of `contexts`, equal to the UNet's own forward on z repeated.
 
     Args:
-        unet: of Stable Diffusion v1's form; one of another form makes its own forward.
+        model: whose UNet predicts; one of another form than Stable Diffusion v1's makes its own forward.
         z: one latent, (1, channels, height, width).
         t: its timestep.
         contexts: text embeddings, (texts, tokens, width).
@@ -45,9 +46,9 @@ def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, conte
     Returns:
         (texts, channels, height, width) in the UNet's dtype.
     """
+    unet = model.unet
     if not can_share(unet):
-        repeated = z.to(unet.dtype).expand(len(contexts), -1, -1, -1)
-        return unet(repeated, t, contexts.to(unet.dtype)).sample
+        return model.predict(z.to(unet.dtype).expand(len(contexts), -1, -1, -1), t, contexts.to(unet.dtype), unet)
     text = contexts.to(unet.dtype)
     time = unet.time_embedding(unet.time_proj(torch.tensor([t], device=z.device)).to(unet.dtype))
 
@@ -87,10 +88,10 @@ def predict_for_texts(unet: UNet2DConditionModel, z: torch.Tensor, t: int, conte
 
 
 @torch.no_grad()
-def gflop_a_text(unet: UNet2DConditionModel, z: torch.Tensor, t: int, contexts: torch.Tensor) -> float:
+def gflop_a_text(model: TextToImage, z: torch.Tensor, t: int, contexts: torch.Tensor) -> float:
     """10⁹ floating-point operations of one text's prediction; what is shared counts once a batch."""
     with FlopCounterMode(display=False) as counter:
-        predict_for_texts(unet, z, t, contexts)
+        predict_for_texts(model, z, t, contexts)
     return counter.get_total_flops() / 1e9 / len(contexts)
 
 

@@ -154,7 +154,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         index(_class_name="StableDiffusionInpaintPipeline"),
         "StableDiffusionInpaintPipeline, not Stable.*sd-v1-4",
     ),
-    "SDXL": (index(_class_name="StableDiffusionXLPipeline", text_encoder_2=["transformers", "x"]), "XLPipeline, not"),
+    "SDXL": (
+        index(_class_name="StableDiffusionXLPipeline", text_encoder_2=["transformers", "x"]),
+        "text_encoder_2 is x",
+    ),
     "SD3": (index(_class_name="StableDiffusion3Pipeline", transformer=["diffusers", "x"]), "3Pipeline, not"),
     "img2img": (index(_class_name="StableDiffusionImg2ImgPipeline"), r"image-to-image.*save_pretrained\(NEW\)"),
     "no class": (index(_class_name="absent"), "no _class_name"),
@@ -328,7 +331,7 @@ def added_token(folder: Path) -> None:
         (left_over, r"vae has besides 1 tensors .*decoder\.extra\.weight"),
         (misshapen, r"unet .*mid_block\.resnets\.0\.conv1\.bias"),
         (not_finite, r"vae has values that are not finite in decoder\.conv_out\.bias"),
-        (added_token, "tokenizer has 49409 tokens and text_encoder embeddings for 49408"),
+        (added_token, "tokenizer has 49409 tokens and its text encoder embeddings for 49408"),
     ],
     ids=["missing", "left over", "misshapen", "not finite", "added token"],
 )
@@ -479,8 +482,8 @@ def test_hub_models_that_are_not_there_say_how_to_get_them(cache: Path) -> None:
 
 
 def test_a_cached_model_of_another_kind_is_refused_at_once(cache: Path) -> None:
-    edit(cache / "model_index.json", _class_name="StableDiffusionXLPipeline")
-    with pytest.raises(BenchError, match="StableDiffusionXLPipeline, not StableDiffusionPipeline"):
+    edit(cache / "model_index.json", _class_name="StableDiffusion3Pipeline")
+    with pytest.raises(BenchError, match="StableDiffusion3Pipeline, not Stable"):
         find_model("owner/name")
 
 

@@ -21,8 +21,8 @@ from erasebench.models.formats.recognise import recognise
 from erasebench.models.loading import load_model
 from erasebench.models.patch import difference, snapshot
 from erasebench.models.text_to_image import TextToImage
-from erasebench.registry import METHODS
 from erasebench.models.velocity import noise_of_velocity
+from erasebench.registry import METHODS
 from erasebench.spectrum.blocks import ErasedModel
 from erasebench.spectrum.draws import Latents
 from erasebench.spectrum.scan import scan

@@ -40,7 +40,7 @@ def measure_spectrum(
     words = read_vocabulary("words", model.tokenizer, concepts)
     few = words.sample(max(1, concepts // 4))
     latents = shared_draws(model, Latents(draws, 1))
-    gflop = gflop_a_text(model.unet, latents[0].z, latents[0].t, model.encode(["a word"] * batch_size))
+    gflop = gflop_a_text(model, latents[0].z, latents[0].t, model.encode(["a word"] * batch_size))
     yield f"{model_name} on {device}, {concepts} words, {draws} draws, batches of {batch_size}, {rounds} rounds"
     for count in METHODS:
         erased = [_stand_in(model, k) for k in range(count)]

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from ...errors import BenchError
 from ..parameter_groups import PARAMETER_GROUPS
 from ..patch import OTHER_PARTS, Patch, part_of, weights_of
-from ..pipeline_folder import WEIGHTS, open_pipeline
+from ..pipeline_folder import open_pipeline
 from ..read_pipeline import read_pipeline
 from ..text_to_image import TextToImage
 from ..weight_files import SUFFIX, some
@@ -109,11 +109,16 @@ def _read(own: OwnWeights, base: TextToImage, before: Patch, scale: float) -> di
     if own.form == "embedding":
         raise BenchError("a textual inversion is no row yet: it changes no image whose prompt lacks its token.")
     if own.form == "pipeline":
-        pipeline = read_pipeline(open_pipeline(own.root))
+        folder = open_pipeline(own.root)
+        pipeline = read_pipeline(folder)
         predicts, wanted = pipeline.scheduler.config.prediction_type, base.levels["prediction_type"]
         if predicts != wanted:
             raise BenchError(f"it predicts {predicts!r} and the base {wanted!r}: it was made from another model.")
-        return {f"{part}.{n}": value for part in WEIGHTS for n, value in getattr(pipeline, part).state_dict().items()}
+        return {
+            f"{part}.{n}": value
+            for part in folder.layout.weights
+            for n, value in getattr(pipeline, part).state_dict().items()
+        }
     prefix = f"{own.part}." if own.part else ""
     shards = [load_file(own.root / name) for name in own.files if name.endswith(SUFFIX)]
     return {f"{prefix}{name}": value for shard in shards for name, value in shard.items()}

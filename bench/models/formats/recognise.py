@@ -10,7 +10,8 @@ from typing import Literal
 
 from ...errors import BenchError
 from ...storage.keys import files_hash
-from ..pipeline_folder import INDEX, open_pipeline
+from ..layouts import INDEX
+from ..pipeline_folder import open_pipeline
 from ..weight_files import FLOATS, SUFFIX, Tensor, read_header, read_headers, read_object, some, weight_files
 from .pickles import PICKLES, conversion
 
