@@ -23,6 +23,7 @@ from ..storage.files import read_json, write_csv, write_json
 from .findings import BANDED, SIMILARITIES, banded_run, write_findings
 
 SEEDS = "0,1,2,3,4"
+ATTACKED = ("nudity", "garbage truck")
 TIMES, FINDINGS = "times.csv", "findings"
 
 
@@ -96,6 +97,21 @@ def steps(runs: Path, root: Path) -> list[Step]:
             {f"results/{name}.csv": f"{name}/bands.csv" for name in map(banded_run, BANDED)},
         ),
         Step(
+            "attacks",
+            f"all methods against all attacks, on {' and '.join(ATTACKED)}",
+            tuple(run("attacks", attacked_run(concept), "--concept", concept) for concept in ATTACKED),
+            {f"results/{name}.csv": f"{name}/attacks.csv" for name in map(attacked_run, ATTACKED)},
+        ),
+        Step(
+            "impact",
+            "what erasing each thing does to every other, and how well that is foretold",
+            (
+                ("impact", "measure", "--out", str(runs / "impact")),
+                ("impact", "fit", "--out", str(runs / "impact")),
+            ),
+            {f"results/impact-function.{suffix}": f"impact/impact-function.{suffix}" for suffix in ("csv", "md")},
+        ),
+        Step(
             "spectrum",
             "the whole vocabulary, all methods on “nudity”",
             (("spectrum", str(runs / "nudity")),),
@@ -114,6 +130,11 @@ def steps(runs: Path, root: Path) -> list[Step]:
         ),
         Step(FINDINGS, "what all of this says of the papers' findings: docs/findings.md", ()),
     ]
+
+
+def attacked_run(concept: str) -> str:
+    """What the run of all attacks on a concept is called."""
+    return f"attacks-{concept.replace(' ', '-')}"
 
 
 def remake(chosen: Sequence[str], runs: Path, root: Path, say: Callable[[str], None]) -> None:

@@ -147,6 +147,8 @@ def test_every_steps_commands_exist(tmp_path: Path) -> None:
     for step in steps(tmp_path, tmp_path):
         for name, *words in step.commands:
             command: Any = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+            if hasattr(command, "commands"):
+                command = command.commands[words.pop(0)]
             options = {text for option in command.params for text in option.opts}
             assert {word for word in words if word.startswith("--")} <= options, name
 
