@@ -105,10 +105,7 @@ def steps(runs: Path, root: Path) -> list[Step]:
         Step(
             "impact",
             "what erasing each thing does to every other, and how well that is foretold",
-            (
-                ("impact", "measure", "--out", str(runs / "impact")),
-                ("impact", "fit", "--out", str(runs / "impact")),
-            ),
+            (("impact", "measure", "--out", str(runs / "impact")), ("impact", "fit", "--out", str(runs / "impact"))),
             {f"results/impact-function.{suffix}": f"impact/impact-function.{suffix}" for suffix in ("csv", "md")},
         ),
         Step(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from ..errors import ModelUnavailable
+from ..errors import BenchError, ModelUnavailable
 from ..registry import ATTACKS
-from ..errors import BenchError
 from ..report.attack_picture import image_of, write_attack_pictures
 from ..report.attack_plot import write_attack_plot
 from ..report.attacks import write_attack_tables
