@@ -11,7 +11,7 @@ from ..errors import BenchError
 from .options import BenchApp
 from .shared import DeviceOption, names_of, terminal, with_resume_hint
 
-app = BenchApp(no_args_is_help=True, help="What erasing one concept does to others: measure, learn, foretell.")
+app = BenchApp(no_args_is_help=True, help="Measure and foretell what an erasure does to other concepts.")
 FolderOption = Annotated[Path, typer.Option("--out", help="The grid's folder.")]
 FOLDER = Path("results") / "impact"
 
