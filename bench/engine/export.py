@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ..errors import BenchError, unknown
 from ..models.catalog import find_model
 from ..models.loading import load_model
 from ..models.patch import attached, load_patch, part_of
 from ..registry import METHODS
-from ..report.headings import ARROWS, footnotes, headings
 from ..runs.folder import RunFolder
-from ..runs.plan import Plan
-from ..runs.record import RunRecord, read_run
-from ..runs.rows import ORIGINAL
-from ..runs.scores import read_scores
+from ..runs.record import read_run
 from ..storage.files import read_json, write_text
+from .card import ErasedModel, model_card
 
 
 def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -> Path:
     """Write the pipeline with the row's weights and a README.md; return the folder.
+
+    Raises:
+        BenchError: see `export_pipeline`.
+    """
+    write_text(target / "README.md", model_card(export_pipeline(folder, row, target, seed)))
+    return target
+
+
+def export_pipeline(folder: RunFolder, row: str, target: Path, seed: int | None = None) -> ErasedModel:
+    """Write the pipeline with the row's weights; return what a card says of it.
 
     Args:
         folder: a run's folder.
@@ -62,48 +63,4 @@ def export(folder: RunFolder, row: str, target: Path, seed: int | None = None) -
             model.pipeline().save_pretrained(target)
     except OSError as error:
         raise BenchError(f"--to {target} can't be written: {error.strerror}.") from None
-    write_text(target / "README.md", model_card(folder, plan, record, row, seed, facts, {part_of(n) for n in patch}))
-    return target
-
-
-def model_card(
-    folder: RunFolder, plan: Plan, record: RunRecord, row: str, seed: int, facts: dict[str, Any], parts: Iterable[str]
-) -> str:
-    """What was erased, how, and what it scored, in Markdown with the hub's front matter; `parts` differ."""
-    scores = read_scores(folder, [ORIGINAL, row], plan.metrics)
-    lines = []
-    for name, head in headings(scores, plan.metrics).items():
-        found = [scores.get((model, name)) for model in (ORIGINAL, row)]
-        values = [head.shown(score.value if score else None) for score in found]
-        lines.append(f"| {head.label} {ARROWS[head.better]} | {' | '.join(values)} |")
-    label = record.labels.get(row, row)
-    front = yaml.safe_dump({"library_name": "diffusers", "pipeline_tag": "text-to-image", "tags": ["concept-erasure"]})
-    return "\n".join(
-        [
-            "---",
-            front.rstrip(),
-            "---",
-            f"# {plan.model} without “{plan.concept}”, by {label}",
-            "",
-            facts.get("remark")
-            or f"“{plan.concept}” was erased from the model {plan.model} ({record.model.revision}) with {label}, "
-            f"training seed {seed}.",
-            f"Written by erasebench {version('erasebench')}; {' and '.join(sorted(parts))} differ from the original. "
-            "Load it with `DiffusionPipeline.from_pretrained(FOLDER)`.",
-            "",
-            "## Scores",
-            "",
-            "| | Original | This model |",
-            "|---|---:|---:|",
-            *lines,
-            "",
-            *(f"- {note}" for note in footnotes(scores, plan, record)),
-            "",
-            "## Configuration",
-            "",
-            "```json",
-            json.dumps({"method": facts["method"], **facts["config"]}, indent=1),
-            "```",
-            "",
-        ]
-    )
+    return ErasedModel(folder, plan, record, row, seed, facts, frozenset(part_of(name) for name in patch))

@@ -15,6 +15,7 @@ from .pipeline_folder import CONVERT, open_pipeline
 
 # Pinned, so that a number always means the same weights.
 HUB_MODELS = {"sd-v1-4": ("CompVis/stable-diffusion-v1-4", "133a221b8aa7292a167afc5127cb63fb5005638b")}
+LICENCES = {"mini": "apache-2.0", "sd-v1-4": "creativeml-openrail-m"}  # by the hub's names; erased weights keep them
 RANDOM_MODEL = "sd-v1-4-random"
 MODELS = {
     "mini": "the embedded model: 64×64 pictograms, in the package, for any CPU",

@@ -39,7 +39,7 @@ def resolve_commit(name: str, hub_id: str, wanted: str) -> str:
             f"--model {name}: the hub shows no model {hub_id}. If it is private or asks for a licence, accept it on "
             "its page and log in with `hf auth login`. Was a folder meant? There is none of that name here."
         ) from None
-    except _network_errors() as error:
+    except network_errors() as error:
         raise ModelUnavailable(
             f"--model {name}: there is no such folder, the local Hugging Face cache has no {hub_id} at {wanted!r}, and "
             f"the hub can't be asked ({type(error).__name__}). {_remedy(hub_id, wanted)}"
@@ -86,22 +86,20 @@ def fetch(hub_id: str, commit: str) -> Path:
         except BenchError as error:
             raise BenchError(f"--model {hub_id}: {error}") from None
         return Path(snapshot_download(hub_id, revision=commit, allow_patterns=wanted))
-    except _network_errors() as error:
+    except network_errors() as error:
         raise ModelUnavailable(
             f"--model {hub_id} (revision {commit}) is not in the local Hugging Face cache and could not be fetched "
             f"({type(error).__name__}). {_remedy(hub_id, commit)}"
         ) from None
 
 
-def _network_errors() -> tuple[type[Exception], ...]:
+def network_errors() -> tuple[type[Exception], ...]:
     """No network, no such repository, and a disk that takes no more (which the message's error names)."""
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-    try:
-        from httpx import HTTPError
-    except ImportError:  # huggingface_hub before 1.0 has requests, whose errors are OSErrors
-        return OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, ConnectionError
-    return OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, HTTPError
+    # Whose HTTP library it is depends on the version of huggingface_hub: its own error is a kind of that one's.
+    http_error = HfHubHTTPError.__mro__[1]
+    return OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, ConnectionError, http_error
 
 
 def _remedy(hub_id: str, revision: str) -> str:

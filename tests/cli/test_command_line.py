@@ -137,6 +137,7 @@ def test_lists_and_help_import_no_torch(what: str) -> None:
         "remake",
         "list",
         "export",
+        "publish",
         "new",
         "check",
         "speed generation",

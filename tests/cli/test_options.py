@@ -47,7 +47,18 @@ def test_help_has_headings_and_a_line_a_command_in_80_columns() -> None:
     listed = {heading: [line.split()[0] for line in lines] for heading, *lines in sections}
     assert listed == {
         "Run:": ["run", "list", "reference", "table1", "spectrum", "attack", "purify", "dominance", "impact"],
-        "Read:": ["show", "report", "entry", "leaderboard", "table", "compare", "nudenet", "export", "store"],
+        "Read:": [
+            "show",
+            "report",
+            "entry",
+            "leaderboard",
+            "table",
+            "compare",
+            "nudenet",
+            "export",
+            "publish",
+            "store",
+        ],
         "Check:": ["diff", "baseline", "drift"],
         "Extend:": ["new", "check", "tune"],
         "Develop:": ["stress", "remake", "speed", "mini"],

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ...errors import BenchError
+from ...runs.private import without_paths
 from ...runs.protocols import deviations
 from ...runs.rows import UNRANKED_ROWS
 from ...storage.files import write_text
@@ -113,7 +114,7 @@ def entry_of(run: OpenRun) -> Entry:
             label=run.label(row), method=method, trainings=record.trainings.get(row, ()), values=values
         )
     made = record.sessions[-1].provenance if record.sessions else {}
-    return Entry(
+    entry = Entry(
         kind="measured",
         name=run.name,
         fingerprint=record.fingerprint,
@@ -127,6 +128,7 @@ def entry_of(run: OpenRun) -> Entry:
         remarks=record.remarks,
         made_with={key: made[key] for key in ("device", "packages") if made.get(key)},
     )
+    return Entry.model_validate_json(without_paths(entry.model_dump_json(), plan))
 
 
 def _basis(run: OpenRun, protocol: str) -> dict[str, Any]:
