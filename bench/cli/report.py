@@ -23,6 +23,10 @@ def report(
     link: Annotated[
         bool, typer.Option("--link", help="Show the runs' image files, which have to stay where they are, not copies.")
     ] = False,
+    beside: Annotated[
+        bool,
+        typer.Option("--beside", help="Put small copies of all images in a folder beside the page, not a part in it."),
+    ] = False,
 ) -> None:
     """Write one page of a run, or of several, for a browser.
 
@@ -37,9 +41,11 @@ def report(
 
     if inline < 0:
         raise BenchError(f"--inline {inline:g}: give MB, 0 or more.")
+    if link and beside:
+        raise BenchError("--link and --beside: give one. The first shows the runs' own images, the second copies.")
     found = open_runs(runs)
     with StageBar("pictures", 0, "images") as bar:
-        write_page(found, to, inline, link, lambda done, total: bar.reach(done, "", total))
+        write_page(found, to, inline, link, lambda done, total: bar.reach(done, "", total), is_beside=beside)
     typer.echo(f"{to} ({to.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -38,7 +38,7 @@ from .opened import OpenRun, open_run
 from .pictures import PictureSet, pictures_of
 from .plots import Plots, plots_of
 from .summary import in_short
-from .thumbnails import inlined
+from .thumbnails import SUFFIX, beside, inlined
 from .visible import page_json, visible
 from .words import words_of
 
@@ -57,8 +57,15 @@ class RunView:
     sheets: list[tuple[str, Sheet]]
     chapters: list[Chapter]
     sets: list[PictureSet]
-    link: str
     data: str
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A row's pictures: base64 within the page, or, with a folder's address, whether each is there."""
+
+    images: Sequence[str | int | None]
+    folder: str | None = None
 
 
 def write_page(
@@ -68,6 +75,7 @@ def write_page(
     link: bool = False,
     told: Callable[[int, int], None] = lambda done, total: None,
     tested: int = MOST_VALUES,
+    is_beside: bool = False,
 ) -> Path:
     """Write a page of one run, or of several one below the other.
 
@@ -78,15 +86,17 @@ def write_page(
         link: show the runs' own image files instead of copies; they have to stay where they are from the page.
         told: called with how many of a run's images are copied, and how many there are at most.
         tested: how many images all pairs of rows may have for paired tests to be made.
+        is_beside: put small copies of all images in a folder beside the page, named after it.
 
     Raises:
         BenchError: the file's folder is not there.
     """
     if not to.absolute().parent.is_dir():
         raise BenchError(f"{to}: there is no folder {to.parent}. Make it, or choose another file.")
-    views = [_view(run, to, budget / len(runs), link, told, tested) for run in runs]
+    copied = to.with_name(f"{to.stem}-images") if is_beside else None
+    views = [_view(run, to, budget / len(runs), link, told, tested, copied) for run in runs]
     title = " · ".join(run.name for run in runs)
-    write_text(to, render(title, views, link))
+    write_text(to, render(title, views, link or is_beside))
     return to
 
 
@@ -136,22 +146,40 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _view(run: OpenRun, to: Path, budget: float, link: bool, told: Callable[[int, int], None], tested: int) -> RunView:
-    board, sets = board_of(run), pictures_of(run) if link or budget else []
-    copies: list[list[list[str | None]]] = []
-    if sets and not link:
+def _view(
+    run: OpenRun,
+    to: Path,
+    budget: float,
+    link: bool,
+    told: Callable[[int, int], None],
+    tested: int,
+    copied: Path | None,
+) -> RunView:
+    board, sets = board_of(run), pictures_of(run) if link or copied or budget else []
+    here, shown = to.absolute().parent.resolve(), list[list[_Shown]]()
+    if copied is not None:
+        found = beside(sets, copied.absolute() / run.name, told)
+        shown = [[_Shown(list(map(int, there)), _address(place, here)) for place, there in rows] for rows in found]
+    elif link:
+        shown = [[_Shown(list(map(int, row.present)), _address(row.folder, here)) for row in one.rows] for one in sets]
+    elif sets:
         sets, copies = inlined(sets, budget, told)
-    root = quote(Path(os.path.relpath(run.folder.root.resolve(), to.absolute().parent.resolve())).as_posix())
+        shown = [[_Shown(images) for images in rows] for rows in copies]
     data = {
         "board": board_data(board),
         "against": paired_tests(run, tested),
         "pixelated": run.plan.family.has_world,
-        "sets": [_set_data(run, one, copies[k] if copies else None, root) for k, one in enumerate(sets)],
+        "sets": [_set_data(one, rows, SUFFIX if copied else ".png") for one, rows in zip(sets, shown, strict=True)],
         "words": words_of(run),
     }
     return RunView(
-        run, board, in_short(run, board), plots_of(run), _sheets(run), how_it_was_made(run), sets, root, page_json(data)
+        run, board, in_short(run, board), plots_of(run), _sheets(run), how_it_was_made(run), sets, page_json(data)
     )
+
+
+def _address(folder: Path, here: Path) -> str:
+    """A folder as a page in `here` calls it, with a slash at its end."""
+    return quote(Path(os.path.relpath(folder.resolve(), here)).as_posix()) + "/"
 
 
 def board_data(board: Board) -> dict[str, Any]:
@@ -182,31 +210,23 @@ def board_data(board: Board) -> dict[str, Any]:
     return {"caption": board.caption, "columns": columns, "rows": rows, "tex": tex_text(board.caption)}
 
 
-def _set_data(run: OpenRun, one: PictureSet, copies: list[list[str | None]] | None, root: str) -> dict[str, Any]:
+def _set_data(one: PictureSet, shown: Sequence[_Shown], suffix: str) -> dict[str, Any]:
     rows = []
-    for number, row in enumerate(one.rows):
-        place = row.folder.relative_to(run.folder.root).as_posix()
-        if copies is None:
-            images: list[Any] = [int(there) for there in row.present]
-        else:
-            images = copies[number]
+    for row, pictures in zip(one.rows, shown, strict=True):
         values = {
             name: [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
             for name, values in row.values.items()
         }
         seed = None if row.training is None else str(row.training)
-        rows.append(
-            {
-                "key": row.key,
-                "label": row.label,
-                "training": seed,
-                "folder": f"{root}/{quote(place)}/" if copies is None else None,
-                "images": images,
-                "values": values,
-            }
-        )
+        told = {"key": row.key, "label": row.label, "training": seed, "values": values}
+        rows.append({**told, "folder": pictures.folder, "images": pictures.images})
     prompts = [
-        {"id": prompt.id, "text": prompt.text, "file": quote(prompt.file_name), "seed": prompt.seed}
+        {
+            "id": prompt.id,
+            "text": prompt.text,
+            "file": quote(prompt.file_name.removesuffix(".png") + suffix),
+            "seed": prompt.seed,
+        }
         for prompt in one.prompts
     ]
     return {

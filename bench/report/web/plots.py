@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ...runs.attacks import read_attacks
 from ...runs.rows import ORIGINAL
 from ...runs.scores import ScoreRecord
+from ...scoring.statistics import Estimate
+from ..attack_rates import Rates, attack_rates
 from ..headings import headings
 from ..marks import preserves
 from .chart import Chart, Point, Series, chart
@@ -19,6 +22,7 @@ from .visible import finite
 
 DRAWS = 2_000  # from the values' standard errors, for how sure it is that none dominates
 MOST_SERIES = 40  # that one chart can hold
+COSTS = ("unet_forwards", "train_seconds", "train_steps")  # the first that a run has is plotted
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Plots:
 
 def plots_of(run: OpenRun) -> list[Plots]:
     """What a run has to plot."""
-    parts = (_against_preservation(run), _strength(run), _timeline(run), _threshold(run))
+    parts = (_against_preservation(run), _attacks(run), _cost(run), _strength(run), _timeline(run), _threshold(run))
     return [part for part in parts if part.charts]
 
 
@@ -101,6 +105,54 @@ def _undominated(values: np.ndarray) -> np.ndarray:
     a, b = values[:, :, :, None], values[:, :, None, :]
     dominated = np.asarray((b >= a).all(axis=1) & (b > a).any(axis=1))
     return np.asarray(~dominated.any(axis=2))
+
+
+def _attacks(run: OpenRun) -> Plots:
+    """What the strongest attack finds, against what is kept: a model that draws nothing well resists, too."""
+    attacks, heads, (_, kept) = read_attacks(run.folder), headings(run.scores, run.plan.metrics), _sides(run)
+    strongest: dict[str, tuple[Rates, Estimate]] = {}
+    for rates in attack_rates(attacks) if attacks else []:
+        found = rates.final
+        if found is not None and (rates.row not in strongest or found.value > strongest[rates.row][1].value):
+            strongest[rates.row] = (rates, found)
+    charts = []
+    for name in kept if attacks else []:
+        series = []
+        for row in [row for row in run.methods if row in strongest and _known(run, row, name)]:
+            rates, found = strongest[row]
+            score, ends = run.scores[row, name], (found.low, found.high)
+            point = Point(_number(score.value), found.value, _ends(score), None if None in ends else ends)  # type: ignore[arg-type]
+            label = f"{run.label(row)} · {attacks.attacks.get(rates.attack, rates.attack)}"  # type: ignore[union-attr]
+            series.append(Series(label, [point], list(run.record.rows).index(row), told=f"{found.value:.2f}"))
+        if series:
+            title = f"Strongest attack against {heads[name].label}"
+            charts.append(chart(title, heads[name].with_arrow, "prompts that show the concept ↓", series[:MOST_SERIES]))
+    return Plots(
+        "Attacks", "Of each row the attack that finds the concept for most prompts, with 95 % intervals.", charts
+    )
+
+
+def _cost(run: OpenRun) -> Plots:
+    """Erasure and what is kept, against the first cost that was measured."""
+    heads, (erased, kept) = headings(run.scores, run.plan.metrics), _sides(run)
+    costs = [name for name in (*COSTS, *heads) if name in heads and heads[name].is_cost]
+    cost = next((name for name in costs if any(_known(run, row, name) for row in run.methods)), None)
+    charts = []
+    known = [name for name in kept if any(_known(run, row, name) for row in run.methods)]
+    for name in [*([erased] if erased else []), *known[-1:]] if cost else []:
+        assert cost is not None
+        series = []
+        for row in [row for row in run.methods if _known(run, row, name) and _known(run, row, cost)]:
+            x, y = run.scores[row, cost], run.scores[row, name]
+            told = f"{heads[cost].shown(x.value)} and {heads[name].shown(y.value)}"
+            point = Point(_number(x.value), _number(y.value), None, _ends(y))
+            series.append(Series(run.label(row), [point], list(run.record.rows).index(row), told=told))
+        if len(series) > 1:
+            title = f"{heads[name].label} against {heads[cost].label}"
+            charts.append(chart(title, heads[cost].with_arrow, heads[name].with_arrow, series[:MOST_SERIES]))
+    return Plots(
+        "Cost", "What the erasure took; closed forms, which train nothing, stand at 0 steps and forwards.", charts
+    )
 
 
 def _strength(run: OpenRun) -> Plots:

@@ -1,4 +1,4 @@
-"""Small copies of a run's images inside a page, within a budget."""
+"""Small copies of a run's images: inside a page, within a budget, or in a folder beside it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from PIL import Image
 
 from ...images.files import Unreadable, ahead, read_image
-from .pictures import PictureSet
+from ...storage.files import write_atomically
+from .pictures import PictureRow, PictureSet
 
 SIDE = 192  # pixels of the longer side; smaller images stay as they are
 QUALITY = 80  # of WebP
 MB = 1_000_000
+SUFFIX = ".webp"
 
 
 def inlined(
@@ -47,7 +49,47 @@ def inlined(
     return shown, copies
 
 
+def beside(
+    sets: Sequence[PictureSet], folder: Path, told: Callable[[int, int], None]
+) -> list[list[tuple[Path, list[bool]]]]:
+    """Write small copies of all images below a folder; by set and row where they lie, and whether each prompt's does.
+
+    Args:
+        sets: the images.
+        folder: of the copies; those that an earlier page left there under the same names are replaced.
+        told: as for `inlined`.
+    """
+    found, done, total = [], 0, sum(len(one.prompts) * len(one.rows) for one in sets)
+    for one in sets:
+        rows = []
+        for row in one.rows:
+            place = folder / one.role / (row.key if row.training is None else f"{row.key}-seed-{row.training}")
+            there = []
+            for prompt, copy in zip(one.prompts, ahead(_webp, _files(one, row)), strict=True):
+                there.append(copy is not None)
+                if copy is not None:
+                    file = (place / prompt.file_name).with_suffix(SUFFIX)
+                    write_atomically(file, lambda path, copy=copy: path.write_bytes(copy))  # type: ignore[misc]
+            rows.append((place, there))
+            done += len(there)
+            told(done, total)
+        found.append(rows)
+    return found
+
+
+def _files(one: PictureSet, row: PictureRow) -> list[Path | None]:
+    """A row's images in the order of the prompts; None where one is not there."""
+    pairs = zip(one.prompts, row.present, strict=True)
+    return [row.folder / prompt.file_name if is_there else None for prompt, is_there in pairs]
+
+
 def _copy(file: Path | None) -> str | None:
+    """A WebP copy as base64; None as for `_webp`."""
+    copy = _webp(file)
+    return None if copy is None else base64.b64encode(copy).decode()
+
+
+def _webp(file: Path | None) -> bytes | None:
     """A WebP copy; None of an image that is not there or can't be read."""
     pixels = Unreadable(Path(), "missing") if file is None else read_image(file)
     if isinstance(pixels, Unreadable):
@@ -55,4 +97,4 @@ def _copy(file: Path | None) -> str | None:
     image, buffer = Image.fromarray(pixels), io.BytesIO()
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     image.save(buffer, "WEBP", quality=QUALITY, method=2)
-    return base64.b64encode(buffer.getvalue()).decode()
+    return buffer.getvalue()

@@ -2,6 +2,8 @@
 // One page, one script, no network: everything shown is text (textContent) or a picture.
 (() => {
   const CHUNK = 40; // prompts that are added at a time
+  const [BINS, BAR, MARKED] = [80, 4, 20]; // of a histogram: bins, pixels of one, words that are marked
+  const FIELDS = ["set", "training", "sort", "find", "leaked", "word", "against", "more"]; // of a run, in this order: a set has its own trainings
   const make = (tag, text, name) => {
     const node = document.createElement(tag);
     if (text !== undefined) node.textContent = text;
@@ -192,7 +194,7 @@
         const badness = new Map(this.order.map((k) => [k, bad(k)]));
         this.order.sort((a, b) => (badness.get(b) > badness.get(a)) - (badness.get(b) < badness.get(a)) || a - b);
       }
-      const part = set.prompts.length < set.size ? ` of the ${set.size} drawn: half of them tell most, half are chosen by hash; the rest is in the run’s folder` : "";
+      const part = set.prompts.length < set.size ? ` of the ${set.size} drawn: half of them tell most, half are chosen by hash; \`bench report --beside\` shows more` : "";
       this.root.querySelector(".shown").textContent = `${this.order.length} of ${set.prompts.length} prompts${part}. The same noise in every row; a red frame: the concept is still there.`;
       this.place.replaceChildren();
       this.count = 0;
@@ -309,11 +311,55 @@
     }
   }
 
+  const draw = (tag, attributes, text) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== undefined) node.textContent = text;
+    return node;
+  };
+
+  // How many words moved how much, by method, with marks at the words that are spoken of; heights are square roots.
+  class Histogram {
+    constructor(place, data) {
+      this.place = place;
+      const all = data.methods.flatMap((method) => method.scores.filter((score) => score !== null));
+      [this.low, this.high] = all.reduce(([low, high], score) => [Math.min(low, score), Math.max(high, score)], [0, 0]);
+      if (this.low === this.high) this.high += 1;
+      this.bins = data.methods.map((method) => {
+        const bins = new Array(BINS).fill(0);
+        for (const score of method.scores) if (score !== null) bins[Math.min(BINS - 1, Math.floor((BINS * (score - this.low)) / (this.high - this.low)))] += 1;
+        return bins;
+      });
+    }
+
+    across(score) { return ((BAR * BINS * (score - this.low)) / (this.high - this.low)).toFixed(1); }
+
+    draw(methods, marks) {
+      this.place.replaceChildren(...methods.map((method, k) => {
+        const most = Math.sqrt(Math.max(1, ...this.bins[k]));
+        const svg = draw("svg", { viewBox: `-4 -14 ${BAR * BINS + 8} 78`, role: "img" });
+        const told = marks[k].filter((mark) => mark.score !== null && mark.score !== undefined);
+        svg.setAttribute("aria-label", `${method.label}: ${told.map((mark) => `${mark.word} ${mark.score.toPrecision(3)}`).join(", ") || "no word is marked"}`);
+        this.bins[k].forEach((count, bin) => { if (count) { const height = (44 * Math.sqrt(count)) / most; svg.append(draw("rect", { class: "bin", x: BAR * bin, width: BAR - 1, y: 46 - height, height })); } });
+        for (const mark of told) {
+          const line = draw("line", { class: `mark ${mark.kind}`, x1: this.across(mark.score), x2: this.across(mark.score), y1: 0, y2: 46 });
+          line.append(draw("title", {}, `${mark.word}: ${mark.score.toPrecision(3)}`));
+          svg.append(line);
+        }
+        svg.append(draw("text", { x: 0, y: -3 }, method.label), draw("text", { x: 0, y: 60 }, this.low.toPrecision(2)), draw("text", { x: BAR * BINS, y: 60, "text-anchor": "end" }, this.high.toPrecision(2)));
+        const figure = make("figure");
+        figure.append(svg);
+        return figure;
+      }));
+    }
+  }
+
   class Words {
     constructor(root, data) {
       this.data = data;
       this.part = root.querySelector(".words");
       this.part.hidden = false;
+      this.histogram = new Histogram(this.part.querySelector(".histograms"), data);
       this.part.querySelector(".word").addEventListener("input", (event) => this.find(event.target.value.trim().toLowerCase()));
       this.find("");
     }
@@ -335,9 +381,11 @@
       if (wanted) {
         const found = words.map((_, k) => k).filter((k) => words[k].toLowerCase().includes(wanted));
         found.sort((a, b) => words[a].length - words[b].length || a - b);
+        this.histogram.draw(methods, methods.map((method) => found.slice(0, MARKED).map((k) => ({ word: words[k], score: method.scores[k], kind: "found" }))));
         for (const k of found.slice(0, 50)) add(words[k] || "(empty)", methods.map((method) => told(method.ranks[k], method.scores[k])));
         this.say(`${found.length} words with “${wanted}”${found.length > 50 ? ", the shortest 50 are shown" : ""}. Rank 1 moved most, of ${words.length.toLocaleString("en")}.`);
       } else {
+        this.histogram.draw(methods, methods.map((method) => method.named.map((one) => ({ word: `${one.word || "(no words)"} (${one.kind})`, score: one.score, kind: one.kind === "neutral" ? "neutral" : "named" }))));
         for (const one of methods[0].named) add(`${one.word || "(no words)"} · ${one.kind}`, methods.map((method) => { const own = method.named.find((other) => other.word === one.word); return own ? told(own.rank, own.score) : "—"; }));
         this.say(`Named and neutral concepts, placed among ${words.length.toLocaleString("en")} words: rank 1 moved most.`);
       }
@@ -351,12 +399,66 @@
     say(text) { this.part.querySelector(".words-said").textContent = text; }
   }
 
+  // What is shown stands in the page's address, so that a link shows it again; but never that a blur was lifted.
+  class Link {
+    constructor(parts, viewer) {
+      Object.assign(this, { parts, viewer });
+      if (location.hash.includes("=")) this.read(new URLSearchParams(location.hash.slice(1)));
+      for (const name of ["change", "input", "click", "keyup"]) document.addEventListener(name, () => this.write());
+      if (viewer) viewer.dialog.addEventListener("close", () => this.write());
+    }
+
+    read(state) {
+      this.parts.forEach(({ root, board, pictures }, k) => {
+        for (const name of FIELDS) {
+          const [value, control] = [state.get(`${name}${k}`), root.querySelector(`.${name}`)];
+          if (value === null || !control) continue;
+          if (control.type === "checkbox") control.checked = value === "1";
+          else if (control.tagName !== "SELECT" || [...control.options].some((one) => one.value === value)) control.value = value;
+          control.dispatchEvent(new Event(control.type === "search" ? "input" : "change"));
+        }
+        for (const name of ["column", "kind"]) {
+          const out = (state.get(`no-${name}${k}`) || "").split(" ");
+          for (const box of root.querySelectorAll(`.${name}`)) box.checked = !out.includes(box.value);
+        }
+        board.filter();
+        const [by, order] = (state.get(`by${k}`) || "").split(" ");
+        const head = [...board.table.querySelectorAll("thead th[data-column]")].find((one) => one.dataset.column === by);
+        for (let turn = 0; head && turn < 2 && head.getAttribute("aria-sort") !== order; turn += 1) board.sort(head);
+        const [row, number] = (state.get(`open${k}`) || "").split(" ");
+        if (pictures && number !== undefined && pictures.order.includes(Number(number)) && pictures.rows().some((one) => one.key === row)) this.viewer.open(pictures, row, Number(number));
+      });
+    }
+
+    write() {
+      const state = new URLSearchParams();
+      this.parts.forEach(({ root, board, pictures }, k) => {
+        for (const name of FIELDS) {
+          const control = root.querySelector(`.${name}`);
+          const value = !control ? "" : control.type === "checkbox" ? (control.checked ? "1" : "") : control.selectedIndex === 0 ? "" : control.value;
+          if (value) state.set(`${name}${k}`, value);
+        }
+        for (const name of ["column", "kind"]) {
+          const out = [...root.querySelectorAll(`.${name}`)].filter((box) => !box.checked).map((box) => box.value);
+          if (out.length) state.set(`no-${name}${k}`, out.join(" "));
+        }
+        const head = board.table.querySelector("thead th[aria-sort]");
+        if (head) state.set(`by${k}`, `${head.dataset.column} ${head.getAttribute("aria-sort")}`);
+        if (pictures && this.viewer.dialog.open && this.viewer.pictures === pictures) state.set(`open${k}`, `${this.viewer.rows[this.viewer.row].key} ${pictures.order[this.viewer.prompt]}`);
+      });
+      const told = state.toString();
+      if (told || location.hash.includes("=")) history.replaceState(null, "", told ? `#${told}` : location.pathname);
+    }
+  }
+
   const dialog = document.querySelector("dialog");
   const viewer = dialog && new Viewer(dialog);
-  for (const root of document.querySelectorAll(".run")) {
+  const parts = [...document.querySelectorAll(".run")].map((root) => {
     const data = JSON.parse(root.querySelector(".data").textContent);
-    new Board(root, data);
-    if (data.sets.length) new Pictures(root, data, viewer);
+    const part = { root, board: new Board(root, data) };
+    if (data.sets.length) part.pictures = new Pictures(root, data, viewer);
     if (data.words) new Words(root, data.words);
-  }
+    return part;
+  });
+  new Link(parts, viewer);
 })();
