@@ -41,6 +41,9 @@ class Generation(_Strict):
 
     Attributes:
         scheduler: ddim (η=0), dpm++ (2M), lms or pndm.
+        steps: of the sampler.
+        guidance: the scale of classifier-free guidance.
+        precision: of numbers; auto for fp16 on a GPU, bf16 on a CPU that is fast in it, else fp32.
         batch_size: images drawn together, 0 for what suits the device; moves pixels by a grey level.
         size: height and width in pixels; None for the model's own.
         own_settings: whether prompts are drawn at the guidance and size that their file gives them.
@@ -72,7 +75,11 @@ def _by_name(value: Any) -> Any:
 
 
 class Training(_Strict):
-    """How methods are trained: the same for every method of a table."""
+    """How methods are trained: the same for every method of a table.
+
+    Attributes:
+        precision: of the forwards; weights stay in fp32. auto for bf16 where a GPU has it and fp32 elsewhere.
+    """
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
@@ -170,11 +177,14 @@ class Plan(_Strict):
     """A run: one model, one concept, many methods, metrics and trainings.
 
     Attributes:
+        name: what the run is called.
+        model: what is erased from: mini, sd-v1-4, a diffusers folder, or a hub id.
         concept: a built-in concept's name, or with `kind` any text; in its canonical spelling.
         kind: of a text of the user's own: object, style, person, …
         replacement: the text that takes the concept's place; None for the built-in one.
         methods: registered names; `all` for the papers' six, `every` for all that are registered.
         variants: further rows by name: methods with other settings, or weights that somebody made.
+        metrics: what images and trainings are scored by; `bench list metrics`.
         images: images per prompt set of each training, unless the set has its own count.
         seeds: of trainings: each method is trained once a seed, a closed form once.
         image_seed: of the noise that images are drawn from, the same for the original and for every training.
@@ -190,6 +200,8 @@ class Plan(_Strict):
         keep_images: which images stay once they are scored: all, a sample of each set, or none.
         attacks: what the rows are attacked with once all is drawn; None for nothing. Names alone will do.
         quick: whether this is a mere trial, whose tables say so and rank nothing.
+        training: how methods are trained.
+        generation: how images are drawn.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
