@@ -1,4 +1,4 @@
-"""The documents as a site, built in a checkout by `sphinx-build -W -c docs/site . site`; it needs no network to read."""
+"""The documents as a site: `sphinx-build -W -c docs/site . site` in a checkout. It needs no network to read."""
 
 import sys
 from importlib.metadata import version as installed
