@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,7 +14,7 @@ from ..report.leaderboard import leaderboard, sheet
 from ..report.web.entry import entry_of, write_entry
 from ..report.web.opened import OpenRun
 from ..report.web.pictures import PictureSet, is_blurred, pictures_of
-from ..runs.rows import resolve_row
+from ..runs.rows import ORIGINAL, resolve_row
 from ..storage.files import write_text
 from .card import hub_results, model_card, named, scores_card
 from .export import export_pipeline
@@ -144,7 +144,8 @@ def _fill_scores(request: Request, folder: Path) -> None:
     write_text(folder / "README.md", scores_card(run.plan, markdown(table), models, request.sets, unsafe))
     for one in _pictures(run) if request.sets else []:
         if one.role in request.sets:
-            write_image_tables(one, folder / "images" / one.role)
+            sent = tuple(row for row in one.rows if row.key in (ORIGINAL, *request.rows))
+            write_image_tables(replace(one, rows=sent), folder / "images" / one.role)
 
 
 def write_parcels(request: Request, to: Path) -> list[Path]:

@@ -83,14 +83,13 @@ def test_models_with_cards_and_the_entry_arrive(finished: OpenRun, hub: Hub, tmp
     assert {one["type"]: one["value"] for one in index} == values
     assert "without “garbage truck”, by UCE" in model["README.md"].decode()
     data = hub.repositories["datasets", TO]
-    assert set(data) == {"README.md", "entry.json"} | {
-        f"images/objects/{row}.parquet" for row in ("original", "uce", "time")
-    }
+    assert set(data) == {"README.md", "entry.json"} | {f"images/objects/{row}.parquet" for row in ("original", "uce")}
     (tmp_path / "entry.json").write_bytes(data["entry.json"])
     assert read_entry(tmp_path / "entry.json").rows["uce"].values["ssim"].value == values["ssim"]
     assert "| UCE |" in data["README.md"].decode()
     table = pq.read_table(io.BytesIO(data["images/objects/uce.parquet"])).to_pylist()
-    assert [one["ssim"] for one in table] == [one.value for one in finished.scores["uce", "ssim"].values]
+    scores = {one.prompt: one.value for one in finished.scores["uce", "ssim"].values}
+    assert {one["prompt_id"]: one["ssim"] for one in table} == scores
     assert Image.open(io.BytesIO(table[0]["image"]["bytes"])).size == (64, 64)
     assert str(tmp_path) not in "".join(
         str(content) for name, content in data.items() if name.endswith((".md", ".json"))
