@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from .attacking.attack import Attack, AttackConfig, attack
     from .attacking.attempt import Attempt
     from .erasure.inversion import invert
-    from .erasure.method import ErasureTask, Method, MethodConfig, method
+    from .erasure.method import ErasureTask, GuideConfig, Method, MethodConfig, method
     from .erasure.trainer import Trainer
     from .errors import BenchError, NotApplicable, NotScored
     from .images.files import Unreadable, read_image
     from .images.image_set import Encoder, ImageSet
     from .images.jobs import Job
     from .models.attention import start_token_detached, visible_cross_attention
+    from .models.guidance import Guide, GuidedBatch
     from .models.parameter_groups import PARAMETER_GROUPS
     from .models.text_to_image import TextToImage
     from .scoring.context import JACKKNIFE_GROUPS, Distributions, ScoringContext
@@ -32,6 +33,7 @@ _HOME = {
     "Attempt": "attacking.attempt",
     "invert": "erasure.inversion",
     "ErasureTask": "erasure.method",
+    "GuideConfig": "erasure.method",
     "Method": "erasure.method",
     "MethodConfig": "erasure.method",
     "method": "erasure.method",
@@ -46,6 +48,8 @@ _HOME = {
     "Job": "images.jobs",
     "start_token_detached": "models.attention",
     "visible_cross_attention": "models.attention",
+    "Guide": "models.guidance",
+    "GuidedBatch": "models.guidance",
     "PARAMETER_GROUPS": "models.parameter_groups",
     "TextToImage": "models.text_to_image",
     "Distributions": "scoring.context",
@@ -69,6 +73,9 @@ __all__ = [
     "Distributions",
     "Encoder",
     "ErasureTask",
+    "Guide",
+    "GuideConfig",
+    "GuidedBatch",
     "ImageScores",
     "ImageSet",
     "Job",

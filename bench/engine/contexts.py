@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NotScored
+from ..errors import NotApplicable, NotScored
 from ..models.catalog import JUDGE, MINI_WEIGHTS, SECOND_JUDGE
 from ..runs.rows import ORIGINAL, REFERENCE
 from ..scoring.context import DeclaredSettings, ScoringContext, undeclared
@@ -93,6 +93,8 @@ class Contexts:
             return True
 
     def _costs(self, row: str) -> list[dict[str, Any] | None]:
+        if any(erasure.guide for erasure in self.trained[row]):
+            return []
         facts = [facts_of(self.setup.store, training_key(self.setup, erasure)) for erasure in self.trained[row]]
         return [known["cost"] for known in facts if known]
 
@@ -117,6 +119,8 @@ class Contexts:
         from ..spectrum.vocabulary import read_vocabulary
 
         model, wanted, erasure = self.model(), self.plan.spectrum, self.trained[row][0]
+        if erasure.guide is not None:
+            raise NotApplicable("it changes no weights")
         key, patch = training_key(self.setup, erasure), patch_of(self.setup, erasure)
         if patch is None:
             raise NotScored(f"the store has no weights of {row}")

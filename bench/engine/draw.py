@@ -13,6 +13,7 @@ from ..images.set_folder import show_images
 from ..images.shard_drawing import draw_shard
 from ..images.shards import Shard
 from ..models.devices import resolve_precision
+from ..models.guidance import Guide
 from ..models.patch import attached
 from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
@@ -44,6 +45,7 @@ def draw(
     images: ImageSet,
     shard: Shard,
     patch: Mapping[str, torch.Tensor],
+    guide: Guide | None,
     model: Callable[[], TextToImage],
     exact: Callable[[], TextToImage] | None,
     done: Callable[[int], None],
@@ -55,6 +57,7 @@ def draw(
         images: the set.
         shard: which of its images.
         patch: the weights of the set's row; {} for the original model.
+        guide: what the row does to sampling; None for nothing.
         model: the original model in the plan's precision.
         exact: the original model in float32, for what half precision gives no finite values for; None without need.
         done: told of images as they are there; of fewer than none where they are drawn anew.
@@ -75,4 +78,4 @@ def draw(
 
     with attached(network, patch):
         again = None if exact is None else in_float32
-        draw_shard(setup.store, images, shard, network, setup.drawing, again, done)
+        draw_shard(setup.store, images, shard, network, setup.drawing, guide, again, done)

@@ -73,8 +73,14 @@ def check_weights(setup: Setup, erasures: Iterable[Erasure]) -> None:
     """Raise unless the store has the weights of all of them.
 
     Raises:
-        BenchError: it lacks those of a row.
+        BenchError: it lacks those of a row, or a row has none: it guides sampling.
     """
+    erasures = list(erasures)
+    if guides := dict.fromkeys(erasure.row for erasure in erasures if erasure.guide is not None):
+        raise BenchError(
+            f"{', '.join(guides)}: no weights are changed, only how images are sampled, which only a run's own images "
+            "show so far. Name the other rows with --methods."
+        )
     if lacking := dict.fromkeys(erasure.row for erasure in erasures if patch_of(setup, erasure) is None):
         raise BenchError(f"the store has no weights of {', '.join(lacking)}: finish the run first.")
 
@@ -111,6 +117,8 @@ def erase(setup: Setup, erasure: Erasure, model: Callable[[], TextToImage], repo
         with setup.store.making("training", training_key(setup, erasure)) as place:
             if isinstance(erasure, OwnRow):
                 _bring(setup, erasure, place, model)
+            elif erasure.method.guide is not None:
+                _note(setup, erasure, place)
             else:
                 _train(setup, erasure, place, model(), report, workers)
     show_training(setup, erasure)
@@ -139,6 +147,25 @@ def _bring(setup: Setup, row: OwnRow, place: Path, model: Callable[[], TextToIma
     save_patch(place / PATCH, patch)
     key = training_key(setup, row)
     write_json(place / FACTS, {"key": key, "made_from": row.made_from(setup.source.revision, setup.device), **facts})
+    setup.store.put("training", key, {})
+
+
+def _note(setup: Setup, erasure: Erasure, place: Path) -> None:
+    """Store that a row changes no weights: an empty patch."""
+    key = training_key(setup, erasure)
+    save_patch(place / PATCH, {})
+    facts = {
+        "key": key,
+        "made_from": erasure.made_from(setup.source.revision, setup.device),
+        "method": erasure.name,
+        "config": erasure.config.model_dump(),
+        "task": vars(erasure.task),
+        "guides": True,
+        "cost": None,
+        "history": [],
+        "truncated": [],
+    }
+    write_json(place / FACTS, facts)
     setup.store.put("training", key, {})
 
 

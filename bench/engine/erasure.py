@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..erasure.method import ErasureTask, Method, MethodConfig
+from ..erasure.method import ErasureTask, Method
 from ..models.devices import resolve_training_precision
+from ..models.guidance import Guide
 from ..models.provenance import made_on
 from ..storage.keys import content_key
 
@@ -33,7 +34,7 @@ class Erasure:
     label: str
     name: str
     method: Method
-    config: MethodConfig
+    config: Any
     task: ErasureTask
     max_steps: int | None
     precision: str
@@ -49,6 +50,11 @@ class Erasure:
         """Optimiser updates; None for a closed form."""
         steps: int | None = getattr(self.config, "steps", None)
         return steps if steps is None else min(steps, self.max_steps or steps)
+
+    @property
+    def guide(self) -> Guide | None:
+        """What it does to sampling in place of weights; None where it changes weights."""
+        return None if self.method.guide is None else self.method.guide(self.task, self.config)
 
     def made_from(self, model_revision: str, device: str) -> dict[str, Any]:
         """Everything that its weights depend on."""

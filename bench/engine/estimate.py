@@ -77,7 +77,7 @@ def estimate(
     model = unreachable or _load(source, device)
     if isinstance(model, ModelUnavailable):
         return [*lines, pixels, f"time: not known without the weights: {model}"]
-    weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures)
+    weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures if e.guide is None)
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
     count = usual_workers(setup) if workers is None else workers
     with _threads(1 if count > 1 else torch.get_num_threads()):  # as each of several workers has

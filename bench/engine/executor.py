@@ -78,7 +78,9 @@ class Executor:
         def done(count: int) -> None:
             report(count, task.text)
 
-        draw(self.setup, images, shard, self._patch_of(task), self.model.drawing, exact, done)
+        erasure = self.work.trained.get((task.row, task.training))
+        guide = None if erasure is None else erasure.guide
+        draw(self.setup, images, shard, self._patch_of(task), guide, self.model.drawing, exact, done)
 
     def _look(self, task: Task, report: Report, workers: int) -> None:
         """Look ahead: what goes wrong here is told by the score that needs it, which looks again."""

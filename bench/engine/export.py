@@ -46,6 +46,8 @@ def export_pipeline(folder: RunFolder, row: str, target: Path, seed: int | None 
     facts = read_json(folder.erasure(row, seed))
     if facts is None or not folder.patch(row, seed).exists():
         raise BenchError(f"{row} was not trained in {folder.root}. `bench run {folder.plan} --out {folder.root}` does.")
+    if facts.get("guides"):
+        raise BenchError(f"{row} changes no weights, only how it samples: there is nothing to export.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BenchError(
             f"--to {target} is there already and no empty folder; nothing was written. Choose a new folder."

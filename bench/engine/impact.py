@@ -102,7 +102,7 @@ class _Grid:
         """Every row and seed that erases one concept."""
         place = RunFolder(self.setup.folder.root / "erased" / name.replace(" ", "-"))
         own = replace(self.setup, plan=self.plan.model_copy(update={"concept": name}), folder=place)
-        yield from ((own, one) for one in unfold(own).erasures if not isinstance(one, OwnRow))
+        yield from ((own, one) for one in unfold(own).erasures if not isinstance(one, OwnRow) and one.guide is None)
 
     def pairs(self, own: Setup, erasure: Erasure, bar: StageBar) -> pd.DataFrame:
         """What one training changed, one line a thing; made unless the store has it."""

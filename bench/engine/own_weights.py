@@ -46,7 +46,7 @@ class OwnRow(Erasure):
     @property
     def own(self) -> OwnWeights:
         """The files, as they are now."""
-        return recognise(self.config.path)  # type: ignore[attr-defined]
+        return recognise(self.config.path)
 
 
 def own_row(row: str, variant: Variant, task: ErasureTask, precision: str) -> OwnRow:
@@ -81,7 +81,7 @@ def bring(row: OwnRow, model: Callable[[], TextToImage]) -> tuple[dict[str, Any]
 
     base = model()
     try:
-        patch, difference = read_own(row.own, base, row.config.scale)  # type: ignore[attr-defined]
+        patch, difference = read_own(row.own, base, row.config.scale)
     except BenchError as error:
         raise BenchError(f"row {row.row}: {error}") from None
     facts: dict[str, Any] = {

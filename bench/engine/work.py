@@ -174,9 +174,19 @@ def unfold(setup: Setup) -> Work:
         versions=versions,
         clip=clip,
     )
-    remarks = _remarks(plan, concept, model.family, sets, images)
+    remarks = _remarks(plan, concept, model.family, sets, images) + _guided(erasures)
     return Work(
         concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, clip, fingerprint, remarks
+    )
+
+
+def _guided(erasures: Iterable[Erasure]) -> tuple[str, ...]:
+    """What rows cost that change no weights."""
+    return tuple(
+        f"{erasure.label} changes no weights but how images are sampled: {erasure.guide.forwards} UNet forwards a step "
+        "where others take 2."
+        for erasure in erasures
+        if erasure.guide is not None
     )
 
 

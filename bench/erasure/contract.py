@@ -14,6 +14,7 @@ import torch
 from ..errors import BenchError, Broken, told
 from ..models.cost import Cost
 from ..models.families import FAMILIES
+from ..models.guidance import GuidedBatch
 from ..models.parameter_groups import PARAMETER_GROUPS
 from ..models.patch import attached, check, difference, load_patch, save_patch, snapshot
 from ..models.text_to_image import TextToImage
@@ -76,6 +77,8 @@ class Subject:
 
 def weights_change_only_where_declared(subject: Subject) -> None:
     """Only declared weights change, and they do change."""
+    if subject.method.guide is not None:
+        return
     try:
         check(subject.first.patch, subject.first.declared, subject.method.label)
     except BenchError as error:
@@ -84,6 +87,8 @@ def weights_change_only_where_declared(subject: Subject) -> None:
 
 def same_seed_same_weights(subject: Subject) -> None:
     """The same seed gives the same weights, bit for bit."""
+    if subject.method.guide is not None:
+        return
     first, again = subject.first.patch, subject.erase().patch
     different = [name for name, value in first.items() if name not in again or not torch.equal(value, again[name])]
     if different or len(again) != len(first):
@@ -95,7 +100,7 @@ def same_seed_same_weights(subject: Subject) -> None:
 
 def deterministic_means_no_seed_matters(subject: Subject) -> None:
     """A method that calls itself deterministic has the same weights whatever the seed."""
-    if not subject.method.deterministic:
+    if not subject.method.deterministic or subject.method.guide is not None:
         return
     other = subject.erase(TASK.seed + 1).patch
     if any(name not in other or not torch.equal(value, other[name]) for name, value in subject.first.patch.items()):
@@ -104,6 +109,8 @@ def deterministic_means_no_seed_matters(subject: Subject) -> None:
 
 def saved_and_loaded_draws_the_same(subject: Subject) -> None:
     """The patch, saved and loaded, draws the same image, and the original's comes back after it."""
+    if subject.method.guide is not None:
+        return
     model, patch = subject.model, subject.first.patch
 
     def draw() -> Any:
@@ -126,6 +133,8 @@ def saved_and_loaded_draws_the_same(subject: Subject) -> None:
 
 def cost_is_accounted(subject: Subject) -> None:
     """Steps, seconds, forwards and memory are counted; steps need forwards with gradient."""
+    if subject.method.guide is not None:
+        return
     cost = subject.first.cost
     trains = "steps" in subject.method.config.model_fields
     if cost.train_seconds <= 0 or cost.peak_memory_mb <= 0:
@@ -153,20 +162,44 @@ def configuration_is_strict_and_frozen(subject: Subject) -> None:
     for kind in ("nudity", "object", "style"):
         for family in FAMILIES:
             config = method.configure(family.name, kind, {})
-            if config.parameters not in PARAMETER_GROUPS:
+            if method.guide is None and config.parameters not in PARAMETER_GROUPS:
                 raise Broken(f"parameters {config.parameters!r} is no group; allowed: {', '.join(PARAMETER_GROUPS)}.")
     try:
-        config.parameters = "full"
+        setattr(config, next(iter(type(config).model_fields)), None)
     except ValueError:
         return
     raise Broken("the configuration can be changed: let it inherit from MethodConfig.")
+
+
+def a_guide_draws_another_image_at_the_cost_it_says(subject: Subject) -> None:
+    """A guide draws another image than the original, the same one again, by as many forwards as it says."""
+    model, method = subject.model, subject.method
+    if method.guide is None:
+        return
+    guide = method.guide(TASK, method.configure("mini", TASK.kind, {}))
+    context, empty, steps = model.encode([TASK.phrase]), model.encode([""]), 6
+    plain = model.denoise(model.noise([5]), context, empty, steps=steps, guidance=5.0)
+
+    def draw() -> torch.Tensor:
+        batch = GuidedBatch(model, [TASK.phrase], context, empty, torch.full((1, 1, 1, 1), 5.0), steps)
+        return model.walk(model.noise([5]), guide.predictor(batch), steps)
+
+    before = model.forwards.without_gradient
+    first = draw()
+    counted = (model.forwards.without_gradient - before) / steps
+    if counted != guide.forwards:
+        raise Broken(f"it takes {counted:g} forwards a step and says {guide.forwards}.")
+    if torch.equal(first, plain):
+        raise Broken("it draws what the original draws.")
+    if not torch.equal(first, draw()):
+        raise Broken("it draws another image the second time: begin anew in `predictor`.")
 
 
 def it_says_where_it_comes_from(subject: Subject) -> str | None:
     """The registration gives label and paper, and the docstring the equation."""
     if not subject.method.paper or not subject.method.label:
         raise Broken("label or paper is empty.")
-    if "quation" not in (subject.method.erase.__doc__ or ""):
+    if "quation" not in ((subject.method.guide or subject.method.erase).__doc__ or ""):
         return "the docstring names no equation: one helps readers to check the code against the paper."
     return None
 
@@ -179,6 +212,7 @@ CHECKS: tuple[Callable[[Subject], str | None], ...] = (
     deterministic_means_no_seed_matters,
     saved_and_loaded_draws_the_same,
     cost_is_accounted,
+    a_guide_draws_another_image_at_the_cost_it_says,
     it_says_where_it_comes_from,
 )
 

@@ -11,26 +11,23 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from ..storage.schema import configured
 
 if TYPE_CHECKING:
+    from ..models.guidance import Guide
     from ..models.text_to_image import TextToImage
     from .trainer import Trainer
 
 
-class MethodConfig(BaseModel):
-    """Base of a method's configuration: frozen, and unknown keys are errors.
+class GuideConfig(BaseModel):
+    """What every method's configuration is; of a guide, all that it has in common.
 
     Every default is the paper's value for Stable Diffusion v1.4 and cites its source, and is checked as settings are;
-    what a kind of concept or a
-    smaller model needs instead stands in the method's presets.
+    what a kind of concept or a smaller model needs instead stands in the method's presets.
 
     Attributes:
-        parameters: the weights that may change, a name in `erasebench.PARAMETER_GROUPS`.
         recipes: other sets of defaults, chosen by a field `recipe`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, validate_default=True)
     recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-
-    parameters: str = "xattn"
 
     @model_validator(mode="before")
     @classmethod
@@ -39,6 +36,16 @@ class MethodConfig(BaseModel):
             return given
         recipe = str(given["recipe"])  # YAML reads the year of a recipe as a number
         return {**cls.recipes.get(recipe, {}), **given, "recipe": recipe}
+
+
+class MethodConfig(GuideConfig):
+    """The base of configurations of methods that change weights.
+
+    Attributes:
+        parameters: the weights that may change, a name in `erasebench.PARAMETER_GROUPS`.
+    """
+
+    parameters: str = "xattn"
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,7 @@ class ErasureTask:
 
 
 EraseFunction = Callable[["TextToImage", ErasureTask, Any, "Trainer"], None]
+GuideFunction = Callable[[ErasureTask, Any], "Guide"]
 
 
 @dataclass(frozen=True)
@@ -81,18 +89,20 @@ class Method:
         needs_replacement: whether it can do nothing without a text that takes the concept's place.
         version: raise it when the method's results change; it is part of the cache key.
         deterministic: whether no seed changes its weights, as for a closed form: it is trained and drawn once.
+        guide: of a method that changes no weights, what it does to sampling; None for all others.
     """
 
     label: str
     paper: str
-    config: type[MethodConfig]
+    config: type[GuideConfig]
     erase: EraseFunction
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     needs_replacement: bool = False
     version: int = 1
     deterministic: bool = False
+    guide: GuideFunction | None = None
 
-    def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> MethodConfig:
+    def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> Any:
         """The configuration for a model family and a kind of concept, with a plan's settings on top.
 
         Raises:
@@ -104,19 +114,27 @@ class Method:
 def method(
     label: str,
     paper: str,
-    config: type[MethodConfig],
+    config: type[GuideConfig],
     presets: Mapping[str, Mapping[str, Any]] | None = None,
     aliases: tuple[str, ...] = (),
     needs_replacement: bool = False,
     version: int = 1,
     deterministic: bool = False,
-) -> Callable[[EraseFunction], Method]:
+    guides: bool = False,
+) -> Callable[[Callable[..., Any]], Method]:
     """Register a function as an erasure method, under its own name with dashes for underscores.
 
+    The function changes a model's weights, or, where it `guides`, gives the `Guide` that draws in their place.
     `aliases` are read by the registry, which needs them before it imports anything.
     """
 
-    def register(erase: EraseFunction) -> Method:
-        return Method(label, paper, config, erase, presets or {}, needs_replacement, version, deterministic)
+    def register(function: Callable[..., Any]) -> Method:
+        if guides:
+            return Method(label, paper, config, _no_weights, presets or {}, needs_replacement, version, True, function)
+        return Method(label, paper, config, function, presets or {}, needs_replacement, version, deterministic)
 
     return register
+
+
+def _no_weights(model: TextToImage, task: ErasureTask, config: Any, trainer: Trainer) -> None:
+    raise ValueError("a guide changes no weights")

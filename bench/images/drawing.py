@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..models.guidance import GuidedBatch
 from .files import write_png
 from .jobs import Job
 from .notes import ImageNote, is_drawn, note_of, write_note
 
 if TYPE_CHECKING:
+    from ..models.guidance import Guide
     from ..models.text_to_image import TextToImage
 
 WRITERS = 2
@@ -34,12 +36,14 @@ def generate(
     batch_size: int,
     scheduler: str = "ddim",
     size: tuple[int, int] | None = None,
+    guide: Guide | None = None,
     in_float32: Callable[[], AbstractContextManager[TextToImage]] | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> int:
     """Draw the jobs whose files are missing and return how many there were.
 
-    Jobs of one size are drawn together; `guidance` and `size` are for those without their own. A file is
+    Jobs of one size are drawn together; `guidance` and `size` are for those without their own; a `guide` takes the
+    place of classifier-free guidance. A file is
     complete as soon as it has its name. Batches are the same whatever is missing, and one that lacks an image is drawn
     again as a whole: so an interrupted run repeats a batch at most, and its images equal an undisturbed run's bit by
     bit.
@@ -57,14 +61,15 @@ def generate(
         """Images of one size, and which of them are finite; `empty` is the empty prompt's embedding."""
         texts = list(dict.fromkeys(job.text for job in batch))
         embeddings = dict(zip(texts, model.encode(texts), strict=True))
-        latents = model.denoise(
-            model.noise([job.seed for job in batch], batch[0].size or size),
-            torch.stack([embeddings[job.text] for job in batch]),
-            empty,
-            steps=steps,
-            guidance=[guidance if job.guidance is None else job.guidance for job in batch],
-            solver=scheduler,
-        )
+        noise = model.noise([job.seed for job in batch], batch[0].size or size)
+        context = torch.stack([embeddings[job.text] for job in batch])
+        scales = [guidance if job.guidance is None else job.guidance for job in batch]
+        if guide is None:
+            latents = model.denoise(noise, context, empty, steps=steps, guidance=scales, solver=scheduler)
+        else:
+            scale = torch.tensor(scales, dtype=torch.float32, device=noise.device).view(-1, 1, 1, 1)
+            together = GuidedBatch(model, [job.text for job in batch], context, empty, scale, steps)
+            latents = model.walk(noise, guide.predictor(together), steps, solver=scheduler)
         return model.decode_checked(latents)
 
     empty = model.encode([""])

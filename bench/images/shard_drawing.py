@@ -20,6 +20,7 @@ from .set_folder import show_images
 from .shards import Shard
 
 if TYPE_CHECKING:
+    from ..models.guidance import Guide
     from ..models.text_to_image import TextToImage
 
 InFloat32 = Callable[[], AbstractContextManager["TextToImage"]]
@@ -31,6 +32,7 @@ def draw_shard(
     shard: Shard,
     model: TextToImage,
     settings: Generation,
+    guide: Guide | None = None,
     in_float32: InFloat32 | None = None,
     done: Callable[[int], None] = lambda count: None,
 ) -> None:
@@ -42,6 +44,7 @@ def draw_shard(
         shard: which of its images.
         model: with the weights of the set's row attached.
         settings: the plan's.
+        guide: what draws in place of classifier-free guidance; None for nothing.
         in_float32: the same model in float32, for images that half precision gives no finite values for.
         done: told of images as they are there; of fewer than none where they are drawn anew.
 
@@ -59,7 +62,7 @@ def draw_shard(
             done(images)
 
         try:
-            _draw(store, images, shard, batch, key, model, settings, in_float32, count)
+            _draw(store, images, shard, batch, key, model, settings, guide, in_float32, count)
             break
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -80,6 +83,7 @@ def _draw(
     key: str,
     model: TextToImage,
     settings: Generation,
+    guide: Guide | None,
     in_float32: InFloat32 | None,
     done: Callable[[int], None],
 ) -> None:
@@ -95,6 +99,7 @@ def _draw(
             batch_size=batch,
             scheduler=settings.scheduler,
             size=None if settings.size is None else (settings.size, settings.size),
+            guide=guide,
             in_float32=in_float32,
             done=done,
         )

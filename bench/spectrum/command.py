@@ -166,6 +166,10 @@ def _open(
         facts = read_json(folder.erasure(row, training))
         if facts is None or not folder.patch(row, training).exists():
             raise BenchError(f"{folder.root} has no weights of {row}, seed {request.seed}: finish the run first.")
+        if facts.get("guides"):
+            if request.methods:
+                raise BenchError(f"{row} changes no weights, only how it samples: no spectrum. Leave it out.")
+            continue
         erased.append(ErasedModel(row, facts["key"], partial(load_patch, folder.patch(row, training))))
     return plan, record, load_model(find_model(plan.model), device), erased
 

@@ -1,0 +1,70 @@
+"""What a row may do to sampling in place of weights: a guide combines predictions at every step.
+
+Without one, a step is classifier-free guidance: ε(∅) + s (ε(c) − ε(∅)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+
+if TYPE_CHECKING:
+    from .text_to_image import Predict, TextToImage
+
+REFERENCE_STEPS = 50  # papers give the step that a guide begins at for so many
+
+
+@dataclass(frozen=True)
+class GuidedBatch:
+    """Images that are drawn together.
+
+    Attributes:
+        model: what draws them.
+        prompts: their texts.
+        context: the texts' embeddings, (batch, rows, width).
+        empty: the empty text's, (1, rows, width).
+        scale: classifier-free guidance, (batch, 1, 1, 1).
+        steps: of the sampler.
+    """
+
+    model: TextToImage
+    prompts: Sequence[str]
+    context: torch.Tensor
+    empty: torch.Tensor
+    scale: torch.Tensor
+    steps: int
+
+    def encode(self, text: str) -> torch.Tensor:
+        """A text's embedding, (1, rows, width)."""
+        return self.model.encode([text])
+
+    def predict(self, z: torch.Tensor, t: float, *contexts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """ε(z, t, c) for each of these embeddings, by one forward; each (batch, channels, height, width).
+
+        Args:
+            z: latents, (batch, channels, height, width).
+            t: the timestep.
+            contexts: embeddings, (batch, rows, width) or (1, rows, width).
+        """
+        joined = torch.cat([context.expand(len(z), -1, -1) for context in contexts])
+        return self.model.predict_noise(torch.cat([z] * len(contexts)), t, joined).chunk(len(contexts))
+
+    def begun(self, step: int, warm_up: int) -> bool:
+        """Whether a step is after a warm-up of so many of 50, counted from the noisiest."""
+        return step * REFERENCE_STEPS >= warm_up * self.steps
+
+
+class Guide(Protocol):
+    """A rule for drawing.
+
+    Attributes:
+        forwards: of the UNet, for a step and image; classifier-free guidance takes 2.
+    """
+
+    forwards: int
+
+    def predictor(self, batch: GuidedBatch) -> Predict:
+        """A new batch's predictions: (z, timestep, step) → the noise that the sampler is given."""

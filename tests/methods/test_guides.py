@@ -1,0 +1,175 @@
+"""Rows that change no weights: their formulas in NumPy, what leaves the original as it is, and a run of them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from erasebench import ErasureTask, GuidedBatch, TextToImage
+from erasebench.engine.attack_run import attack_run
+from erasebench.engine.export import export
+from erasebench.engine.run import run
+from erasebench.errors import BenchError
+from erasebench.registry import METHODS
+from erasebench.runs.attacks import AttackRequest
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation, Plan, Variant
+from erasebench.spectrum.command import run_spectrum
+from erasebench.spectrum.request import SpectrumRequest
+
+TASK = ErasureTask("a church", "object", "a church", "a house", (), "a church", 0)
+SHAPE, STEPS = (2, 3, 4, 4), 20
+SCALE = torch.tensor([3.0, 7.5]).view(-1, 1, 1, 1)
+Predictions = list[dict[str, np.ndarray]]
+
+
+def guide_of(name: str, **settings: Any) -> Any:
+    method = METHODS.load(name)
+    assert method.guide is not None
+    return method.guide(TASK, method.configure("sd", "object", settings))
+
+
+class Scripted(GuidedBatch):
+    """A batch whose predictions are made up: "empty", "prompt" and "away", another number every step."""
+
+    def encode(self, text: str) -> Any:
+        assert text == "a church"
+        return "away"
+
+    def predict(self, z: torch.Tensor, t: float, *contexts: Any) -> tuple[torch.Tensor, ...]:
+        return tuple(torch.from_numpy(predictions()[int(t)][name]) for name in contexts)
+
+
+def predictions() -> Predictions:
+    rng = np.random.default_rng(0)
+    return [{name: rng.normal(size=SHAPE) for name in ("empty", "prompt", "away")} for _ in range(STEPS)]
+
+
+def guided(name: str, **settings: Any) -> list[np.ndarray]:
+    """What the sampler is given, step by step."""
+    batch = Scripted(None, ["x", "y"], "prompt", "empty", SCALE.double(), STEPS)  # type: ignore[arg-type]
+    predict = guide_of(name, **settings).predictor(batch)
+    return [predict(torch.zeros(SHAPE), step, step).numpy() for step in range(STEPS)]
+
+
+def expected(rule: Callable[[int, dict[str, np.ndarray]], np.ndarray]) -> list[np.ndarray]:
+    return [rule(step, given) for step, given in enumerate(predictions())]
+
+
+def same(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+S = SCALE.double().numpy()
+
+
+def test_negative_prompt_by_its_formula() -> None:
+    same(guided("negative-prompt"), expected(lambda step, p: p["away"] + S * (p["prompt"] - p["away"])))
+    same(guided("negative-prompt", trasce=True), expected(lambda step, p: p["empty"] + S * (p["prompt"] - p["away"])))
+
+
+@pytest.mark.parametrize("recipe", ["weak", "medium", "strong", "max"])
+def test_sld_by_its_formula(recipe: str) -> None:
+    warm_up, scale, threshold, momentum_scale, beta = {  # the paper's table
+        "weak": (15, 200, 0.0, 0.0, 0.0),
+        "medium": (10, 1000, 0.01, 0.3, 0.4),
+        "strong": (7, 2000, 0.025, 0.5, 0.7),
+        "max": (0, 5000, 1.0, 0.5, 0.7),
+    }[recipe]
+    nu = np.zeros(SHAPE)
+
+    def rule(step: int, p: dict[str, np.ndarray]) -> np.ndarray:
+        nonlocal nu
+        far = p["prompt"] - p["away"]
+        mu = np.where(far < threshold, np.minimum(1, np.abs(far) * scale), 0)
+        gamma = mu * (p["away"] - p["empty"]) + momentum_scale * nu
+        nu = beta * nu + (1 - beta) * gamma
+        begun = step / STEPS >= warm_up / 50
+        return p["empty"] + S * (p["prompt"] - p["empty"] - gamma * begun)
+
+    same(guided("sld", recipe=recipe), expected(rule))
+
+
+def test_sega_by_its_formula() -> None:
+    nu = np.zeros(SHAPE)
+
+    def rule(step: int, p: dict[str, np.ndarray]) -> np.ndarray:
+        nonlocal nu
+        psi = -5 * (p["away"] - p["empty"])
+        for image in range(SHAPE[0]):
+            for channel in range(SHAPE[1]):
+                own = psi[image, channel]
+                own[np.abs(own) < np.quantile(np.abs(own), 0.9)] = 0
+        moved = psi + 0.1 * nu
+        nu = 0.4 * nu + 0.6 * psi
+        return p["empty"] + S * (p["prompt"] - p["empty"]) + moved * (step / STEPS >= 10 / 50)
+
+    same(guided("sega"), expected(rule))
+
+
+def drawn(model: TextToImage, guide: Any) -> torch.Tensor:
+    prompts = ["a church", "a bus at night"]
+    context, empty, noise = model.encode(prompts), model.encode([""]), model.noise([1, 2])
+    if guide is None:
+        return model.denoise(noise, context, empty, steps=4, guidance=[3.0, 7.5])
+    batch = GuidedBatch(model, prompts, context, empty, SCALE, 4)
+    return model.walk(noise, guide.predictor(batch), 4)
+
+
+def test_what_does_nothing_draws_what_the_original_draws(mini: TextToImage) -> None:
+    plain = drawn(mini, None)
+    assert torch.equal(drawn(mini, guide_of("negative-prompt", text="")), plain)
+    torch.testing.assert_close(drawn(mini, guide_of("sld", scale=0.0)), plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(drawn(mini, guide_of("sega", scale=0.0)), plain, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(drawn(mini, guide_of("sld", recipe="max")), plain, atol=0.1)
+
+
+def test_a_recipe_that_is_none_is_refused() -> None:
+    with pytest.raises(BenchError, match="recipe"):
+        METHODS.load("sld").configure("sd", "object", {"recipe": "hyp-strong"})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    plan = Plan(
+        concept="garbage truck",
+        methods=["sld", "negative-prompt", "uce"],
+        variants={"weak": Variant(method="sld", settings={"recipe": "weak"})},
+        metrics=["concept_rate", "ssim", "train_seconds", "spectrum"],
+        images=2,
+        generation=Generation(steps=4),
+        spectrum={"words": 4, "levels": 1},  # type: ignore[arg-type]
+    )
+    place = RunFolder(tmp_path_factory.mktemp("guides") / "run")
+    assert run(plan, place, "cpu") == ()
+    return place
+
+
+def scored(folder: RunFolder, row: str, metric: str) -> Any:
+    return json.loads((folder.root / "scores" / f"{row}.{metric}.json").read_text())
+
+
+@pytest.mark.slow
+def test_they_are_rows_whose_costs_do_not_apply(folder: RunFolder) -> None:
+    values = {row: scored(folder, row, "ssim")["value"] for row in ("sld", "weak", "negative-prompt")}
+    assert len(set(values.values())) == 3
+    assert all(0 < value < 1 for value in values.values())
+    assert scored(folder, "sld", "train_seconds")["reason"] == "nothing was trained"
+    assert scored(folder, "sld", "spectrum")["reason"] == "it changes no weights"
+    table = (folder.root / "leaderboard.md").read_text()
+    assert "SLD changes no weights but how images are sampled: 3 UNet forwards a step where others take 2." in table
+
+
+@pytest.mark.slow
+def test_what_needs_weights_says_so(folder: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="sld changes no weights"):
+        export(folder, "sld", tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(BenchError, match="sld: no weights are changed"):
+        attack_run(folder, AttackRequest(names=("paraphrases",), rows=("sld",), targets=1, budget=1), "cpu")
+    with pytest.raises(BenchError, match="sld changes no weights"):
+        run_spectrum(folder, SpectrumRequest(methods=["sld"], limit=2), "cpu")
