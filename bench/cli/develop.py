@@ -131,11 +131,11 @@ def check(name: Annotated[str, typer.Argument(help="A registered method, metric 
 
 
 def _method_checks(method: Any) -> Iterator[Finding]:
-    from ..erasure.contract import Subject, run_checks
+    from ..erasure.contract import Subject, checks_of, run_checks
     from ..models.catalog import find_model
     from ..models.loading import load_model
 
-    return run_checks(Subject(method, load_model(find_model("mini"), "cpu")))
+    return run_checks(Subject(method, load_model(find_model("mini"), "cpu")), checks_of(method))
 
 
 def _metric_checks(metric: Any) -> Iterator[Finding]:

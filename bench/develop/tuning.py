@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..erasure.method import Method
+from ..errors import BenchError
 from ..registry import METHODS
 from ..runs.folder import RunFolder
 from ..runs.plan import Generation, Plan, Variant
@@ -41,7 +42,13 @@ IMAGES, SAMPLER_STEPS = 24, 12
 
 
 def grid(method: Method, name: str) -> list[dict[str, Any]]:
-    """The settings at which a method is tried, BUDGET trainings or closed forms for every point of those."""
+    """The settings at which a method is tried, BUDGET trainings or closed forms for every point of those.
+
+    Raises:
+        BenchError: it guides sampling: no grid is known that would be as fair.
+    """
+    if method.guide is not None:
+        raise BenchError(f"{name} guides sampling and trains nothing: there is no grid for it. Leave it out.")
     if "lr" not in method.config.model_fields:
         return [{"regularisation": value} for value in _spread(*REGULARISATIONS, BUDGET * len(STEPS))]
     opened = OPEN.get(name, {})

@@ -77,8 +77,6 @@ class Subject:
 
 def weights_change_only_where_declared(subject: Subject) -> None:
     """Only declared weights change, and they do change."""
-    if subject.method.guide is not None:
-        return
     try:
         check(subject.first.patch, subject.first.declared, subject.method.label)
     except BenchError as error:
@@ -87,8 +85,6 @@ def weights_change_only_where_declared(subject: Subject) -> None:
 
 def same_seed_same_weights(subject: Subject) -> None:
     """The same seed gives the same weights, bit for bit."""
-    if subject.method.guide is not None:
-        return
     first, again = subject.first.patch, subject.erase().patch
     different = [name for name, value in first.items() if name not in again or not torch.equal(value, again[name])]
     if different or len(again) != len(first):
@@ -100,7 +96,7 @@ def same_seed_same_weights(subject: Subject) -> None:
 
 def deterministic_means_no_seed_matters(subject: Subject) -> None:
     """A method that calls itself deterministic has the same weights whatever the seed."""
-    if not subject.method.deterministic or subject.method.guide is not None:
+    if not subject.method.deterministic:
         return
     other = subject.erase(TASK.seed + 1).patch
     if any(name not in other or not torch.equal(value, other[name]) for name, value in subject.first.patch.items()):
@@ -109,8 +105,6 @@ def deterministic_means_no_seed_matters(subject: Subject) -> None:
 
 def saved_and_loaded_draws_the_same(subject: Subject) -> None:
     """The patch, saved and loaded, draws the same image, and the original's comes back after it."""
-    if subject.method.guide is not None:
-        return
     model, patch = subject.model, subject.first.patch
 
     def draw() -> Any:
@@ -133,8 +127,6 @@ def saved_and_loaded_draws_the_same(subject: Subject) -> None:
 
 def cost_is_accounted(subject: Subject) -> None:
     """Steps, seconds, forwards and memory are counted; steps need forwards with gradient."""
-    if subject.method.guide is not None:
-        return
     cost = subject.first.cost
     trains = "steps" in subject.method.config.model_fields
     if cost.train_seconds <= 0 or cost.peak_memory_mb <= 0:
@@ -175,7 +167,7 @@ def a_guide_draws_another_image_at_the_cost_it_says(subject: Subject) -> None:
     """A guide draws another image than the original, the same one again, by as many forwards as it says."""
     model, method = subject.model, subject.method
     if method.guide is None:
-        return
+        raise Broken("it is no guide: register it with guides=True.")
     guide = method.guide(TASK, method.configure("mini", TASK.kind, {}))
     context, empty, steps = model.encode([TASK.phrase]), model.encode([""]), 6
     plain = model.denoise(model.noise([5]), context, empty, steps=steps, guidance=5.0)
@@ -212,6 +204,10 @@ CHECKS: tuple[Callable[[Subject], str | None], ...] = (
     deterministic_means_no_seed_matters,
     saved_and_loaded_draws_the_same,
     cost_is_accounted,
+    it_says_where_it_comes_from,
+)
+GUIDE_CHECKS = (
+    configuration_is_strict_and_frozen,
     a_guide_draws_another_image_at_the_cost_it_says,
     it_says_where_it_comes_from,
 )
@@ -233,6 +229,11 @@ class Finding:
     check: str
     outcome: Outcome
     text: str = ""
+
+
+def checks_of(method: Method) -> tuple[Callable[[Subject], str | None], ...]:
+    """What a method must satisfy, or one that guides sampling."""
+    return CHECKS if method.guide is None else GUIDE_CHECKS
 
 
 def run_checks(subject: Any, checks: Sequence[Callable[[Any], str | None]] = CHECKS) -> Iterator[Finding]:

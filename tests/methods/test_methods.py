@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from erasebench import ErasureTask, Method, TextToImage, Trainer
 from erasebench.develop.remake import check_presets
 from erasebench.develop.tuning import NOT_YET
-from erasebench.erasure.contract import CHECKS, TASK, Outcome, Subject, run_checks, weights_change_only_where_declared
+from erasebench.erasure.contract import (
+    TASK,
+    Outcome,
+    Subject,
+    checks_of,
+    run_checks,
+    weights_change_only_where_declared,
+)
 from erasebench.erasure.inversion import invert
 from erasebench.errors import BenchError, Broken
 from erasebench.images.files import write_png
@@ -40,9 +47,17 @@ def subjects(mini: TextToImage) -> Callable[[str], Subject]:
 QUICK = ("esd", "uce", "time")
 
 
-@pytest.mark.parametrize("check_one", CHECKS, ids=lambda check: check.__name__)
+GUIDES = [name for name in METHODS.names() if METHODS.load(name).guide is not None]
+
+
 @pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in METHODS.names()]
+    ("name", "check_one"),
+    [
+        pytest.param(name, check, marks=[] if name in (*QUICK, *GUIDES) else pytest.mark.slow)
+        for name in METHODS.names()
+        for check in checks_of(METHODS.load(name))
+    ],
+    ids=lambda part: part if isinstance(part, str) else part.__name__,
 )
 def test_contract(name: str, check_one: Callable[[Subject], str | None], subjects: Callable[[str], Subject]) -> None:
     assert check_one(subjects(name)) is None  # nor a remark
@@ -111,7 +126,7 @@ def test_presets_on_the_embedded_model_are_the_grids_winners(tmp_path: Path) -> 
     file = Path(__file__).parents[2] / "results" / "tuning.csv"
     check_presets(file)
     table = pd.read_csv(file)
-    assert sorted(table.loc[table["chosen"], "method"]) == sorted(set(METHODS.names()) - set(NOT_YET))
+    assert sorted(table.loc[table["chosen"], "method"]) == sorted(set(METHODS.names()) - {*NOT_YET, *GUIDES})
     table.loc[table["chosen"] & (table["method"] == "esd"), "value"] = 0.5
     table.to_csv(tmp_path / "other.csv")
     with pytest.raises(BenchError, match=r"not the methods' presets(.*\n)+  esd: .*0\.5"):
