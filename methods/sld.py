@@ -58,7 +58,7 @@ class SafeGuidance:
         return predict
 
 
-@method(label="SLD", paper="arXiv 2211.05105", config=Config, guides=True, presets={"mini": {"recipe": "max"}})
+@method(label="SLD", paper="arXiv 2211.05105", config=Config, guides=True)
 def sld(task: ErasureTask, config: Config) -> SafeGuidance:
     """Push predictions away from a text where they come near it (equations 3 to 8).
 
