@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
@@ -250,6 +251,20 @@ def test_the_text_encoder_of_a_patch_is_attached_and_taken_off(base: TextToImage
     assert torch.equal(base.encode(["a cat"]), before)
     assert changes_text(patch)
     assert not changes_text(inner(patch, "unet"))
+
+
+def test_a_lora_of_full_rank_draws_the_patchs_images(base: TextToImage, patch: Tensors, tmp_path: Path) -> None:
+    """To a grey level: its two matrices multiply to the difference but for rounding."""
+    found, _ = read_own(recognise(as_peft_lora(patch, base, tmp_path)), base)
+
+    def drawn(weights: Tensors) -> np.ndarray:
+        with attached(base, weights):
+            context, empty = base.encode(["a garbage truck", "a cat"]), base.encode([""])
+            return base.decode(base.denoise(base.noise([1, 2]), context, empty, steps=5, guidance=5.0)).astype(int)
+
+    own = drawn(patch)
+    assert np.abs(drawn(found) - own).max() <= 1
+    assert np.abs(drawn({}) - own).max() > 1
 
 
 def test_a_scale_is_of_a_lora_alone(base: TextToImage, patch: Tensors, tmp_path: Path) -> None:
