@@ -32,7 +32,7 @@ from ..spectrum.scan import scan
 from ..spectrum.vocabulary import Vocabulary
 from ..storage.files import read_json, write_csv, write_json
 from ..storage.keys import content_key
-from ..storage.tensors import save_tensors
+from ..storage.tensors import load_tensors, save_tensors
 from .contexts import Contexts
 from .erase import erase, patch_of, training_key
 from .erasure import Erasure
@@ -81,7 +81,7 @@ def measure_impact(
         with StageBar("impact", len(grid.trainings), "trainings") as bar:
             parts = [grid.pairs(own, one, bar) for own, one in grid.trainings]
         pairs = pd.concat(parts, ignore_index=True)
-        save_tensors(folder.root / VECTORS, grid.vectors, {"names": grid.names})
+        grid.write_vectors(folder.root / VECTORS)
         write_csv(folder.root / GRID, pairs)
     return pairs
 
@@ -181,11 +181,15 @@ class _Grid:
         """The embedded model's judge, or the plan's CLIP model, which tells nothing of single concepts."""
         return self.contexts.encoder("judge")
 
-    @cached_property
-    def vectors(self) -> dict[str, torch.Tensor]:
-        """The things by likeness' measures."""
-        found = vectors_of(self.model.full(), self.judge, self.names, self.phrases)
-        return {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
+    def write_vectors(self, file: Path) -> None:
+        """The things by likeness' measures, unless the file has them."""
+        model, looked_with = self.setup.source.revision, self.judge.revision
+        key = content_key(model=model, encoder=looked_with, things=self.phrases, made_on=made_on(self.setup.device))
+        stored = load_tensors(file)
+        if stored is None or stored[1].get("key") != key:
+            found = vectors_of(self.model.full(), self.judge, self.names, self.phrases)
+            tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in found.items()}
+            save_tensors(file, tensors, {"names": self.names, "key": key})
 
 
 def _mean(values: np.ndarray) -> np.ndarray:

@@ -36,8 +36,9 @@ class Known:
 class ImpactFunction:
     """A ridge regression of log δ, less its mean for the erased concept: what counts is the order of other concepts.
 
-    A pair's features are symmetric functions of both concepts' text embeddings, and of what attn2's keys and values
-    make of these: their cosine and distance, and by principal component their product and absolute difference.
+    A pair's features are functions of both concepts' text embeddings, and of what attn2's keys and values make of
+    these: their cosine and distance, and by principal component their product, their absolute difference, and where the
+    other concept lies, as some are changed more than others whatever is erased.
     """
 
     def __init__(self, known: Known) -> None:
@@ -75,7 +76,7 @@ class ImpactFunction:
             mine, theirs = erased[measure], self.known.vectors[measure][places]
             a, b = (self._axes[measure].transform(values) for values in (mine[None], theirs))
             columns += [cosines(theirs, mine)[:, None], np.linalg.norm(theirs - mine, axis=1)[:, None]]
-            columns += [a * b, np.abs(a - b)]
+            columns += [a * b, np.abs(a - b), b]
         return np.concatenate(columns, 1)
 
 

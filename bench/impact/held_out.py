@@ -15,7 +15,7 @@ from .function import ImpactFunction, Known
 from .likeness import MEASURES, cosines
 from .measure import SPACES
 
-LEARNED = "f_φ"
+LEARNED, AVERAGE = "f_φ", "average"
 TOP = 10  # of which recall is taken
 FOLDS = 5
 FEWEST = 5  # erased concepts
@@ -52,7 +52,8 @@ def _agreement(pairs: pd.DataFrame, spaces: Sequence[str]) -> list[tuple[str, st
 def held_out_scores(pairs: pd.DataFrame, known: Known, space: str) -> pd.DataFrame:
     """One line an erased concept and predictor: Spearman's ρ with δ, and recall of the 10 most changed.
 
-    f_φ learns from the other folds' erased concepts; similarities learn nothing.
+    f_φ learns from the other folds' erased concepts. So does the average of δ of an other concept over these, which
+    knows nothing of the erased one: f_φ has to beat it, too. Similarities learn nothing.
 
     Args:
         pairs: with the columns erased, other and the space's; several trainings of an erased concept are averaged.
@@ -72,10 +73,14 @@ def held_out_scores(pairs: pd.DataFrame, known: Known, space: str) -> pd.DataFra
     lines = []
     for train, test in GroupKFold(FOLDS, shuffle=True, random_state=0).split(means, groups=erased):
         learned = ImpactFunction(known).fit(means.iloc[train], space)
+        usual = means.iloc[train].groupby("other")[space].mean()
         for name, part in means.iloc[test].groupby("erased", sort=False):
             own, others = known.of(str(name)), part["other"].tolist()
             places = [list(known.names).index(other) for other in others]
-            told = {LEARNED: learned.predict(own, others)}
+            told = {
+                LEARNED: learned.predict(own, others),
+                AVERAGE: usual.reindex(others).fillna(usual.mean()).to_numpy(),
+            }
             told |= {measure: cosines(known.vectors[measure][places], own[measure]) for measure in MEASURES}
             for predictor, values in told.items():
                 found = part[space].to_numpy()
@@ -90,13 +95,17 @@ def held_out_scores(pairs: pd.DataFrame, known: Known, space: str) -> pd.DataFra
     return pd.DataFrame(lines)
 
 
-def recall(predicted: np.ndarray, found: np.ndarray, top: int = TOP) -> float:
+def recall(predicted: np.ndarray, found: np.ndarray, top: int = TOP) -> float | None:
     """The share of the most changed that are among as many with the highest prediction.
+
+    None where fewer than these changed more than the least changed: then nobody can tell which they are.
 
     >>> recall(np.array([3, 2, 1]), np.array([0.1, 5, 7]), 2)
     0.5
     """
-    count = min(top, len(found))
+    count = min(top, len(found) - 1)
+    if (found > found.min()).sum() < count:
+        return None
     most = set(np.argsort(-found, kind="stable")[:count])
     return len(most & set(np.argsort(-predicted, kind="stable")[:count])) / count
 

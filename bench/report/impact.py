@@ -44,7 +44,8 @@ def sheet(summary: pd.DataFrame, agreement: pd.DataFrame) -> Sheet:
     counts = ", ".join(f"{space} {int(summary.loc[summary['space'] == space, 'erased'].max())}" for space in spaces)
     notes = [
         f"Means over erased concepts ({counts}) with 95 % intervals. f_φ learned from the other folds’ erased concepts,"
-        " from text embeddings and attn2’s keys and values of these; the similarities learn nothing.",
+        " from text embeddings and what attn2 makes of them. Average: how much the other concept changed in them,"
+        " whatever was erased. The similarities learn nothing. Recall: where ten changed more than the least changed.",
         "δ: in noise the mean squared change of predictions, in image 1 − SSIM, in judge by how much fewer images the "
         "judge sees the other concept in.",
         *(

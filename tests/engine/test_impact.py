@@ -43,6 +43,7 @@ def test_a_grid_is_made_once_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(room, "erase", never)
     monkeypatch.setattr(room, "draw_concepts", never)
+    monkeypatch.setattr(room, "vectors_of", never)
     first = (folder.root / "impact.csv").read_bytes()
     measure_impact(PLAN, folder, ["garbage truck", "cat"], "cpu")
     assert (folder.root / "impact.csv").read_bytes() == first

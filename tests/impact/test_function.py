@@ -11,7 +11,7 @@ from erasebench.errors import BenchError
 from erasebench.impact.foretell import foretell
 from erasebench.impact.function import READ, ImpactFunction, Known
 from erasebench.impact.grid import GRID, VECTORS, read_grid
-from erasebench.impact.held_out import LEARNED, grid_scores, held_out_scores, recall
+from erasebench.impact.held_out import AVERAGE, LEARNED, grid_scores, held_out_scores, recall
 from erasebench.impact.likeness import MEASURES, cosines
 from erasebench.prompts.concepts import concept_names
 from erasebench.report.impact import write_impact
@@ -52,14 +52,17 @@ def grid(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_pairs_features_do_not_depend_on_which_is_erased() -> None:
+def test_of_a_pairs_features_only_where_the_other_lies_depends_on_which_is_erased() -> None:
     _, known = a_world()
     function = ImpactFunction(known)
-    there = function.features(known.of(NAMES[2]), [NAMES[5]])
-    assert np.allclose(there, function.features(known.of(NAMES[5]), [NAMES[2]]))
-    first = known.vectors["text"]
-    assert there[0, 0] == pytest.approx(cosines(first[[5]], first[2])[0])
-    assert there.shape == (1, len(READ) * (2 + 2 * 10))
+    there, back = (function.features(known.of(NAMES[a]), [NAMES[b]]) for a, b in ((2, 5), (5, 2)))
+    assert there.shape == (1, len(READ) * (2 + 3 * 10))
+    for first in (0, 32):  # a measure each
+        alike, own = slice(first, first + 22), slice(first + 22, first + 32)
+        assert np.allclose(there[:, alike], back[:, alike])
+        assert np.allclose(there[:, own], function.features(known.of(NAMES[0]), [NAMES[5]])[:, own])
+        assert not np.allclose(there[:, own], back[:, own])
+    assert there[0, 0] == pytest.approx(cosines(known.vectors["text"][[5]], known.vectors["text"][2])[0])
 
 
 def test_what_is_learned_beats_similarity_where_similarity_says_little() -> None:
@@ -72,6 +75,8 @@ def test_what_is_learned_beats_similarity_where_similarity_says_little() -> None
     assert means.loc[LEARNED, "recall"] > means.loc["text", "recall"]
     assert recall(np.arange(20.0), np.arange(20.0)) == 1.0
     assert recall(-np.arange(20.0), np.arange(20.0)) == 0.0
+    assert recall(np.arange(20.0), np.eye(20)[3]) is None
+    assert means.loc[LEARNED, "spearman"] > means.loc[AVERAGE, "spearman"] + 0.2
 
 
 def test_an_erased_concept_that_is_held_out_is_not_learned_from() -> None:
@@ -86,7 +91,7 @@ def test_an_erased_concept_that_is_held_out_is_not_learned_from() -> None:
 
 def test_tables_are_written_and_spaces_without_values_left_out(grid: Path) -> None:
     table = write_impact(grid, *grid_scores(*read_grid(grid)))
-    assert [label for label, _ in table.rows] == [LEARNED, *MEASURES]
+    assert [label for label, _ in table.rows] == [LEARNED, AVERAGE, *MEASURES]
     assert [column.group for column in table.columns] == ["δ in noise"] * 2
     assert "| f_φ |" in (grid / "impact-function.md").read_text()
     assert {"spearman", "recall", "erased", "predictor", "space"} <= set(pd.read_csv(grid / "impact-function.csv"))
