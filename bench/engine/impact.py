@@ -20,6 +20,7 @@ from ..impact.likeness import vectors_of
 from ..impact.measure import Drawn, draw_concepts, image_change, judged_change
 from ..models.patch import attached, load_patch
 from ..models.provenance import made_on
+from ..registry import METHODS
 from ..runs.folder import RunFolder
 from ..runs.lock import locked
 from ..runs.plan import Plan
@@ -69,11 +70,15 @@ def measure_impact(
         begun: called with how many trainings there are to look at.
 
     Raises:
-        BenchError: a concept is unknown, or a row of the plan is weights that somebody made.
+        BenchError: a concept is unknown, or a row of the plan is weights that somebody made, or changes none.
     """
-    setup = resolve(plan, folder, device, store)
     if any(variant.path for variant in plan.rows.values()):
         raise BenchError("variants: weights that somebody made erase one concept; the grid needs a method for each.")
+    if guides := [row for row, one in plan.rows.items() if one.method and METHODS.load(one.method).guide is not None]:
+        raise BenchError(
+            f"{', '.join(guides)}: no weights change, so that nothing can be measured in noise. Leave it out."
+        )
+    setup = resolve(plan, folder, device, store)
     with locked(folder, plan):
         grid = _Grid(setup, erased)
         refer(folder, setup.store, [("training", training_key(own, one)) for own, one in grid.trainings])

@@ -52,7 +52,11 @@ def test_a_grid_is_made_once_and_goes_on(tmp_path: Path, monkeypatch: pytest.Mon
     assert known.names == THINGS
 
 
-def test_weights_that_somebody_made_are_no_grid(tmp_path: Path) -> None:
+def test_rows_that_are_no_training_are_no_grid(tmp_path: Path) -> None:
     plan = PLAN.model_copy(update={"variants": {"theirs": Variant(path="x.safetensors")}})
     with pytest.raises(BenchError, match="a method for each"):
         measure_impact(plan, RunFolder(tmp_path / "impact"), ["cat"], "cpu")
+    with pytest.raises(BenchError, match="sld: no weights change"):
+        measure_impact(
+            PLAN.model_copy(update={"methods": ["uce", "sld"]}), RunFolder(tmp_path / "impact"), ["cat"], "cpu"
+        )
