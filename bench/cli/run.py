@@ -20,7 +20,7 @@ from .shared import (
     settings_of,
     with_resume_hint,
 )
-from .working import ExclusiveOption, StoreOption, WorkersOption, Working
+from .working import ExclusiveOption, RayOption, ShareOption, StoreOption, WorkersOption, Working
 
 if TYPE_CHECKING:
     from ..runs.folder import RunFolder
@@ -87,6 +87,8 @@ def run(
     store: StoreOption = None,
     workers: WorkersOption = None,
     exclusive_erase: ExclusiveOption = False,
+    ray: RayOption = None,
+    gpus_per_task: ShareOption = 1.0,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")
     ] = False,
@@ -123,7 +125,8 @@ def run(
         "keep_images": keep_images,
     }
     resolved = load_plan(plan, with_quick(flags, quick))
-    _, failures = execute(resolved, device, out, dry_run, Working(workers, store, exclusive_erase))
+    working = Working(workers, store, exclusive_erase, ray, gpus_per_task)
+    _, failures = execute(resolved, device, out, dry_run, working)
     exit_with(failures)
 
 
@@ -171,7 +174,7 @@ def execute(
         from ..engine.estimate import estimate
 
         typer.echo(plan.to_yaml())
-        for line in estimate(plan, folder, chosen, working.store, working.workers):
+        for line in estimate(plan, folder, chosen, working.store, working.workers, working.cluster):
             typer.echo(f"# {line}")
         return folder, ()
     from ..engine.run import run as run_plan
@@ -181,10 +184,24 @@ def execute(
         typer.echo(f"{folder.root} on {chosen}{together}", err=True)
 
     failures = with_resume_hint(
-        lambda: run_plan(plan, folder, chosen, begun, working.workers, working.store, working.alone)
+        lambda: run_plan(plan, folder, chosen, begun, working.workers, working.store, working.alone, working.cluster)
     )
     print_table(folder.root)
+    if (held := memory_line(folder)) is not None:
+        typer.echo(held, err=True)
     return folder, failures
+
+
+def memory_line(folder: RunFolder) -> str | None:
+    """How much memory the workers of the last session held at most; None where none did anything."""
+    from ..runs.record import read_record
+
+    record = read_record(folder)
+    held = record.sessions[-1].workers if record is not None and record.sessions else {}
+    if not held:
+        return None
+    worker = max(held, key=lambda worker: held[worker])
+    return f"memory: {held[worker] / 1024:.1f} GiB at most, in {worker}; of {len(held)} in all"
 
 
 def rows_of(given: list[str]) -> dict[str, dict[str, Any]]:

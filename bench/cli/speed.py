@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import BenchError
 from .options import BenchApp
 from .shared import DeviceOption, integers_of, names_of
 
@@ -14,6 +15,30 @@ app = BenchApp(
     rich_markup_mode=None,
     help="How fast drawing, training and scoring are on this machine.\n\nExample: bench speed generation",
 )
+
+
+@app.command("scale")
+def speed_scale(
+    workers: Annotated[str, typer.Option(help="How many, with commas.")] = "1,2,4,8,16,32,64",
+    methods: Annotated[int, typer.Option(help="Rows beside the original.", min=1)] = 12,
+    image: Annotated[float, typer.Option(help="Seconds to draw an image.", min=0)] = 0.28,
+    step: Annotated[float, typer.Option(help="Seconds of a training step.", min=0)] = 1.5,
+    look: Annotated[float, typer.Option(help="Seconds of an encoder's look at an image.", min=0)] = 0.01,
+    score: Annotated[float, typer.Option(help="Seconds of a score once all is seen.", min=0)] = 60.0,
+) -> None:
+    """Simulate a paper-size run on many workers; nothing is drawn.
+
+    The tasks go through the real scheduler; `bench run --dry-run` measures the durations of your machine.
+
+    Example: bench speed scale --image 0.5 --workers 8,16
+    """
+    from ..develop.scale import Durations, scale_lines
+
+    counts = integers_of("--workers", workers) or []
+    if min(counts) < 1:
+        raise BenchError(f"--workers {workers}: give one or more.")
+    for line in scale_lines(counts, Durations(image, look, step, score), methods):
+        typer.echo(line)
 
 
 @app.command("generation")

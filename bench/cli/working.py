@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ..engine.ray_request import RayRequest
 
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes at work: a core each on a CPU, a GPU each by default.")
@@ -16,6 +19,12 @@ StoreOption = Annotated[
 ]
 ExclusiveOption = Annotated[
     bool, typer.Option("--exclusive-erase", help="Train one at a time with nothing beside: times then compare.")
+]
+RayOption = Annotated[
+    str | None, typer.Option("--ray", metavar="ADDRESS", help="Work on a Ray cluster: auto, or HOST:PORT of its head.")
+]
+ShareOption = Annotated[
+    float, typer.Option("--gpus-per-task", help="With --ray: of a GPU for each worker, over 0 up to 1.")
 ]
 
 
@@ -27,15 +36,26 @@ class Working:
         workers: processes; None for one a core or GPU.
         store: where results are kept; None for the usual place.
         alone: whether trainings run one at a time with nothing beside them.
+        ray: the address of a Ray cluster; None for this machine.
+        share: of a GPU for each of its workers.
     """
 
     workers: int | None = None
     store: Path | None = None
     alone: bool = False
+    ray: str | None = None
+    share: float = 1.0
 
     def begin(self) -> None:
         """Let the server of workers import what they need while this process does."""
-        if self.workers != 1:
+        if self.ray is None and self.workers != 1:
             from ..engine.server import context
 
             context()
+
+    @property
+    def cluster(self) -> RayRequest | None:
+        """What is asked of a Ray cluster."""
+        from ..engine.ray_request import RayRequest
+
+        return None if self.ray is None else RayRequest(self.ray, self.share)

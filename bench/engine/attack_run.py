@@ -19,16 +19,16 @@ from ..runs.record import read_run
 from ..storage.files import write_json
 from ..storage.links import show
 from .attack import attack_of
+from .crew import Crew
 from .erase import check_weights
 from .executor import Executor
 from .graph import Graph
-from .pool import Event, Inline, Pool
+from .pool import Event
 from .prepare import register
 from .schedule import Scheduler
 from .setup import Setup, resolve
 from .tasks import UNITS, Task
 from .work import Work, unfold
-from .workers import usual_workers
 
 
 def attack_run(
@@ -37,6 +37,7 @@ def attack_run(
     device: str,
     begun: Callable[[int], None] = lambda workers: None,
     workers: int | None = 1,
+    crew: Crew | None = None,
 ) -> AttackRecord:
     """Make the attacks that are missing, the controls and those on the original among them, and write the tables.
 
@@ -46,6 +47,7 @@ def attack_run(
         device: "cpu", "cuda" or "cuda:N".
         begun: called with the number of workers when the work begins.
         workers: processes that work at the same time; None: as many as the machine has cores or GPUs, and memory for.
+        crew: who works, where others have it already; `workers` of this machine otherwise.
 
     Raises:
         BenchError: the folder holds no finished run, or a setting is wrong.
@@ -74,7 +76,7 @@ def attack_run(
             for name in (UNATTACKED, *names)
         ]
         register(setup, work, executor.contexts, scored=True, beside=planned)
-        _do_tasks(executor, graph, failures, usual_workers(setup) if workers is None else workers, begun)
+        _do_tasks(executor, graph, failures, crew or Crew(setup, workers), begun)
         cells = [
             cell
             for row, training in trainings
@@ -132,18 +134,12 @@ def _with_controls(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _do_tasks(
-    executor: Executor, graph: Graph, failures: dict[str, str], workers: int, begun: Callable[[int], None]
+    executor: Executor, graph: Graph, failures: dict[str, str], crew: Crew, begun: Callable[[int], None]
 ) -> None:
     if not graph.needs:
         return
-    begun(workers)
-    pool: Pool
-    if workers == 1:
-        pool = Inline(executor)
-    else:
-        from .local import Local
-
-        pool = Local(executor.setup, workers)
+    begun(crew.count)
+    pool = crew.pool(executor, len(graph.needs))
 
     def told(event: Event) -> None:
         if event.kind == "fatal":

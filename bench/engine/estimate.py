@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -30,11 +30,16 @@ from ..scoring.nudenet import detect
 from .attack_run import planned_tries
 from .contexts import Contexts
 from .count_forwards import count_forwards
+from .crew import Crew
 from .erase import is_trained
 from .erasure import Erasure
+from .graph import lacking
+from .ray_request import RayRequest
 from .setup import Setup, set_up
+from .simulate import simulate
+from .tasks import Task
 from .work import SAMPLE, Work, unfold
-from .workers import COPIES, WORKER_BYTES, usual_workers
+from .workers import COPIES, WORKER_BYTES
 
 SECONDS = 10.0  # of measurement, in all
 TRAINING_BATCH = 4
@@ -44,9 +49,16 @@ COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
 
 
 def estimate(
-    plan: Plan, folder: RunFolder, device: str, store: Path | None = None, workers: int | None = None
+    plan: Plan,
+    folder: RunFolder,
+    device: str,
+    store: Path | None = None,
+    workers: int | None = None,
+    ray: RayRequest | None = None,
 ) -> list[str]:
     """Lines: cells, images, UNet forwards, disk, memory and time; what is there already is left out.
+
+    With several workers the time is that of the run's tasks through the real scheduler, each taking what was measured.
 
     Arguments as for `run`.
     """
@@ -55,7 +67,8 @@ def estimate(
     work = unfold(setup)
     erasures = [erasure for erasure in work.erasures if not is_trained(setup, erasure)]
     images = _missing(work)
-    training = _training(erasures)
+    costs = _costs(erasures)
+    training = sum((costs[erasure.row] for erasure in erasures), Cost())
     size = plan.generation.size or source.image_size
     per_image = plan.generation.steps * (1 if plan.generation.guidance == 1 else 2)
     scores = len(work.rows) * len(work.metrics)
@@ -79,13 +92,28 @@ def estimate(
         return [*lines, pixels, f"time: not known without the weights: {model}"]
     weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures if e.guide is None)
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
-    count = usual_workers(setup) if workers is None else workers
+    with Crew(setup, workers, ray=ray) as crew:
+        count = crew.count
     with _threads(1 if count > 1 else torch.get_num_threads()):  # as each of several workers has
         measured = measure(model, setup.drawing, size)
-    erase = training.forwards * measured["forward"] + training.forwards_with_gradient * measured["gradient"]
+    erase = _seconds(training, measured)
     draw, score = images * measured["image"], images * measured["score"]
     parts = f"erase {_minutes(erase)}, draw {_minutes(draw)}, score {_minutes(score)}"
-    together = f"; with {count} workers about {_minutes((erase + draw + score) / count)}" if count > 1 else ""
+    together = ""
+    if count > 1:
+        looks = max(1, len(_looks(setup, work)))
+        each_row = {row: _seconds(cost, measured) for row, cost in costs.items()}
+
+        def seconds(task: Task) -> float:
+            each = {"draw": measured["image"], "look": measured["score"] / looks}
+            return each_row[task.row] if task.kind == "erase" else each.get(task.kind, 0.0) * task.size
+
+        found = simulate(lacking(setup, work, _contexts(setup, work)), seconds, count)
+        unit = "GPU-hours" if is_gpu(device) else "worker-hours"
+        together = (
+            f"; with {count} workers about {_minutes(found.seconds)}, {found.utilisation:.0%} of which they have a "
+            f"task: {found.seconds * count / 3600:.2g} {unit}"
+        )
     return [
         *lines,
         f"memory: about {_memory(setup, work, count) / 2**30:.1f} GiB{_on_gpu(device)}",
@@ -104,9 +132,14 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _contexts(setup: Setup, work: Work) -> Contexts:
+    """What scores would be given, without a model."""
+    return Contexts(setup, work, lambda: None)  # type: ignore[arg-type, return-value]
+
+
 def _looks(setup: Setup, work: Work) -> set[str]:
     """Through which encoders and detectors images are seen."""
-    contexts = Contexts(setup, work, lambda: None)  # type: ignore[arg-type, return-value]
+    contexts = _contexts(setup, work)
     return {contexts.name_of(look) for metric in work.metrics.values() for look in metric.looks}
 
 
@@ -202,18 +235,21 @@ def _timed(work: Callable[[], object], seconds: float, device: str) -> float:
     return (time.perf_counter() - began) / count
 
 
-def _training(erasures: list[Erasure]) -> Cost:
-    """All erasures' forwards; trainings of one row cost alike."""
+def _seconds(cost: Cost, measured: Mapping[str, float]) -> float:
+    return cost.forwards * measured["forward"] + cost.forwards_with_gradient * measured["gradient"]
+
+
+def _costs(erasures: list[Erasure]) -> dict[str, Cost]:
+    """One training's forwards by row; those of other seeds cost alike."""
     carrier = load_model(find_model(EMBEDDED_MODEL), "cpu")
-    total, known = Cost(), dict[str, Cost]()
+    known: dict[str, Cost] = {}
     for erasure in erasures:
         if erasure.row not in known:
             config = erasure.config
             if erasure.steps is not None:
                 config = config.model_copy(update={"steps": erasure.steps})
             known[erasure.row] = count_forwards(carrier, erasure.method, config, replace(erasure.task, seed=0))
-        total = total + known[erasure.row]
-    return total
+    return known
 
 
 def _patch_bytes(model: TextToImage, group: str) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,21 +20,20 @@ from ..models.catalog import MODELS, find_model
 from ..models.hardware import hardware
 from ..models.pipeline_folder import open_pipeline
 from ..models.provenance import packages
-from ..registry import METHODS, METRICS
 from ..report.sheet import Sheet
 from ..report.terminal import SheetView
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..scoring.clip_files import CONFIG, LOCAL, cached_weights, clip_origin
 from ..storage.files import read_json, write_json
-from ..storage.keys import content_key, file_hash, files_hash
+from ..storage.keys import content_key, file_hash
+from .source import code_of, packages_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from .setup import Setup
 
-OWN = ("erasebench", "erasebench.methods", "erasebench.metrics", "erasebench.attacks", "erasebench.prompts")
 INDEX = "reference.json"
 
 
@@ -101,41 +99,21 @@ def _made_with(plan: Plan, folder: RunFolder, device: str, clip: Sequence[Any]) 
     machine = hardware(device)
     if machine is None:
         raise _Untold
-    methods = [variant.method for variant in plan.rows.values() if variant.method is not None]
-    entries = [METHODS.entries()[name] for name in methods]
-    entries += [METRICS.entries()[name] for name in plan.metrics]
-    others = {entry.target.partition(":")[0].partition(".")[0] for entry in entries if entry.package}
+    code = code_of(packages_of(plan))
+    if not all(code.values()):
+        raise _Untold
     return content_key(
         plan=plan.model_dump(mode="json"),
         place=[str(folder.root.absolute()), str(folder.store.resolve())],
         machine=machine,
         packages=packages(),
-        code={name: _code(name) for name in sorted({*OWN, *others})},
+        code=code,
         model=_model(plan.model),
         clip=_clip(plan.scoring.clip, clip),
         prompts=[_prompts(prompts.source) for prompts in plan.prompts.values()],
         own=[_own(variant.path) for variant in plan.rows.values() if variant.path is not None],
         reference=None if plan.reference is None else _reference(Path(plan.reference)),
     )
-
-
-def _code(package: str) -> list[str]:
-    """Hashes of a package's files, data too; none of its modules is imported.
-
-    Raises:
-        _Untold: its files can't be found.
-    """
-    spec = find_spec(package)
-    if spec is None:
-        raise _Untold
-    if spec.submodule_search_locations is None:
-        return [file_hash(Path(str(spec.origin)))]
-    return [_files(Path(folder)) for folder in spec.submodule_search_locations]
-
-
-def _files(folder: Path) -> str:
-    names = (file.relative_to(folder) for file in folder.rglob("*") if file.is_file())
-    return files_hash(folder, [name.as_posix() for name in names if "__pycache__" not in name.parts])
 
 
 def _model(name: str) -> str | list[tuple[str, int, int]]:

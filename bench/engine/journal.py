@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import ModelUnavailable
@@ -46,11 +47,14 @@ class Journal:
         record: what run.json holds.
         failures: what failed in this session.
         bars: how far the work is.
+        nodes: the cluster's machines that work on it, as they come.
     """
 
     def __init__(self, setup: Setup, work: Work, before: RunRecord | None) -> None:
         self._setup, self._folder = setup, setup.folder
         self._counted: Counter[Task] = Counter()
+        self._peaks: dict[str, float] = {}
+        self.nodes: Mapping[str, dict[str, Any]] = {}
         self.bars = RunProgress({})
         self._began = time.monotonic()
         self.failures: list[Failure] = []
@@ -105,6 +109,8 @@ class Journal:
             self._counted[task] += event.amount
             self.bars.advance(task.kind, event.amount, event.text)
             return
+        if event.worker:
+            self._peaks[event.worker] = max(event.peak, self._peaks.get(event.worker, 0.0))
         self.bars.advance(task.kind, task.size - self._counted.pop(task, 0), task.text)
         if task.kind == "score" and event.text:
             self.without_value(task, event.text)
@@ -143,7 +149,9 @@ class Journal:
     def finish(self, status: str) -> None:
         """Write how the session ended; a disk that takes nothing must not hide why."""
         *earlier, session = self.record.sessions
-        ended = session.model_copy(update={"ended": now(), "seconds": round(time.monotonic() - self._began, 1)})
+        seconds = round(time.monotonic() - self._began, 1)
+        worked = {"nodes": dict(self.nodes), "workers": self._peaks}
+        ended = session.model_copy(update={"ended": now(), "seconds": seconds, **worked})
         tables = {suffix: self._folder.table(suffix) for suffix in SUFFIXES} if status != "interrupted" else {}
         hashes = {suffix: file_hash(file) for suffix, file in tables.items() if file.exists()}
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from ..errors import BenchError
 from .pool import Event, Handle
@@ -19,6 +21,8 @@ GRACE, PATIENCE = 30.0, 5.0  # seconds that workers have to stop, when asked and
 
 class Local:
     """A pool of worker processes; one that dies is replaced."""
+
+    places: Mapping[str, dict[str, Any]] = {}
 
     def __init__(self, setup: Setup, size: int, alone: bool = False) -> None:
         self.size = size
@@ -52,6 +56,9 @@ class Local:
                 handle(event)
             elif process.sentinel in found:
                 self._replace(worker, handle)
+
+    def end(self, worker: int) -> None:
+        self._workers[worker][0].kill()
 
     def stop(self) -> None:
         for _, pipe in self._workers:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 from ..errors import BenchError, ModelUnavailable
+from ..models.cost import peak_memory
 from ..storage.store import Busy
 from .executor import Executor
 from .tasks import Task
@@ -26,6 +29,8 @@ class Event:
         text: a line about it, or what went wrong; of a task that is done, why it has no result, or "".
         trace: an error's traceback; "" for errors that a user can mend.
         number: an operating system's error, or 0.
+        worker: which process it was, by machine; "" where that is not known.
+        peak: MiB that this process, or its GPU, has held at most.
     """
 
     kind: Literal["progress", "done", "failed", "busy", "died", "fatal"]
@@ -34,6 +39,8 @@ class Event:
     text: str = ""
     trace: str = ""
     number: int = 0
+    worker: str = ""
+    peak: float = 0.0
 
 
 Handle = Callable[[Event], None]
@@ -44,9 +51,13 @@ class Pool(Protocol):
 
     Attributes:
         size: how many there are.
+        places: what other machines it works on are, by name.
     """
 
     size: int
+
+    @property
+    def places(self) -> Mapping[str, dict[str, Any]]: ...
 
     def idle(self) -> list[int]:
         """Those that wait for a task."""
@@ -57,6 +68,9 @@ class Pool(Protocol):
     def wait(self, handle: Handle, seconds: float) -> None:
         """Tell what happens, until something has or the time is over."""
 
+    def end(self, worker: int) -> None:
+        """Kill one that doesn't come back from its task, which is told to have died."""
+
     def stop(self) -> None:
         """Let tasks that go on keep what they have, and end."""
 
@@ -65,6 +79,7 @@ class Inline:
     """This process does tasks itself, one after the other."""
 
     size = 1
+    places: Mapping[str, dict[str, Any]] = {}
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -83,13 +98,21 @@ class Inline:
         task, self._task = self._task, None
         handle(outcome(self._executor, task, handle, 1))
 
+    def end(self, worker: int) -> None:
+        """Nobody could call this while the only process is at work."""
+
     def stop(self) -> None:
         self._task = None
 
 
 def outcome(executor: Executor, task: Task, handle: Handle, workers: int) -> Event:
-    """Do a task and say what became of it; `handle` is told of progress."""
+    """Do a task and say what became of it, and how much memory that took; `handle` is told of progress."""
+    event = _outcome(executor, task, handle, workers)
+    who = f"{platform.node()}, process {os.getpid()}"
+    return replace(event, worker=who, peak=round(peak_memory(executor.setup.device), 1))
 
+
+def _outcome(executor: Executor, task: Task, handle: Handle, workers: int) -> Event:
     def report(amount: int, text: str) -> None:
         handle(Event("progress", task, amount, text))
 

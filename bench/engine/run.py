@@ -29,9 +29,11 @@ from .finished import keep_finished
 from .setup import Setup, resolve
 
 if TYPE_CHECKING:
+    from .crew import Crew
     from .executor import Executor
     from .journal import Journal
     from .pool import Event
+    from .ray_request import RayRequest
     from .removal import Removal
     from .work import Work
 
@@ -48,6 +50,7 @@ def run(
     workers: int | None = 1,
     store: Path | None = None,
     alone: bool = False,
+    ray: RayRequest | None = None,
 ) -> tuple[Failure, ...]:
     """Do what is missing and write the tables; a run that is complete is left as it is.
 
@@ -62,54 +65,63 @@ def run(
             GPUs, and memory for.
         store: where results are kept for all runs; None for the one that the run used before, or that lies beside it.
         alone: whether trainings run one at a time with nothing beside them, so that their times compare.
+        ray: the cluster whose machines work; None for this one.
 
     Raises:
-        BenchError: the folder belongs to another plan, is in use, or can't be written.
+        BenchError: the folder belongs to another plan, is in use, or can't be written; a cluster's machines can't work
+            on it.
         ModelUnavailable: the model can't be fetched or loaded; a new run leaves no folder.
         Interrupted: on Ctrl-C; what is done is kept.
     """
     setup = resolve(plan, folder, device, store)
-    from ..images.set_folder import prepare_images
     from .attack_run import checked
+    from .crew import Crew
     from .erase import bring_all
-    from .prepare import register
     from .work import unfold
-    from .workers import usual_workers
 
     work = unfold(setup)  # what is wrong with the plan shows before anything is written
     asked = None if plan.attacks is None else requested(plan.attacks, list(plan.rows), plan.family.name)
     executor, is_new = checked(replace(setup, attacks=asked), work), not folder.plan.exists()
     own = bring_all(setup, work.erasures, executor.model.full)
     executor.work = work = replace(work, remarks=(*work.remarks, *own))
-    count = usual_workers(setup) if workers is None else workers
-    if is_new and count == 1:
-        executor.model.full()
-    with locked(folder, plan):
-        begun(count)
-        before = read_record(folder)
-        failures: tuple[Failure, ...] = ()
-        complete = before is not None and _is_complete(before, setup, work)
-        if complete:
-            for images in work.drawn.values():  # some may have been taken out of the folder
-                prepare_images(folder, images)
-        if before is not None and complete and not setup.store.broken:
-            register(setup, work, executor.contexts, scored=True)
-            if asked is None:
-                _keep_finished(setup, before)
-        else:
-            for remark in work.remarks:
-                warn(remark)
-            try:
-                failures = _go_on(executor, before, count, alone)
-            except ModelUnavailable:
-                if is_new:
-                    shutil.rmtree(folder.root, ignore_errors=True)
-                raise
-            write_own_page(folder)
-    return failures if asked is None else (*failures, *_attack(setup, asked, work, count, not failures))
+    with Crew(setup, workers, alone, ray) as crew:
+        if is_new and crew.is_this_process:
+            executor.model.full()
+        with locked(folder, plan):
+            begun(crew.count)
+            failures = _held(executor, crew, alone, is_new)
+        return failures if asked is None else (*failures, *_attack(setup, asked, work, crew, not failures))
 
 
-def _attack(setup: Setup, asked: AttackRequest, work: Work, workers: int, is_complete: bool) -> Iterator[Failure]:
+def _held(executor: Executor, crew: Crew, alone: bool, is_new: bool) -> tuple[Failure, ...]:
+    """What is missing of a run whose folder this process holds, and the tables; what failed."""
+    from ..images.set_folder import prepare_images
+    from .prepare import register
+
+    setup, work, folder = executor.setup, executor.work, executor.setup.folder
+    before = read_record(folder)
+    complete = before is not None and _is_complete(before, setup, work)
+    if complete:
+        for images in work.drawn.values():  # some may have been taken out of the folder
+            prepare_images(folder, images)
+    if before is not None and complete and not setup.store.broken:
+        register(setup, work, executor.contexts, scored=True)
+        if setup.attacks is None:
+            _keep_finished(setup, before)
+        return ()
+    for remark in work.remarks:
+        warn(remark)
+    try:
+        failures = _go_on(executor, before, crew, alone)
+    except ModelUnavailable:
+        if is_new:
+            shutil.rmtree(folder.root, ignore_errors=True)
+        raise
+    write_own_page(folder)
+    return failures
+
+
+def _attack(setup: Setup, asked: AttackRequest, work: Work, crew: Crew, is_complete: bool) -> Iterator[Failure]:
     """Make a plan's attacks on those of its rows that are trained; what failed."""
     from .attack_run import attack_run
     from .erase import is_trained
@@ -118,7 +130,7 @@ def _attack(setup: Setup, asked: AttackRequest, work: Work, workers: int, is_com
     rows = tuple(row for row in asked.rows if row not in untrained)
     if not rows:
         return
-    found = attack_run(setup.folder, asked.model_copy(update={"rows": rows}), setup.device, workers=workers)
+    found = attack_run(setup.folder, asked.model_copy(update={"rows": rows}), setup.device, crew=crew)
     for cell, reason in found.failures.items():
         row, _, name = cell.partition(" ")
         yield Failure(stage="attack", row=row, item=name, reason=reason)
@@ -131,7 +143,7 @@ def _keep_finished(setup: Setup, record: RunRecord) -> None:
     keep_finished(setup, [*terminal_tables(setup.folder, setup.plan, record), *attack_views(setup.folder, setup.plan)])
 
 
-def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bool) -> tuple[Failure, ...]:
+def _go_on(executor: Executor, before: RunRecord | None, crew: Crew, alone: bool) -> tuple[Failure, ...]:
     """All tasks and the tables, whatever ends them being recorded."""
     from .journal import DiskFailed, Journal
     from .prepare import register
@@ -141,7 +153,7 @@ def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bo
     try:
         removal = None
         with suppress(DiskFailed):
-            removal = _do_tasks(executor, journal, workers, alone)
+            removal = _do_tasks(executor, journal, crew, alone)
         journal.conclude(work)
         _write_tables(setup, work, journal)
         if removal is not None:
@@ -160,10 +172,9 @@ def _go_on(executor: Executor, before: RunRecord | None, workers: int, alone: bo
     return tuple(journal.failures)
 
 
-def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -> Removal:
+def _do_tasks(executor: Executor, journal: Journal, crew: Crew, alone: bool) -> Removal:
     from ..runs.progress import RunProgress
     from .graph import lacking
-    from .pool import Inline, Pool
     from .prepare import prepare, register
     from .removal import Removal
     from .schedule import Scheduler
@@ -179,13 +190,8 @@ def _do_tasks(executor: Executor, journal: Journal, workers: int, alone: bool) -
         journal.told(event)
         removal.told(event)
 
-    pool: Pool
-    if workers == 1 or len(graph.needs) < 2:
-        pool = Inline(executor)
-    else:
-        from .local import Local
-
-        pool = Local(setup, workers, alone)
+    pool = crew.pool(executor, len(graph.needs))
+    journal.nodes = pool.places
     try:
         with RunProgress({kind: (graph.total(kind), unit) for kind, unit in UNITS.items()}) as journal.bars:
             Scheduler(graph, pool, told, journal.failed, alone).run()

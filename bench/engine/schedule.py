@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .graph import Graph
 from .pool import Event, Pool
@@ -20,6 +20,8 @@ ORDER: tuple[Kind, ...] = (
 )  # trainings take longest; what ends a row comes next
 DEATHS = 2  # of a worker at one task, after which it is tried once more
 TRIES = 2  # of a task that raised what may not happen again
+SILENCE = 3600.0  # seconds without a word of a task, until it is taken for stuck
+LONGER = 10  # times the longest silence of a task of its kind that ended: so long at least
 WAIT = 0.5  # seconds until a task that another run does is looked at again
 Group = tuple[str, int | None]  # a row and its training seed: tasks for which a worker has the weights loaded
 
@@ -48,6 +50,9 @@ class Scheduler:
     _running: set[Task] = field(default_factory=set, init=False)
     _tries: Counter[tuple[Task, str]] = field(default_factory=Counter, init=False)
     _last: dict[int, Group] = field(default_factory=dict, init=False)
+    _heard: dict[Task, tuple[int, float]] = field(default_factory=dict, init=False)  # of whom, and when last
+    _longest: dict[Kind, float] = field(default_factory=dict, init=False)  # silence, in seconds
+    _stuck: dict[Task, float] = field(default_factory=dict, init=False)  # seconds after which it was ended
 
     def __post_init__(self) -> None:
         self._ready = {kind: {} for kind in ORDER}
@@ -72,10 +77,28 @@ class Scheduler:
                     break
                 self._running.add(task)
                 self._last[worker] = task.row, task.training
+                self._heard[task] = worker, time.monotonic()
                 self.pool.send(worker, task)
             if not (self._running or self._later or any(self._ready.values())):
                 raise RuntimeError(f"{len(self._left)} tasks wait for each other, such as {next(iter(self._left))}")
             self.pool.wait(self._handle, WAIT)
+            self._end_stuck()
+
+    def _end_stuck(self) -> None:
+        """End workers that have said nothing for far longer than others at such a task; another tries it then."""
+        for task, (worker, moment) in list(self._heard.items()):
+            silent = time.monotonic() - moment
+            if task not in self._stuck and silent > max(SILENCE, LONGER * self._longest.get(task.kind, 0.0)):
+                self._stuck[task] = silent
+                self.pool.end(worker)
+
+    def _hear(self, task: Task, ended: bool) -> None:
+        """Note how long a task was silent."""
+        worker, moment = self._heard.pop(task)
+        if task not in self._stuck:
+            self._longest[task.kind] = max(self._longest.get(task.kind, 0.0), time.monotonic() - moment)
+        if not ended:
+            self._heard[task] = worker, time.monotonic()
 
     def _make_ready(self, task: Task) -> None:
         self._ready[task.kind].setdefault((task.row, task.training), {})[task] = None
@@ -109,9 +132,14 @@ class Scheduler:
 
     def _handle(self, event: Event) -> None:
         task = event.task
+        if task in self._heard:
+            self._hear(task, event.kind != "progress")
         if event.kind == "progress":
             self.told(event)
             return
+        silent = self._stuck.pop(task, None)
+        if silent is not None and event.kind == "died":
+            event = replace(event, text=f"it said nothing for {silent / 60:.0f} min, so its process was ended")
         self._running.discard(task)
         if event.kind == "busy":
             self._later[task] = time.monotonic() + WAIT

@@ -84,7 +84,7 @@ class Meter:
             train_seconds=time.perf_counter() - self._began - self._paused,
             forwards=forwards.without_gradient - self._before[0],
             forwards_with_gradient=forwards.with_gradient - self._before[1],
-            peak_memory_mb=_peak_memory(self.model.device) if self._memory else 0.0,
+            peak_memory_mb=peak_memory(self.model.device) if self._memory else 0.0,
         )
 
 
@@ -98,7 +98,8 @@ def _reset_peak_memory(device: str) -> None:
         return
 
 
-def _peak_memory(device: str) -> float:
+def peak_memory(device: str) -> float:
+    """MiB at most since this was reset: of the GPU's memory that PyTorch holds, or of this process's."""
     if is_gpu(device):
         return torch.cuda.max_memory_allocated(device) / 2**20
     try:

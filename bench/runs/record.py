@@ -49,6 +49,12 @@ class Session(Stored):
     provenance: dict[str, Any] = Field(
         default={}, description="Packages, Python, platform, device, driver, flags, git, command."
     )
+    nodes: dict[str, dict[str, Any]] = Field(
+        default={}, description="The same of every machine of a cluster that worked on it, by its name."
+    )
+    workers: dict[str, float] = Field(
+        default={}, description="By process that did tasks: MiB of memory, or of its GPU's, that it held at most."
+    )
 
 
 class DrawnSet(Stored):

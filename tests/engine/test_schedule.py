@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from erasebench.engine.graph import Graph
 from erasebench.engine.pool import Event, Handle
-from erasebench.engine.schedule import DEATHS, Scheduler
+from erasebench.engine.schedule import DEATHS, SILENCE, Scheduler
 from erasebench.engine.tasks import Kind, Task
 
 
 class Fake:
     """Ends tasks in a random order, some of them badly."""
+
+    places: Mapping[str, dict[str, Any]] = {}
 
     def __init__(self, size: int, rng: random.Random, fates: dict[Task, list[str]]) -> None:
         self.size, self._rng, self._fates = size, rng, fates
@@ -42,6 +46,8 @@ class Fake:
         if kind == "done":
             self.done.append(task)
         handle(Event(kind, task, trace="a trace" if kind == "failed" else ""))  # type: ignore[arg-type]
+
+    def end(self, worker: int) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -112,6 +118,43 @@ def test_a_task_that_kills_its_worker_is_tried_so_often_and_no_more() -> None:
     pool, lost = Counting(1, random.Random(0), {poison: ["died"]}), list[Task]()
     Scheduler(graph, pool, lambda event: None, lambda event, others: lost.append(event.task)).run()
     assert (sent.count(poison), lost, pool.done) == (1 + DEATHS, [poison], [other])
+
+
+@pytest.mark.parametrize("talks", [False, True])
+def test_a_task_that_hangs_is_ended_and_done_by_another(talks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By time without a word: one that tells of its progress is waited for, however long it takes."""
+    now = [0.0]
+    monkeypatch.setattr("erasebench.engine.schedule.time.monotonic", lambda: now[0])
+    graph = Graph()
+    tasks = [graph.add(Task("draw", "esd", part=part)) for part in range(3)]
+
+    class Hanging(Fake):
+        ended = 0
+        hangs = True
+
+        def wait(self, handle: Handle, seconds: float) -> None:
+            now[0] += SILENCE / 4
+            hung = next((worker for worker, task in self._running.items() if task == tasks[0]), None)
+            if hung is None or not self.hangs or now[0] > 10 * SILENCE:
+                super().wait(handle, seconds)
+            elif self.ended:
+                self.hangs = False
+                handle(Event("died", self._running.pop(hung)))
+            else:
+                for worker in [worker for worker in self._running if worker != hung]:
+                    self.done.append(self._running.pop(worker))
+                    handle(Event("done", self.done[-1]))
+                if talks:
+                    handle(Event("progress", tasks[0]))
+
+        def end(self, worker: int) -> None:
+            assert self._running[worker] == tasks[0]
+            self.ended += 1
+
+    pool, told = Hanging(2, random.Random(0), {}), list[str]()
+    Scheduler(graph, pool, lambda event: told.append(event.kind), lambda event, lost: told.append("lost")).run()
+    assert sorted(map(repr, pool.done)) == sorted(map(repr, tasks))
+    assert (pool.ended, "lost" in told) == (0 if talks else 1, False)
 
 
 def test_trainings_that_are_to_be_compared_run_alone() -> None:

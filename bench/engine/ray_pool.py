@@ -1,0 +1,184 @@
+"""Workers on a Ray cluster: actors that keep their model loaded and do one task at a time.
+
+Ray places actors and tells of their deaths. Which task is done where and what is tried again is the scheduler's: Ray's
+own retries bind a task to its actor, and wait for that one where another is idle.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from ..errors import BenchError
+from .local import DEATHS_IN_A_ROW, GRACE
+from .pool import Event, Handle
+from .ray_cluster import Cluster
+from .ray_worker import RayWorker
+from .setup import Setup
+from .tasks import Task
+
+START_SECONDS = 120.0  # in which the first worker has to be there
+CONTROL = "control"
+
+
+@dataclass(eq=False)
+class _Seat:
+    """A worker's place, and what is awaited of the actor that has it."""
+
+    actor: Any
+    greeting: Any = None
+    ready: Any = None
+    result: Any = None
+    said: Any = None
+    task: Task | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        return self.greeting is None and self.ready is None and self.task is None
+
+    @property
+    def awaited(self) -> list[Any]:
+        found = (self.greeting, self.ready, self.said if self.task else None, self.result)
+        return [one for one in found if one is not None]
+
+
+class RayPool:
+    """A pool of actors; one that dies is replaced, as soon as the cluster has room for it.
+
+    Attributes:
+        size: how many there are.
+        places: of every machine that has had one, what it is, by its name.
+    """
+
+    def __init__(self, setup: Setup, cluster: Cluster, size: int, alone: bool = False) -> None:
+        self.size = size
+        self.places: dict[str, dict[str, Any]] = {}
+        self._beside = 1 if alone else size
+        self._cluster, self._deaths = cluster, 0
+        self._setup = ray.put(setup)
+        options = dict(cluster.options, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
+        self._actor = ray.remote(**options, concurrency_groups={CONTROL: 1})(RayWorker)
+        self._probing = cluster.probe()
+        self._probe: Path = self._probing.__enter__()
+        self._seats: list[_Seat] = []
+        try:
+            self._seats = [self._start() for _ in range(size)]
+            self._wait_for_first()
+        except BaseException:
+            self.stop()
+            raise
+
+    def idle(self) -> list[int]:
+        return [number for number, seat in enumerate(self._seats) if seat.is_idle]
+
+    def send(self, worker: int, task: Task) -> None:
+        seat = self._seats[worker]
+        seat.task, seat.result = task, seat.actor.do.remote(task)
+        if seat.said is None:
+            seat.said = _ask(seat.actor, "said")
+
+    def wait(self, handle: Handle, seconds: float) -> None:
+        awaited = [one for seat in self._seats for one in seat.awaited]
+        if not awaited:
+            time.sleep(seconds)
+            return
+        ray.wait(awaited, num_returns=1, timeout=seconds)
+        found = set(ray.wait(awaited, num_returns=len(awaited), timeout=0)[0])
+        for seat in self._seats:
+            if found & set(seat.awaited):
+                self._hear(seat, found, handle)
+
+    def end(self, worker: int) -> None:
+        with suppress(RayError, ValueError):
+            ray.kill(self._seats[worker].actor)
+
+    def stop(self) -> None:
+        busy = [seat for seat in self._seats if seat.task is not None]
+        for seat in busy:
+            _ask(seat.actor, "stop")
+        if busy:
+            ray.wait([seat.result for seat in busy], num_returns=len(busy), timeout=GRACE)
+        for seat in self._seats:
+            with suppress(RayError, ValueError):
+                ray.kill(seat.actor)
+        self._probing.__exit__(None, None, None)
+
+    def _start(self) -> _Seat:
+        actor = self._actor.remote()
+        cluster, device = self._cluster, self._device
+        return _Seat(actor, actor.greet.remote(device, cluster.packages, cluster.folder, str(self._probe)))
+
+    @property
+    def _device(self) -> str:
+        return "cuda" if self._cluster.options["num_gpus"] else "cpu"
+
+    def _hear(self, seat: _Seat, found: set[Any], handle: Handle) -> None:
+        """Take in what came of one worker: what it said before it died comes first."""
+        try:
+            if seat.greeting in found:
+                greeting, seat.greeting = ray.get(seat.greeting), None
+                self._cluster.check(greeting, self._probe)
+                self.places[greeting["host"]] = greeting["provenance"]
+                seat.ready = seat.actor.begin.remote(self._setup, self._cluster.folder, self._beside)
+            if seat.ready in found:
+                ray.get(seat.ready)
+                seat.ready = None
+            if seat.said in found:
+                event, seat.said = ray.get(seat.said), _ask(seat.actor, "said") if seat.result not in found else None
+                if event is not None and event.task == seat.task:
+                    handle(event)
+            if seat.result in found:
+                event = ray.get(seat.result)
+                seat.task = seat.result = None
+                if event.kind != "died":
+                    self._deaths = 0
+                handle(event)
+        except RayTaskError as error:
+            raise BenchError(f"a worker on the cluster can't work: {_last_line(error)}") from None
+        except RayError as error:
+            if "creation task" in str(error):
+                raise BenchError(
+                    f"a worker can't start: {str(error).strip().splitlines()[-1]}. erasebench has to be installed, in "
+                    "the same Python, on all machines of the cluster."
+                ) from None
+            self._replace(seat, handle, _last_line(error))
+
+    def _replace(self, seat: _Seat, handle: Handle, reason: str) -> None:
+        self._deaths += 1
+        if self._deaths > DEATHS_IN_A_ROW * self.size:
+            raise BenchError(f"{self._deaths} workers in a row ended before they ended a task; the last: {reason}")
+        logging.getLogger("erasebench").warning("a worker ended (%s); another takes its place", reason)
+        task = seat.task
+        with suppress(RayError, ValueError):
+            ray.kill(seat.actor)
+        self._seats[self._seats.index(seat)] = self._start()
+        if task is not None:
+            handle(Event("died", task, text=f"its worker ended: {reason}"))
+
+    def _wait_for_first(self) -> None:
+        """Let all workers that the cluster has room for now say how they are, before any work."""
+        end = time.monotonic() + START_SECONDS
+        while not self.idle():
+            if time.monotonic() > end:
+                raise BenchError(
+                    f"no worker started within {START_SECONDS:.0f} s: other work may hold the cluster. `ray status` "
+                    "says what is free."
+                )
+            self.wait(lambda event: None, 1.0)
+
+
+def _ask(actor: Any, method: str) -> Any:
+    """Call a method that is answered while a task goes on."""
+    return getattr(actor, method).options(concurrency_group=CONTROL).remote()
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if isinstance(error, RayTaskError) else lines[0] if lines else repr(error)

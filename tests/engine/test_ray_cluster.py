@@ -1,0 +1,94 @@
+"""What is wrong with a cluster, or a machine of it, is said before any work; none of this needs Ray."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from erasebench.engine import ray_cluster
+from erasebench.engine.crew import Crew
+from erasebench.engine.ray_cluster import Cluster
+from erasebench.engine.ray_request import RayRequest
+from erasebench.engine.ray_worker import RayWorker
+from erasebench.engine.setup import Setup, resolve
+from erasebench.errors import BenchError
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Plan
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return resolve(Plan(methods=["uce"], metrics=["ssim"], images=2), RunFolder(tmp_path / "run"), "cpu")
+
+
+@pytest.fixture
+def cluster(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    monkeypatch.setattr(ray_cluster, "_attach", lambda address: None)
+    return Cluster(setup, RayRequest())
+
+
+def test_a_machine_like_this_one_is_taken(cluster: Cluster) -> None:
+    with cluster.probe() as probe:
+        cluster.check(RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe)), probe)
+        left = probe.parent
+        assert len(list(left.iterdir())) == 2
+    assert not left.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"version": "0.0.9"}, "has erasebench 0.0.9, this machine"),
+        ({"code": {}}, "has other source files of erasebench, "),
+        ({"store": "No such file or directory"}, r"can't read and write the store .*\(No such file or directory\)"),
+        ({"process": 0}, "can't read and write the store"),  # its answer isn't here
+        ({"folder": False}, "has no folder"),
+        ({"made_on": "slower"}, "other last digits than this machine: device a slower CPU, not"),
+    ],
+)
+def test_a_machine_that_differs_is_refused(cluster: Cluster, changes: dict[str, Any], told: str) -> None:
+    with cluster.probe() as probe:
+        greeting = RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe))
+        if "made_on" in changes:
+            changes = {"made_on": greeting["made_on"] | {"device": "a slower CPU"}}
+        with pytest.raises(BenchError, match=told):
+            cluster.check(greeting | changes, probe)
+
+
+def test_a_store_that_is_not_there_is_told_by_the_worker(cluster: Cluster, tmp_path: Path) -> None:
+    greeting = RayWorker().greet("cpu", [], str(tmp_path / "absent"), str(tmp_path / "elsewhere" / "probe"))
+    assert (greeting["store"], greeting["folder"]) == ("No such file or directory", False)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5])
+def test_a_share_of_a_gpu_is_over_0_up_to_1(setup: Setup, share: float) -> None:
+    with pytest.raises(BenchError, match=r"--gpus-per-task .*: a worker has one GPU or a share of one"):
+        Crew(setup, 2, ray=RayRequest(share=share))
+
+
+def test_one_gpu_of_this_machine_is_none_of_a_cluster(setup: Setup) -> None:
+    with pytest.raises(BenchError, match="--device cuda:1 names a GPU of this machine"):
+        Crew(replace(setup, device="cuda:1"), 2, ray=RayRequest())
+
+
+def test_without_ray_it_is_said_how_to_install_it(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(BenchError, match=r"pip install 'erasebench\[ray\]'"):
+        Crew(setup, 2, ray=RayRequest())
+
+
+def test_an_address_at_which_nobody_answers(setup: Setup) -> None:
+    pytest.importorskip("ray")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(BenchError, match=rf"--ray {address}: nobody answers there"):
+        Crew(setup, 2, ray=RayRequest(address))
+    for wrong in ("here", "ray://there:10001", "there:"):
+        with pytest.raises(BenchError, match="give auto, or HOST:PORT"):
+            Crew(setup, 2, ray=RayRequest(wrong))

@@ -1,0 +1,150 @@
+"""The same run on a Ray cluster of two workers: the same bytes, whatever is killed; clear errors before any work."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from erasebench.develop.stress import differences
+from erasebench.engine.run import run
+from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation, Plan
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'erasebench[ray]'")
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+BIN = Path(sys.executable).parent
+PLAN = Plan(
+    methods=["esd", "uce"],
+    metrics=["concept_rate", "ssim"],
+    concept="garbage truck",
+    images=4,
+    train_steps=2,
+    generation=Generation(steps=2, batch_size=2),
+)
+
+
+@dataclass(frozen=True)
+class Ray:
+    """A cluster of one machine with room for two workers."""
+
+    address: str
+    environment: dict[str, str]
+    session: int
+
+    def start(self, place: Path, *flags: str, name: str = "run") -> subprocess.Popen[bytes]:
+        """`bench run` on it, in a process group of its own."""
+        place.mkdir(exist_ok=True)
+        (place / "plan.yaml").write_text(PLAN.to_yaml())
+        command = [shutil.which("bench", path=str(BIN)) or "bench", "run", str(place / "plan.yaml")]
+        command += ["--out", str(place / name), "--device", "cpu", "--ray", self.address, *flags]
+        with (place / f"{name}.log").open("wb") as log:
+            return subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True, env=self.environment)
+
+    @property
+    def workers(self) -> list[int]:
+        """Its actors' processes."""
+        return [pid for pid in members(self.session) if b"ray::RayWorker" in command_of(pid)]
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def members(session: int) -> list[int]:
+    """The living processes of a session."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def wait_for(what: str, ready: object, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not ready():  # type: ignore[operator]
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Ray]:
+    with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:  # paths of sockets have to be short
+        yield from cluster(Path(folder))
+
+
+def cluster(place: Path) -> Iterator[Ray]:
+    """A head in a session of its own, with a token that nobody else has, until the tests are over."""
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(32).hex()}
+    environment["RAY_worker_niceness"] = "0"
+    command = [str(BIN / "ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--num-gpus=0"]
+    command += ["--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=80000000"]
+    with (place / "log").open("wb") as log:
+        head = subprocess.Popen(
+            [*command, f"--temp-dir={place}"], stdout=log, stderr=log, start_new_session=True, env=environment
+        )
+    try:
+        wait_for("the cluster", lambda: b"--block" in (place / "log").read_bytes() or head.poll() is not None)
+        assert head.poll() is None, (place / "log").read_text()
+        yield Ray(f"127.0.0.1:{port}", environment, head.pid)
+    finally:
+        head.send_signal(signal.SIGTERM)
+        head.wait(60)
+        for pid in members(head.pid):
+            os.kill(pid, signal.SIGKILL)
+        wait_for("the cluster to end", lambda: not members(head.pid), 30)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("alone") / "run"
+    assert run(PLAN, RunFolder(folder), "cpu") == ()
+    return folder
+
+
+def entries(place: Path) -> int:
+    return len(list((place / "store").rglob("entry.json")))
+
+
+def test_a_run_on_ray_ends_with_the_same_bytes_though_a_worker_is_killed(ray: Ray, alone: Path, tmp_path: Path) -> None:
+    running = ray.start(tmp_path)
+    wait_for("the first result", lambda: entries(tmp_path) > 0 or running.poll() is not None)
+    os.kill(ray.workers[0], signal.SIGKILL)
+    assert running.wait(300) == 0, (tmp_path / "run.log").read_text()
+    assert "2 workers" in (tmp_path / "run.log").read_text()
+    assert "another takes its place" in (tmp_path / "run.log").read_text()
+    assert differences(alone, tmp_path / "run") == []
+    assert not list((tmp_path / "store" / "partial").glob("probe-*"))
+    wait_for("the workers to end", lambda: not ray.workers, 30)
+
+
+def test_a_driver_that_is_killed_leaves_no_worker_and_goes_on(ray: Ray, alone: Path, tmp_path: Path) -> None:
+    running = ray.start(tmp_path)
+    wait_for("the first result", lambda: entries(tmp_path) > 0 or running.poll() is not None)
+    os.kill(running.pid, signal.SIGKILL)
+    assert running.wait(60) == -signal.SIGKILL
+    wait_for("the workers to end", lambda: not ray.workers, 30)
+    assert entries(tmp_path) > 0
+    assert ray.start(tmp_path).wait(300) == 0, (tmp_path / "run.log").read_text()
+    assert differences(alone, tmp_path / "run") == []
