@@ -33,6 +33,7 @@ from ..purification import sheet as purification_sheet
 from ..sheet import Sheet
 from .against import MOST_VALUES, paired_tests
 from .board import Board, board_of
+from .drawn import Drawn, drawn_by
 from .made import Chapter, how_it_was_made
 from .opened import OpenRun, open_run
 from .pictures import PictureSet, pictures_of
@@ -57,6 +58,7 @@ class RunView:
     sheets: list[tuple[str, Sheet]]
     chapters: list[Chapter]
     sets: list[PictureSet]
+    drawn: list[Drawn]
     data: str
 
 
@@ -172,8 +174,17 @@ def _view(
         "sets": [_set_data(one, rows, SUFFIX if copied else ".png") for one, rows in zip(sets, shown, strict=True)],
         "words": words_of(run),
     }
+    drawn = drawn_by(run, _address(run.folder.root, here) if link else None, budget)
     return RunView(
-        run, board, in_short(run, board), plots_of(run), _sheets(run), how_it_was_made(run), sets, page_json(data)
+        run,
+        board,
+        in_short(run, board),
+        plots_of(run),
+        _sheets(run),
+        how_it_was_made(run),
+        sets,
+        drawn,
+        page_json(data),
     )
 
 

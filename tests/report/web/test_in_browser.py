@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from stored_run import stored_run, stored_spectrum
 
 from erasebench.report.web.opened import open_run
@@ -69,6 +70,8 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = stored_run(tmp_path_factory.mktemp("browser") / "run")
+    stored_spectrum(folder, ["truck", "tree"])
+    Image.new("RGB", (900, 90), "red").save(folder.root / "strips.png")
     return write_page([open_run(folder.root)], folder.root.parent / "report.html")
 
 
@@ -121,7 +124,7 @@ def test_pictures_are_sorted_found_enlarged_and_stepped_through(browser: Any, fi
     assert not page.locator("dialog").is_visible()
     page.get_by_label("Find").first.fill("")
     page.get_by_label("Prompts").select_option("1")
-    page.get_by_label("Training").select_option("1")
+    page.get_by_role("combobox", name="Training").select_option("1")
     assert "SSIM" in tab.texts(".prompt figcaption")[1]
     assert tab.wrong == []
 
@@ -146,6 +149,7 @@ def test_a_word_of_the_spectrum_is_found(browser: Any, tmp_path: Path) -> None:
 
 def test_what_is_blurred_is_shown_when_it_is_asked_for(browser: Any, tmp_path: Path) -> None:
     folder = stored_run(tmp_path / "run", model="sd-v1-4")
+    Image.new("RGB", (90, 90), "red").save(folder.root / "strips.png")
     tab = Tab(browser, write_own_page(folder))  # with the images beside it
     page, image = tab.page, tab.page.locator(".prompt img").nth(1)
     page.wait_for_function("document.querySelector('.prompt img').naturalWidth > 0")
@@ -169,6 +173,11 @@ def test_what_is_blurred_is_shown_when_it_is_asked_for(browser: Any, tmp_path: P
     page.get_by_label("blur").check()
     assert blurred()
     page.get_by_label("blur").uncheck()
+    assert not blurred()
+    image = page.locator(".drawn img")
+    page.get_by_text("Images by training step").first.click()
+    assert blurred()
+    page.locator(".drawn").click()
     assert not blurred()
     assert tab.wrong == []
 
@@ -236,7 +245,7 @@ def test_an_address_shows_what_its_sender_saw_but_lifts_no_blur(browser: Any, tm
     page.get_by_text("Columns and kinds").click()
     page.get_by_role("checkbox", name="Steps").uncheck()
     page.get_by_label("Test against").select_option("esd")
-    page.get_by_label("Training").select_option("1")
+    page.get_by_role("combobox", name="Training").select_option("1")
     page.get_by_label("Find").first.fill("concept-4")
     page.get_by_label("blur").uncheck()
     page.locator(".prompt button").nth(1).click()

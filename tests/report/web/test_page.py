@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from stored_run import stored_run, stored_spectrum
 from typer.testing import CliRunner
 
@@ -114,6 +115,25 @@ def test_too_many_pictures_are_a_sample_that_says_so(folder: RunFolder, tmp_path
     assert 1 <= len(small.data["sets"][0]["prompts"]) < 6
     assert small.data["sets"][0]["size"] == 6
     assert page_of(folder, tmp_path / "none.html", budget=0).data["sets"] == []
+
+
+def test_pictures_of_attacks_and_purification_are_in_the_page(tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run", model="sd-v1-4", prompts=1)
+    for place in ("attacks/esd", "purified/uce", "strips"):
+        (folder.root / place).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (2000, 10), "red").save(folder.root / f"{place}.png")
+    (folder.root / "attacks" / "uce.png").write_bytes(b"damaged")
+
+    def shown(**options: Any) -> list[tuple[str | None, str]]:
+        page = page_of(folder, folder.root / "report.html", **options)
+        pairs = [(a.get("alt"), a.get("src") or "") for tag, a in page.elements if tag == "img" and a.get("alt")]
+        return [(alt, src[:28]) for alt, src in pairs]
+
+    blurred = ", blurred until it is clicked"
+    titles = [f"{title}{blurred}" for title in ("Images by training step", "Attacks on ESD", "Real images through UCE")]
+    assert shown() == [(title, "data:image/webp;base64,UklGR") for title in titles]
+    assert ("Attacks on ESD" + blurred, "./attacks/esd.png") in shown(link=True)
+    assert shown(budget=0.0001) == []
 
 
 @pytest.mark.parametrize(

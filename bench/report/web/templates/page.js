@@ -451,6 +451,7 @@
     }
   }
 
+  for (const button of document.querySelectorAll(".veiled .drawn")) button.addEventListener("click", () => button.classList.add("clear"));
   const dialog = document.querySelector("dialog");
   const viewer = dialog && new Viewer(dialog);
   const parts = [...document.querySelectorAll(".run")].map((root) => {
