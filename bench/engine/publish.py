@@ -15,7 +15,7 @@ from ..report.web.entry import entry_of, write_entry
 from ..report.web.opened import OpenRun
 from ..report.web.pictures import PictureSet, is_blurred, pictures_of
 from ..runs.rows import ORIGINAL, resolve_row
-from ..storage.files import write_text
+from ..storage.files import read_json, write_text
 from .card import hub_results, model_card, named, scores_card
 from .export import export_pipeline
 from .hub_upload import check_repository, send
@@ -84,12 +84,16 @@ def requested(
         raise BenchError(
             f"{run.folder.root} is {run.status}: only a complete run is published. `bench run` completes it."
         )
-    mine = [row for row, variant in run.plan.rows.items() if variant.path is None]
+    mine = [row for row, variant in run.plan.rows.items() if variant.path is None and not _guides(run, row)]
     chosen = tuple(dict.fromkeys(resolve_row(row, list(run.plan.rows)) for row in (mine if rows is None else rows)))
     if not chosen:
         raise BenchError(f"{run.folder.root} has no row that was trained here. Name weights by --methods.")
     for row in chosen:
         run.record.training_of(row, seed)
+        if _guides(run, row):
+            raise BenchError(
+                f"--methods {row}: it changes no weights, only how it samples: there is nothing to publish."
+            )
     licence = licence or LICENCES.get(run.plan.model)
     if licence is None:
         raise BenchError(
@@ -100,6 +104,12 @@ def requested(
     for repository in (to, *(request.model_repository(row) for row in chosen)):
         check_repository(repository)
     return request
+
+
+def _guides(run: OpenRun, row: str) -> bool:
+    """Whether a row changes how images are sampled, and no weights."""
+    facts = read_json(run.folder.erasure(row, run.record.training_of(row)))
+    return bool((facts or {}).get("guides"))
 
 
 def held_back(request: Request) -> list[str]:

@@ -14,6 +14,7 @@ from diffusers import StableDiffusionPipeline
 from hub_stand_in import TOKEN, Hub, stand_in
 from PIL import Image
 from safetensors.torch import load_file
+from stored_run import stored_run
 
 from erasebench.cli.app import app
 from erasebench.engine.publish import held_back, requested, write_parcels
@@ -23,6 +24,7 @@ from erasebench.report.web.entry import read_entry
 from erasebench.report.web.opened import OpenRun, open_run
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
+from erasebench.storage.files import write_json
 
 TO = "me/no-truck"
 
@@ -137,7 +139,7 @@ def test_what_has_arrived_is_said_where_the_rest_does_not(
     assert f"{hub.address}/me/no-truck-time" in capsys.readouterr().out
 
 
-def test_what_cannot_be_published_is_refused_before_anything_is_made(finished: OpenRun) -> None:
+def test_what_cannot_be_published_is_refused_before_anything_is_made(finished: OpenRun, tmp_path: Path) -> None:
     for to in ("no-truck", "me/no/truck", "me/no--truck", "me/" + "x" * 93, "", "me/truck.git"):
         with pytest.raises(BenchError, match="Write --to OWNER/NAME"):
             requested(finished, to)
@@ -147,6 +149,11 @@ def test_what_cannot_be_published_is_refused_before_anything_is_made(finished: O
         requested(finished, TO, ["uec"])
     with pytest.raises(BenchError, match="unknown prompt set 'object'"):
         requested(finished, TO, images=["object"])
+    guide = stored_run(tmp_path / "run")
+    write_json(guide.erasure("uce", 0), {"guides": True})
+    assert requested(open_run(guide.root), TO).rows == ("esd", "sdd-strong")
+    with pytest.raises(BenchError, match="--methods uce: it changes no weights"):
+        requested(open_run(guide.root), TO, ["uce"])
     own = finished.plan.model_copy(update={"model": "somebody/model"})
     with pytest.raises(BenchError, match="--license: erased weights keep the licence of somebody/model"):
         requested(replace(finished, plan=own), TO)
