@@ -88,7 +88,7 @@ def run(
     workers: WorkersOption = None,
     exclusive_erase: ExclusiveOption = False,
     ray: RayOption = None,
-    gpus_per_task: ShareOption = 1.0,
+    gpus_per_task: ShareOption = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few images and steps, to see that all works; the numbers mean little.")
     ] = False,

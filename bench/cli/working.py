@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import BenchError
+
 if TYPE_CHECKING:
     from ..engine.ray_request import RayRequest
 
@@ -24,7 +26,7 @@ RayOption = Annotated[
     str | None, typer.Option("--ray", metavar="ADDRESS", help="Work on a Ray cluster: auto, or HOST:PORT of its head.")
 ]
 ShareOption = Annotated[
-    float, typer.Option("--gpus-per-task", help="With --ray: of a GPU for each worker, over 0 up to 1.")
+    float | None, typer.Option("--gpus-per-task", help="With --ray: of a GPU for each worker, over 0 up to 1; 1.")
 ]
 
 
@@ -37,14 +39,21 @@ class Working:
         store: where results are kept; None for the usual place.
         alone: whether trainings run one at a time with nothing beside them.
         ray: the address of a Ray cluster; None for this machine.
-        share: of a GPU for each of its workers.
+        share: of a GPU for each of its workers; None for a whole one.
+
+    Raises:
+        BenchError: there is a share and no cluster.
     """
 
     workers: int | None = None
     store: Path | None = None
     alone: bool = False
     ray: str | None = None
-    share: float = 1.0
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.share is not None and self.ray is None:
+            raise BenchError("--gpus-per-task is for workers on a cluster: give --ray too, or leave it out.")
 
     def begin(self) -> None:
         """Let the server of workers import what they need while this process does."""
@@ -58,4 +67,4 @@ class Working:
         """What is asked of a Ray cluster."""
         from ..engine.ray_request import RayRequest
 
-        return None if self.ray is None else RayRequest(self.ray, self.share)
+        return None if self.ray is None else RayRequest(self.ray, 1.0 if self.share is None else self.share)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from erasebench.cli.working import Working
 from erasebench.engine import ray_cluster
 from erasebench.engine.crew import Crew
 from erasebench.engine.ray_cluster import Cluster
@@ -69,6 +70,13 @@ def test_a_store_that_is_not_there_is_told_by_the_worker(cluster: Cluster, tmp_p
 def test_a_share_of_a_gpu_is_over_0_up_to_1(setup: Setup, share: float) -> None:
     with pytest.raises(BenchError, match=r"--gpus-per-task .*: a worker has one GPU or a share of one"):
         Crew(setup, 2, ray=RayRequest(share=share))
+
+
+def test_a_share_is_for_a_cluster() -> None:
+    with pytest.raises(BenchError, match="--gpus-per-task is for workers on a cluster"):
+        Working(share=0.5)
+    assert Working(ray="auto", share=0.5).cluster == RayRequest("auto", 0.5)
+    assert Working(ray="auto").cluster == RayRequest("auto", 1.0)
 
 
 def test_one_gpu_of_this_machine_is_none_of_a_cluster(setup: Setup) -> None:
