@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
+from pydantic import Field
 
 from erasebench import ErasureTask, GuideConfig, method
 
@@ -18,10 +19,10 @@ class Config(GuideConfig):
 
     text: str | None = None  # None: the concept
     scale: float = 5.0
-    quantile: float = 0.9  # of |ψ| in each channel: what lies below it is left alone
-    warm_up: int = 10  # steps of 50
+    quantile: Annotated[float, Field(ge=0, le=1)] = 0.9  # of |ψ| in each channel: what lies below it is left alone
+    warm_up: Annotated[int, Field(ge=0, le=50)] = 10  # steps of 50
     momentum_scale: float = 0.1
-    momentum: float = 0.4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.4
 
 
 @dataclass(frozen=True)

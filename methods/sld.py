@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 
 from erasebench import ErasureTask, GuideConfig, method
 
@@ -26,11 +27,11 @@ class Config(GuideConfig):
 
     recipe: Literal["weak", "medium", "strong", "max"] = "medium"
     text: str | None = None  # None: the concept; the paper's is a list of unsafe words
-    warm_up: int = 10  # steps of 50 without guidance away
-    scale: float = 1000.0
+    warm_up: Annotated[int, Field(ge=0, le=50)] = 10  # steps of 50 without guidance away
+    scale: Annotated[float, Field(ge=0)] = 1000.0
     threshold: float = 0.01
     momentum_scale: float = 0.3
-    momentum: float = 0.4
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.4
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -66,18 +67,20 @@ def estimate(
     setup = set_up(plan, source, folder, device, store)
     work = unfold(setup)
     erasures = [erasure for erasure in work.erasures if not is_trained(setup, erasure)]
-    images = _missing(work)
+    missing = _missing(work)
+    images, heavier = sum(missing.values()), _heavier(plan, work)
     costs = _costs(erasures)
     training = sum((costs[erasure.row] for erasure in erasures), Cost())
     size = plan.generation.size or source.image_size
-    per_image = plan.generation.steps * (1 if plan.generation.guidance == 1 else 2)
+    drawn = sum(count * heavier.get(row, 1) for row, count in missing.items())  # in usual images
+    forwards = round(drawn * plan.generation.steps * _forwards(plan))
     scores = len(work.rows) * len(work.metrics)
     lines = [
         f"{folder.root}",
         *work.remarks,
         f"cells: {len(erasures)} erasures, {len(work.images)} image sets, {scores} scores in all",
         f"images to draw: {images:,}; there already: {_drawn(work) - images:,}",
-        f"UNet forwards: {images * per_image:,} to draw, {training.forwards:,} without and "
+        f"UNet forwards: {forwards:,} to draw, {training.forwards:,} without and "
         f"{training.forwards_with_gradient:,} with gradient to erase",
     ]
     if plan.attacks is not None:
@@ -97,7 +100,7 @@ def estimate(
     with _threads(1 if count > 1 else torch.get_num_threads()):  # as each of several workers has
         measured = measure(model, setup.drawing, size)
     erase = _seconds(training, measured)
-    draw, score = images * measured["image"], images * measured["score"]
+    draw, score = drawn * measured["image"], images * measured["score"]
     parts = f"erase {_minutes(erase)}, draw {_minutes(draw)}, score {_minutes(score)}"
     together = ""
     if count > 1:
@@ -105,7 +108,7 @@ def estimate(
         each_row = {row: _seconds(cost, measured) for row, cost in costs.items()}
 
         def seconds(task: Task) -> float:
-            each = {"draw": measured["image"], "look": measured["score"] / looks}
+            each = {"draw": measured["image"] * heavier.get(task.row, 1), "look": measured["score"] / looks}
             return each_row[task.row] if task.kind == "erase" else each.get(task.kind, 0.0) * task.size
 
         found = simulate(lacking(setup, work, _contexts(setup, work)), seconds, count)
@@ -261,11 +264,26 @@ def _drawn(work: Work) -> int:
     return sum({shard.key: len(shard.places) for images in sets for shard in images.drawn}.values())
 
 
-def _missing(work: Work) -> int:
-    """Images that the store lacks."""
+def _missing(work: Work) -> Counter[str]:
+    """Images that the store lacks, by row; rows alike share them."""
     sets = list(work.drawn.values())
-    shards = {shard.key: (images, shard) for images in sets for shard in images.drawn}  # rows alike share them
-    return sum(len(shard.places) for images, shard in shards.values() if images.entry(images.key_of(shard)) is None)
+    shards = {shard.key: (images, shard) for images in sets for shard in images.drawn}
+    found: Counter[str] = Counter()
+    for images, shard in shards.values():
+        if images.entry(images.key_of(shard)) is None:
+            found[images.row] += len(shard.places)
+    return found
+
+
+def _forwards(plan: Plan) -> int:
+    """Of a step and image of rows that don't guide sampling."""
+    return 1 if plan.generation.guidance == 1 else 2
+
+
+def _heavier(plan: Plan, work: Work) -> dict[str, float]:
+    """How many usual images one of a row takes, for rows that guide sampling."""
+    guides = {erasure.row: erasure.guide for erasure in work.erasures}
+    return {row: guide.forwards / _forwards(plan) for row, guide in guides.items() if guide is not None}
 
 
 def _minutes(seconds: float) -> str:

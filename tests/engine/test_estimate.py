@@ -72,3 +72,6 @@ def test_without_weights_the_counts_still_stand(tmp_path: Path, monkeypatch: pyt
     lines = "\n".join(estimate(plan, RunFolder(tmp_path / "run"), "cpu"))
     assert "images to draw: 8" in lines
     assert "time: not known without the weights" in lines
+    guided = Plan(model="absent/model", methods=["sld"], metrics=["ssim"], images=4, generation=Generation(steps=3))
+    told = "\n".join(estimate(guided, RunFolder(tmp_path / "run"), "cpu"))
+    assert "UNet forwards: 60 to draw" in told  # 4 images by two a step, and 4 by three
