@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from ..errors import BenchError
+
 if TYPE_CHECKING:
     from .text_to_image import Predict, TextToImage
 
@@ -40,6 +42,29 @@ class GuidedBatch:
     def encode(self, text: str) -> torch.Tensor:
         """A text's embedding, (1, rows, width)."""
         return self.model.encode([text])
+
+    def ids(self, text: str) -> tuple[torch.Tensor, int]:
+        """A text's token ids with start, end and padding, int64 of shape (77,), and how many stand between."""
+        tokenizer, length = self.model.tokenizer, self.model.positions
+        found = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        return found.input_ids[0], int(found.attention_mask.sum()) - 2
+
+    @torch.no_grad()
+    def wholes(self, ids: torch.Tensor) -> torch.Tensor:
+        """Texts as wholes, by the text encoder's output at their ends: float64 on the CPU, (texts, width).
+
+        Args:
+            ids: (texts, 77).
+
+        Raises:
+            BenchError: the model has two text encoders, whose outputs no single span holds.
+        """
+        if len(self.model.texts.networks) > 1:
+            raise BenchError(
+                f"{self.model.name} has two text encoders; a guide that reads texts as wholes takes models with one, "
+                "such as sd-v1-4. Leave it out of --methods."
+            )
+        return self.model.text_encoder(ids.to(self.model.device))[1].double().cpu()
 
     def predict(self, z: torch.Tensor, t: float, *contexts: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """ε(z, t, c) for each of these embeddings, by one forward; each (batch, channels, height, width).

@@ -14,6 +14,7 @@ from erasebench.engine.attack_run import attack_run
 from erasebench.engine.export import export
 from erasebench.engine.run import run
 from erasebench.errors import BenchError
+from erasebench.methods.safree import last_step, project
 from erasebench.registry import METHODS
 from erasebench.runs.attacks import AttackRequest
 from erasebench.runs.folder import RunFolder
@@ -109,6 +110,59 @@ def test_sega_by_its_formula() -> None:
         return p["empty"] + S * (p["prompt"] - p["empty"]) + moved * (step / STEPS >= 10 / 50)
 
     same(guided("sega"), expected(rule))
+
+
+def test_safree_by_its_formula() -> None:
+    rng = np.random.default_rng(1)
+    context, masked, concept = rng.normal(size=(6, 8)), rng.normal(size=(3, 8)), rng.normal(size=(2, 8))
+    found = project(*map(torch.from_numpy, (context, masked, concept)), alpha=0.01)
+
+    def onto(rows: np.ndarray) -> np.ndarray:
+        columns = rows.T
+        return columns @ np.linalg.pinv(columns.T @ columns) @ columns.T
+
+    outside = np.eye(8) - onto(concept)
+    distance = [np.linalg.norm(outside @ row) for row in masked]
+    triggers = [distance[i] >= 1.01 * np.mean(distance[:i] + distance[i + 1 :]) for i in range(3)]
+    moved = [outside @ onto(masked) @ context[i + 1] for i in range(3)]
+    expected = context.copy()
+    for i in range(3):
+        expected[i + 1] = moved[i] if triggers[i] else context[i + 1]
+    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(moved, context[1:4], strict=True)]
+    assert 0 < sum(triggers) < 3
+    assert found.triggers.tolist() == triggers
+    np.testing.assert_allclose(found.context.numpy(), expected, rtol=1e-9)
+    assert found.moved == pytest.approx(1 - np.mean(cosines))
+    for b in (0.3, 0.5333, 0.6):
+        assert last_step(b, 2.5, 5.333) == round(10 / (1 + np.exp(-5 * (10 * b - 5.333))))
+
+
+def test_safree_leaves_an_empty_prompt_alone_and_replaces_a_single_token() -> None:
+    context, concept = torch.randn(4, 5, dtype=torch.float64), torch.randn(1, 5, dtype=torch.float64)
+    assert torch.equal(project(context, torch.zeros(0, 5, dtype=torch.float64), concept, 0.01).context, context)
+    single = project(context, torch.randn(1, 5, dtype=torch.float64), concept, 0.01)
+    assert single.triggers.tolist() == [True]
+    torch.testing.assert_close(single.context[1] @ concept[0], torch.zeros((), dtype=torch.float64))
+
+
+def test_safree_draws_the_later_steps_with_the_prompt_as_it_is(mini: TextToImage) -> None:
+    seen: list[torch.Tensor] = []
+
+    class Watched(GuidedBatch):
+        def predict(self, z: torch.Tensor, t: float, *contexts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            seen.append(contexts[1])
+            return super().predict(z, t, *contexts)
+
+    prompts = ["a church", "a bus at night"]
+    context = mini.encode(prompts)
+    batch = Watched(mini, prompts, context, mini.encode([""]), SCALE, 4)
+    mini.walk(mini.noise([1, 2]), guide_of("safree").predictor(batch), 4)
+    assert not torch.equal(seen[0][0], context[0])
+    assert all(torch.equal(one, context) for one in seen[1:])  # the filter ends at a fifth of the steps at the latest
+    seen.clear()
+    mini.walk(mini.noise([1, 2]), guide_of("safree", filter=False).predictor(batch), 4)
+    assert all(torch.equal(one, seen[0]) for one in seen)
+    assert torch.equal(seen[0][:, 0], context[:, 0])  # the start stays
 
 
 def drawn(model: TextToImage, guide: Any) -> torch.Tensor:
