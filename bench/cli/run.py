@@ -211,7 +211,7 @@ def rows_of(given: list[str]) -> dict[str, dict[str, Any]]:
     found = pairs_of("--row", given, "NAME=PATH", "mine=esd-x.safetensors")
     for name in found:
         if not re.match(ROW_NAME, name):
-            raise BenchError(f"--row {name}=…: a row's name has lower-case letters, digits, dots and dashes.")
+            raise BenchError(f"--row {name}=…: a row's name has lower-case letters, digits, dots, dashes and +.")
     return {name: {"path": path} for name, path in found.items()}
 
 

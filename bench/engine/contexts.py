@@ -93,7 +93,7 @@ class Contexts:
             return True
 
     def _costs(self, row: str) -> list[dict[str, Any] | None]:
-        if any(erasure.guide for erasure in self.trained[row]):
+        if not all(erasure.changes_weights for erasure in self.trained[row]):
             return []
         facts = [facts_of(self.setup.store, training_key(self.setup, erasure)) for erasure in self.trained[row]]
         return [known["cost"] for known in facts if known]
@@ -119,7 +119,7 @@ class Contexts:
         from ..spectrum.vocabulary import read_vocabulary
 
         model, wanted, erasure = self.model(), self.plan.spectrum, self.trained[row][0]
-        if erasure.guide is not None:
+        if not erasure.changes_weights:
             raise NotApplicable("it changes no weights")
         key, patch = training_key(self.setup, erasure), patch_of(self.setup, erasure)
         if patch is None:

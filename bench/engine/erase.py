@@ -78,8 +78,8 @@ def check_weights(setup: Setup, erasures: Iterable[Erasure]) -> None:
     erasures = list(erasures)
     if guides := dict.fromkeys(erasure.row for erasure in erasures if erasure.guide is not None):
         raise BenchError(
-            f"{', '.join(guides)}: no weights are changed, only how images are sampled, which only a run's own images "
-            "show so far. Name the other rows with --methods."
+            f"{', '.join(guides)}: images are sampled in another way, which only a run's own images show so far. "
+            "Name the other rows with --methods."
         )
     if lacking := dict.fromkeys(erasure.row for erasure in erasures if patch_of(setup, erasure) is None):
         raise BenchError(f"the store has no weights of {', '.join(lacking)}: finish the run first.")
@@ -117,7 +117,7 @@ def erase(setup: Setup, erasure: Erasure, model: Callable[[], TextToImage], repo
         with setup.store.making("training", training_key(setup, erasure)) as place:
             if isinstance(erasure, OwnRow):
                 _bring(setup, erasure, place, model)
-            elif erasure.method.guide is not None:
+            elif not erasure.changes_weights:
                 _note(setup, erasure, place)
             else:
                 _train(setup, erasure, place, model(), report, workers)

@@ -15,6 +15,21 @@ ERASE_VERSION = 4
 
 
 @dataclass(frozen=True)
+class Guided:
+    """How a row's images are sampled.
+
+    Attributes:
+        name: the guide's registered name.
+        method: the guide.
+        config: its configuration.
+    """
+
+    name: str
+    method: Method
+    config: Any
+
+
+@dataclass(frozen=True)
 class Erasure:
     """One row's training with one seed.
 
@@ -28,6 +43,7 @@ class Erasure:
         max_steps: an upper limit on steps, or None.
         precision: of training: auto, fp32 or bf16.
         snapshots: steps whose weights are kept too.
+        guided: what guides sampling with these weights; None for nothing.
     """
 
     row: str
@@ -39,6 +55,7 @@ class Erasure:
     max_steps: int | None
     precision: str
     snapshots: tuple[int, ...]
+    guided: Guided | None = None
 
     @property
     def training(self) -> int | None:
@@ -53,8 +70,14 @@ class Erasure:
 
     @property
     def guide(self) -> Guide | None:
-        """What it does to sampling in place of weights; None where it changes weights."""
-        return None if self.method.guide is None else self.method.guide(self.task, self.config)
+        """What it does to sampling, in place of weights or beside them; None for nothing."""
+        method, config = (self.method, self.config) if self.guided is None else (self.guided.method, self.guided.config)
+        return None if method.guide is None else method.guide(self.task, config)
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether there is something to train."""
+        return self.method.guide is None
 
     def made_from(self, model_revision: str, device: str) -> dict[str, Any]:
         """Everything that its weights depend on."""
@@ -73,3 +96,18 @@ class Erasure:
 
     def key(self, model_revision: str, device: str) -> str:
         return content_key(**self.made_from(model_revision, device))
+
+    @property
+    def told(self) -> str:
+        """Its method, and the guide beside it, with their versions."""
+        own = f"{self.name} {self.method.version}"
+        return own if self.guided is None else f"{own} + {self.guided.name} {self.guided.method.version}"
+
+    def images_key(self, model_revision: str, device: str) -> str:
+        """What its images are made from: its weights and, where there is one beside them, the guide."""
+        own = self.key(model_revision, device)
+        if self.guided is None:
+            return own
+        config = self.guided.config.model_dump()
+        guide = {"name": self.guided.name, "version": self.guided.method.version, "config": config}
+        return content_key(weights=own, guide=guide, task=vars(self.task))

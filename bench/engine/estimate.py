@@ -93,7 +93,7 @@ def estimate(
     model = unreachable or _load(source, device)
     if isinstance(model, ModelUnavailable):
         return [*lines, pixels, f"time: not known without the weights: {model}"]
-    weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures if e.guide is None)
+    weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures if e.changes_weights)
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
     with Crew(setup, workers, ray=ray) as crew:
         count = crew.count

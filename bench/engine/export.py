@@ -48,6 +48,8 @@ def export_pipeline(folder: RunFolder, row: str, target: Path, seed: int | None 
         raise BenchError(f"{row} was not trained in {folder.root}. `bench run {folder.plan} --out {folder.root}` does.")
     if facts.get("guides"):
         raise BenchError(f"{row} changes no weights, only how it samples: there is nothing to export.")
+    if guide := plan.rows[row].guide:
+        raise BenchError(f"{row} is {plan.rows[row].method} drawn with {guide}, which no folder of weights can hold.")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BenchError(
             f"--to {target} is there already and no empty folder; nothing was written. Choose a new folder."

@@ -74,9 +74,14 @@ def measure_impact(
     """
     if any(variant.path for variant in plan.rows.values()):
         raise BenchError("variants: weights that somebody made erase one concept; the grid needs a method for each.")
-    if guides := [row for row, one in plan.rows.items() if one.method and METHODS.load(one.method).guide is not None]:
+    if guides := [
+        row
+        for row, one in plan.rows.items()
+        if one.guide or (one.method and METHODS.load(one.method).guide is not None)
+    ]:
         raise BenchError(
-            f"{', '.join(guides)}: no weights change, so that nothing can be measured in noise. Leave it out."
+            f"{', '.join(guides)}: no weights change, or a guide stands beside them; nothing can be measured in noise. "
+            "Leave it out."
         )
     setup = resolve(plan, folder, device, store)
     with locked(folder, plan):

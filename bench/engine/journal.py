@@ -180,7 +180,7 @@ def _new_record(setup: Setup, work: Work, before: RunRecord | None) -> RunRecord
         batch_size=setup.drawing.batch_size,
         prompts={name: s.described() for name, s in work.prompt_sets.items()},
         reference=real.planned_key if real else "",
-        methods={e.row: f"{e.name} {e.method.version}" for e in work.erasures},
+        methods={e.row: e.told for e in work.erasures},
         trainings={
             row: tuple(e.task.seed for e in own if e.training is not None) for row, own in by_row(work.erasures).items()
         },

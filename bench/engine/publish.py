@@ -92,7 +92,7 @@ def requested(
         run.record.training_of(row, seed)
         if _guides(run, row):
             raise BenchError(
-                f"--methods {row}: it changes no weights, only how it samples: there is nothing to publish."
+                f"--methods {row}: it changes how images are sampled, which no weights show: nothing to publish."
             )
     licence = licence or LICENCES.get(run.plan.model)
     if licence is None:
@@ -107,7 +107,9 @@ def requested(
 
 
 def _guides(run: OpenRun, row: str) -> bool:
-    """Whether a row changes how images are sampled, and no weights."""
+    """Whether a row changes how images are sampled, which no weights show."""
+    if run.plan.rows[row].guide is not None:
+        return True
     facts = read_json(run.folder.erasure(row, run.record.training_of(row)))
     return bool((facts or {}).get("guides"))
 

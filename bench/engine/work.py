@@ -22,13 +22,13 @@ from ..models.families import Family
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
 from ..runs.folder import UNSEEDED
-from ..runs.plan import Plan
+from ..runs.plan import Plan, Variant
 from ..runs.rows import ORIGINAL, REFERENCE, SNAPSHOT
 from ..scoring.clip_files import check_clip, clip_revision
 from ..scoring.metric import Metric
 from ..storage.keys import content_key
 from .draw import images_made_from
-from .erasure import Erasure
+from .erasure import Erasure, Guided
 from .own_weights import own_row
 from .score import SCORE_VERSION
 from .setup import Setup
@@ -147,7 +147,7 @@ def unfold(setup: Setup) -> Work:
     followed = {name: metric for name, metric in metrics.items() if name in FOLLOWED}
     followed_sets = [name for name in sets if any(metric.prompts == name for metric in followed.values())]
     for row, own in by_row(erasures).items():
-        keys = {erasure.training: erasure.key(model.revision, device) for erasure in own}
+        keys = {erasure.training: erasure.images_key(model.revision, device) for erasure in own}
         plan_images(row, needed, keys)
         trained = own[0]
         for step in trained.snapshots:
@@ -168,7 +168,7 @@ def unfold(setup: Setup) -> Work:
     fingerprint = content_key(
         plan=plan.key,
         images=[(row, name, image_set.planned_key) for (row, name), image_set in images.items()],
-        erasures=[erasure.key(model.revision, device) for erasure in erasures],
+        erasures=[erasure.images_key(model.revision, device) for erasure in erasures],
         metrics=[(name, metric.version) for name, metric in metrics.items()],
         stages=(SCORE_VERSION, TABLE_VERSION),
         versions=versions,
@@ -181,13 +181,14 @@ def unfold(setup: Setup) -> Work:
 
 
 def _guided(erasures: Iterable[Erasure]) -> tuple[str, ...]:
-    """What rows cost that change no weights."""
-    return tuple(
-        f"{erasure.label} changes no weights but how images are sampled: {erasure.guide.forwards} UNet forwards a step "
-        "where others take 2."
+    """What images of rows cost that guide how they are sampled."""
+    found = [
+        f"{erasure.label} changes {'weights and' if erasure.changes_weights else 'no weights but'} how images are "
+        f"sampled: {erasure.guide.forwards} UNet forwards a step where others take 2."
         for erasure in erasures
         if erasure.guide is not None
-    )
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _remarks(
@@ -245,6 +246,8 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
             continue
         method: Method = METHODS.load(variant.method)
         config = method.configure(family, concept.preset, variant.settings)
+        guided = _guide(row, variant, method, family, concept.preset)
+        labels = [method.label, *([guided.method.label] if guided else [])]
         if method.needs_replacement and not concept.replacement:
             without.append(row)
         for seed in [UNSEEDED] if method.deterministic else plan.seeds:
@@ -254,7 +257,7 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
             erasures.append(
                 Erasure(
                     row,
-                    variant.label or method.label,
+                    variant.label or " + ".join(labels),
                     variant.method,
                     method,
                     config,
@@ -262,6 +265,7 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
                     plan.train_steps,
                     plan.training.precision,
                     (),
+                    guided,
                 )
             )
     if without:
@@ -275,6 +279,8 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
         raise BenchError(f"--snapshots: nothing to follow; --metrics needs one of {', '.join(FOLLOWED)}.")
     kept = tuple(
         replace(erasure, snapshots=tuple(step for step in plan.snapshots if step <= (erasure.steps or -1)))
+        if erasure.guided is None
+        else erasure
         for erasure in erasures
     )
     if not any(erasure.snapshots for erasure in kept):
@@ -283,6 +289,23 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
             f"({', '.join(f'{e.row}: {e.steps or 0}' for e in kept)})."
         )
     return kept
+
+
+def _guide(row: str, variant: Variant, method: Method, family: str, kind: str) -> Guided | None:
+    """What guides sampling beside a row's weights.
+
+    Raises:
+        BenchError: it changes weights itself, or the row's method changes none.
+    """
+    if variant.guide is None:
+        return None
+    guide: Method = METHODS.load(variant.guide)
+    if guide.guide is None or method.guide is not None:
+        raise BenchError(
+            f"{row}: {variant.method} is to change weights and {variant.guide} to guide sampling, as in esd+sld. "
+            "Name them in this order."
+        )
+    return Guided(variant.guide, guide, guide.configure(family, kind, variant.guide_settings))
 
 
 def _prompts(plan: Plan, role: str, concept: Concept) -> PromptSet:

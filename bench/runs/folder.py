@@ -28,9 +28,9 @@ def safe_name(name: str) -> str:
     >>> safe_name("all-but-one@20")
     'all-but-one@20'
     """
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}", name):
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,99}", name):
         raise BenchError(
-            f"{name!r} can't name a file: up to 100 letters, digits, dots, dashes, underscores and @, not first a dot."
+            f"{name!r} can't name a file: up to 100 letters, digits and any of . - _ @ +, not first a dot."
         )
     return name
 

@@ -131,7 +131,7 @@ class SpectrumSettings(_Strict):
     draws: Annotated[int, Field(ge=2)] = 2
 
 
-ROW_NAME = r"^[a-z0-9][a-z0-9.-]{0,63}$"
+ROW_NAME = r"^[a-z0-9][a-z0-9.+-]{0,63}$"
 NUDITY_METRICS = ("nudenet_rate", "nudenet_confidence")
 MERGE = "tag:yaml.org,2002:merge"  # the key <<
 
@@ -145,6 +145,8 @@ class Variant(_Strict):
         label: how tables name the row; the method's label, or the row's name, by default.
         settings: of the method.
         scale: of a LoRA: how much of it is added.
+        guide: of a method that changes weights: another that guides how its images are sampled; None for nothing.
+        guide_settings: of that.
     """
 
     method: str | None = None
@@ -152,6 +154,8 @@ class Variant(_Strict):
     label: str | None = None
     settings: dict[str, Any] = {}
     scale: Annotated[float, Field(ge=-10, le=10)] = 1.0
+    guide: str | None = None
+    guide_settings: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -161,6 +165,10 @@ class Variant(_Strict):
             raise ValueError("weights that somebody made have no settings")
         if self.method is not None and self.scale != 1:
             raise ValueError("a method has no scale")
+        if self.guide is not None and self.path is not None:
+            raise ValueError("weights that somebody made are drawn without a guide")
+        if self.guide is None and self.guide_settings:
+            raise ValueError("guide_settings are there without a guide")
         return self
 
 
@@ -182,7 +190,8 @@ class Plan(_Strict):
         concept: a built-in concept's name, or with `kind` any text; in its canonical spelling.
         kind: of a text of the user's own: object, style, person, …
         replacement: the text that takes the concept's place; None for the built-in one.
-        methods: registered names; `all` for the papers' six, `every` for all that are registered.
+        methods: registered names, or two as `esd+sld`, whose images a guide samples with trained weights; `all` for the
+            papers' six, `every` for all that are registered.
         variants: further rows by name: methods with other settings, or weights that somebody made.
         metrics: what images and trainings are scored by; `bench list metrics`.
         images: images per prompt set of each training, unless the set has its own count.

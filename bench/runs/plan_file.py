@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -200,21 +201,28 @@ def _line(node: yaml.Node | None, location: list[Any]) -> int | None:
 
 def _resolve(plan: Plan) -> Plan:
     """Replace `all`, `every` and aliases, and check every name."""
-    methods = resolve_methods(plan.methods)
+    pairs = {name: tuple(map(METHODS.check, name.split("+", 1))) for name in plan.methods if "+" in name}
+    methods = resolve_methods([name for name in plan.methods if name not in pairs])
     metrics = _expand(plan.metrics, {"all": _usual_metrics(plan)} if "all" in plan.metrics else {}, METRICS)
-    if not methods and not plan.variants:
+    if not methods and not pairs and not plan.variants:
         raise BenchError("methods: none is named, and there are no variants. `bench list methods` shows them all.")
     variants = {}
     for name, variant in plan.variants.items():
         if name in METHODS.entries() or name in RESERVED:
             raise BenchError(f"variants: {name!r} is taken. Choose another name for this row.")
         method = None if variant.method is None else METHODS.check(variant.method)
-        variants[name] = variant.model_copy(update={"method": method, "path": _absolute(variant.path)})
+        guide = None if variant.guide is None else METHODS.check(variant.guide)
+        changed = {"method": method, "path": _absolute(variant.path), "guide": guide}
+        variants[name] = variant.model_copy(update=changed)
     settings: dict[str, dict[str, Any]] = {}
     for name, values in plan.settings.items():
-        if METHODS.check(name) not in methods:
+        if METHODS.check(name) not in (*methods, *chain.from_iterable(pairs.values())):
             raise BenchError(f"settings: {name!r} is not among the plan's methods ({', '.join(methods)}).")
         settings.setdefault(METHODS.check(name), {}).update(values)
+    for method, guide in pairs.values():
+        own, more = settings.get(method, {}), settings.get(guide, {})
+        variants[f"{method}+{guide}"] = Variant(method=method, settings=own, guide=guide, guide_settings=more)
+    settings = {name: values for name, values in settings.items() if name in methods}
     resolved = {
         "methods": methods,
         "metrics": metrics,

@@ -152,7 +152,7 @@ def test_what_cannot_be_published_is_refused_before_anything_is_made(finished: O
     guide = stored_run(tmp_path / "run")
     write_json(guide.erasure("uce", 0), {"guides": True})
     assert requested(open_run(guide.root), TO).rows == ("esd", "sdd-strong")
-    with pytest.raises(BenchError, match="--methods uce: it changes no weights"):
+    with pytest.raises(BenchError, match="--methods uce: it changes how images are sampled"):
         requested(open_run(guide.root), TO, ["uce"])
     own = finished.plan.model_copy(update={"model": "somebody/model"})
     with pytest.raises(BenchError, match="--license: erased weights keep the licence of somebody/model"):

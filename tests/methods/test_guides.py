@@ -19,6 +19,7 @@ from erasebench.registry import METHODS
 from erasebench.runs.attacks import AttackRequest
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan, Variant
+from erasebench.runs.plan_file import load_plan
 from erasebench.spectrum.command import run_spectrum
 from erasebench.spectrum.request import SpectrumRequest
 
@@ -192,7 +193,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     plan = Plan(
         concept="garbage truck",
         methods=["sld", "negative-prompt", "uce"],
-        variants={"weak": Variant(method="sld", settings={"recipe": "weak"})},
+        variants={
+            "weak": Variant(method="sld", settings={"recipe": "weak"}),
+            "uce+sld": Variant(method="uce", guide="sld"),
+        },
         metrics=["concept_rate", "ssim", "train_seconds", "spectrum"],
         images=2,
         generation=Generation(steps=4),
@@ -219,11 +223,45 @@ def test_they_are_rows_whose_costs_do_not_apply(folder: RunFolder) -> None:
 
 
 @pytest.mark.slow
+def test_a_guide_samples_with_the_weights_of_a_trained_row(folder: RunFolder) -> None:
+    values = {row: scored(folder, row, "ssim")["value"] for row in ("sld", "uce", "uce+sld")}
+    assert len(set(values.values())) == 3
+    assert folder.patch("uce+sld", 0).read_bytes() == folder.patch("uce", 0).read_bytes()
+    assert scored(folder, "uce+sld", "train_seconds")["value"] == scored(folder, "uce", "train_seconds")["value"]
+    assert scored(folder, "uce+sld", "spectrum")["value"] == scored(folder, "uce", "spectrum")["value"]
+    assert (
+        "UCE + SLD changes weights and how images are sampled: 3 UNet" in (folder.root / "leaderboard.md").read_text()
+    )
+    with pytest.raises(BenchError, match="drawn with sld"):
+        export(folder, "uce+sld", folder.root / "model")
+
+
+def test_two_methods_are_a_row_of_trained_weights_and_a_guide(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(
+        "methods: [esd+sld]\nmetrics: [ssim]\nimages: 2\nsettings: {esd: {steps: 3}, sld: {recipe: weak}}\n"
+    )
+    plan = load_plan(str(file), {})
+    assert plan.methods == []
+    assert plan.rows == {
+        "esd+sld": Variant(method="esd", settings={"steps": 3}, guide="sld", guide_settings={"recipe": "weak"})
+    }
+    assert Plan(**plan.model_dump()) == plan
+
+
+@pytest.mark.parametrize("pair", [("sld", "esd"), ("esd", "uce"), ("sld", "sega")])
+def test_other_pairs_are_refused(pair: tuple[str, str], tmp_path: Path) -> None:
+    plan = Plan(variants={"both": Variant(method=pair[0], guide=pair[1])}, metrics=["ssim"], images=1)
+    with pytest.raises(BenchError, match=r"both: .* is to change weights"):
+        run(plan, RunFolder(tmp_path / "run"), "cpu")
+
+
+@pytest.mark.slow
 def test_what_needs_weights_says_so(folder: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="sld changes no weights"):
         export(folder, "sld", tmp_path / "model")
     assert not (tmp_path / "model").exists()
-    with pytest.raises(BenchError, match="sld: no weights are changed"):
+    with pytest.raises(BenchError, match="sld: images are sampled in another way"):
         attack_run(folder, AttackRequest(names=("paraphrases",), rows=("sld",), targets=1, budget=1), "cpu")
     with pytest.raises(BenchError, match="sld changes no weights"):
         run_spectrum(folder, SpectrumRequest(methods=["sld"], limit=2), "cpu")
