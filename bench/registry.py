@@ -168,6 +168,6 @@ METHODS = Registry("method", first=PAPERS)
 METRICS = Registry(
     "metric",
     first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim"),
-    dear=("spectrum", "diversity"),
+    dear=("spectrum", "diversity", "psnr"),
 )
 ATTACKS = Registry("attack", first=("random-tokens", "seed-search"))

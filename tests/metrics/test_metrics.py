@@ -10,6 +10,7 @@ from cleanfid.fid import frechet_distance, kernel_distance
 from scipy.linalg import sqrtm
 from skimage import data
 from skimage.metrics import structural_similarity
+from torchmetrics.functional.image import peak_signal_noise_ratio
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from erasebench import Distributions, ImageScores, ImageSet, Metric, ScoringContext, SetScore
@@ -97,7 +98,8 @@ def test_every_metric_scores_or_says_why_not(name: str, judge: Judge, world: tup
     else:
         assert isinstance(result, ImageScores)
         assert len(result.values) == len(drawn.jobs)
-        assert all(value is None or -1 <= value <= 1 for value in result.values)
+        lowest, highest = (0, 100) if name == "psnr" else (-1, 1)  # dB
+        assert all(value is None or lowest <= value <= highest for value in result.values)
         assert result.note
 
 
@@ -490,7 +492,7 @@ def test_kid_lives_through_a_group_without_readable_images() -> None:
     assert np.isfinite(score.trainings[0].replicates).all()
 
 
-@pytest.mark.parametrize("name", ["fid", "kid", "clip_score", "ssim"])
+@pytest.mark.parametrize("name", ["fid", "kid", "clip_score", "ssim", "psnr"])
 def test_a_worse_image_set_never_scores_better(
     name: str, judge: Judge, world: tuple[ImageSet, ImageSet], tmp_path: Path
 ) -> None:
@@ -537,7 +539,7 @@ def test_unreadable_images_are_unscored_by_name_in_every_metric(
         score = METRICS.load(name).score(images, context)
         assert score.n == 59
         assert [text.split(":")[0] for text in score.unscored] == ["p005-0.png"]
-    for name in ("concept_rate", "nudenet_rate", "nudenet_confidence", "clip_score", "ssim"):
+    for name in ("concept_rate", "nudenet_rate", "nudenet_confidence", "clip_score", "ssim", "psnr"):
         record = image_fields(METRICS.load(name).score(images, context), images, METRICS.load(name))
         assert (record["n"], len(record["unscored"])) == (59, 1)
         assert record["unscored"][0].startswith("p005-0.png: not readable")
@@ -569,6 +571,18 @@ def test_ssim_is_scikit_images(world: tuple[ImageSet, ImageSet]) -> None:
         expected = structural_similarity(pixels(drawn)[k], pixels(real)[k], win_size=25, channel_axis=2, data_range=255)
         assert result.values[k] == pytest.approx(expected)
     assert METRICS.load("ssim").score(real, context_of(None, original=real)).values[0] == pytest.approx(1)
+
+
+def test_psnr_is_torchmetrics(world: tuple[ImageSet, ImageSet]) -> None:
+    real, drawn = world
+    result = METRICS.load("psnr").score(drawn, context_of(None, original=real))
+    for k in (0, 7):
+        mine, original = (torch.tensor(pixels(side)[k]).double() for side in (drawn, real))
+        expected = peak_signal_noise_ratio(mine, original, data_range=255.0)
+        assert result.values[k] == pytest.approx(float(expected), abs=1e-4)
+    assert METRICS.load("psnr").score(real, context_of(None, original=real)).values[0] == 100
+    with pytest.raises(NotApplicable, match="compared with itself"):
+        METRICS.load("psnr").score(drawn, context_of(None, row="original", original=drawn))
 
 
 def test_ssim_needs_an_original_and_25_pixels(tmp_path: Path, world: tuple[ImageSet, ImageSet]) -> None:
