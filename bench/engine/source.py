@@ -15,7 +15,7 @@ OWN = ("erasebench", "erasebench.methods", "erasebench.metrics", "erasebench.att
 
 def packages_of(plan: Plan) -> list[str]:
     """The packages whose code a plan runs: the bench's own, and those of others that its methods and metrics are of."""
-    methods = [variant.method for variant in plan.rows.values() if variant.method is not None]
+    methods = [name for variant in plan.rows.values() for name in (variant.method, variant.guide) if name is not None]
     entries = [METHODS.entries()[name] for name in methods]
     entries += [METRICS.entries()[name] for name in plan.metrics]
     others = {entry.target.partition(":")[0].partition(".")[0] for entry in entries if entry.package}

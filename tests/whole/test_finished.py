@@ -14,6 +14,7 @@ import pytest
 from erasebench.engine import finished
 from erasebench.engine.finished import finished_tables
 from erasebench.engine.run import run
+from erasebench.engine.source import code_of
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 
@@ -127,7 +128,7 @@ def test_other_packages_processors_or_code_are_looked_at_in_full(
         ("packages", lambda: {"torch": "another"}),
         ("hardware", lambda device: "another processor"),
         ("hardware", lambda device: None),
-        ("_code", lambda package: ["another"]),
+        ("code_of", lambda names: {"erasebench": ["another"]}),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(finished, name, other)
@@ -141,10 +142,10 @@ def test_code_is_told_by_its_files_without_importing_it(tmp_path: Path, monkeypa
     (package / "__init__.py").write_text("raise RuntimeError('imported')")
     (package / "method.py").write_text("rate = 1")
     monkeypatch.syspath_prepend(tmp_path)
-    before = finished._code("some_plug_in")
-    assert finished._code("some_plug_in") == before
+    before = code_of(["some_plug_in"])
+    assert code_of(["some_plug_in"]) == before
     (package / "method.py").write_text("rate = 2")
-    assert finished._code("some_plug_in") != before
+    assert code_of(["some_plug_in"]) != before
 
 
 def test_a_run_with_failures_is_not_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
