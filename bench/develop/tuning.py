@@ -42,13 +42,7 @@ IMAGES, SAMPLER_STEPS = 24, 12
 
 
 def grid(method: Method, name: str) -> list[dict[str, Any]]:
-    """The settings at which a method is tried, BUDGET trainings or closed forms for every point of those.
-
-    Raises:
-        BenchError: it guides sampling: no grid is known that would be as fair.
-    """
-    if method.guide is not None:
-        raise BenchError(f"{name} guides sampling and trains nothing: there is no grid for it. Leave it out.")
+    """The settings at which a method is tried, BUDGET trainings or closed forms for every point of those."""
     if "lr" not in method.config.model_fields:
         return [{"regularisation": value} for value in _spread(*REGULARISATIONS, BUDGET * len(STEPS))]
     opened = OPEN.get(name, {})
@@ -63,15 +57,25 @@ def _spread(low: float, high: float, count: int) -> list[float]:
 
 
 def tuning_plan(methods: Sequence[str], concept: str, model: str = "mini") -> Plan:
-    """The grid on one concept as a plan: a variant for each training, with snapshots for the steps."""
+    """The grid on one concept as a plan: a variant for each training, with snapshots for the steps.
+
+    Methods that guide sampling have no grid, as nothing is trained, and are left out.
+
+    Raises:
+        BenchError: no other is named.
+    """
     variants = {}
     for name in methods:
         method: Method = METHODS.load(name)
+        if method.guide is not None:
+            continue
         for settings in grid(method, name):
             told = {key: value for key, value in settings.items() if key != "steps"}
             text = ", ".join(f"{key} {_short(value)}" for key, value in told.items())
             row = "-".join([name, *(_short(value) for value in told.values())]).replace("+", "")
             variants[row] = Variant(method=name, label=f"{method.label}, {text}", settings=settings)
+    if not variants:
+        raise BenchError(f"{', '.join(methods)}: they guide sampling and train nothing: there is no grid for them.")
     trains = any("lr" in variant.settings for variant in variants.values())
     return Plan(
         name="tuning",
