@@ -431,6 +431,8 @@ def test_a_steps_gradient_in_bf16_is_that_in_fp32(mini: TextToImage, name: str) 
     """
     method: Method = METHODS.load(name)
     small = {"batch": 2, "images": 4, "words": 200, "closest": 100, "bank": 8, "warmup": 0, "ascents": 2}
+    if "closest" not in method.config.model_fields:
+        small["words"] = 4  # each is drawn, where the others only choose among them
     settings = {key: value for key, value in small.items() if key in method.config.model_fields}
     config = method.configure("mini", "object", settings)
     before = snapshot(mini.unet)
