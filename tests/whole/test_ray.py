@@ -126,7 +126,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def entries(place: Path) -> int:
-    return len(list((place / "store").rglob("entry.json")))
+    return sum("entry.json" in names for _, _, names in os.walk(place / "store"))  # bears that folders move
 
 
 def test_a_run_ends_with_the_same_bytes_though_a_worker_and_the_driver_are_killed(
