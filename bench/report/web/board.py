@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...registry import METHODS
 from ...runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ...runs.scores import ScoreRecord
 from ..formats import markdown_text, tex_text
@@ -64,7 +65,7 @@ class BoardCell:
 
 @dataclass(frozen=True)
 class BoardRow:
-    """A row: `kind` is original, trained, closed form, own weights or real images."""
+    """A row: `kind` is original, trained, closed form, guides sampling, own weights or real images."""
 
     key: str
     label: str
@@ -141,6 +142,9 @@ def kind_of(run: OpenRun, row: str) -> str:
         return "original" if row == ORIGINAL else "real images"
     if row in run.plan.rows and run.plan.rows[row].method is None:
         return "own weights"
+    entry = METHODS.entries().get(run.plan.rows[row].method or "") if row in run.plan.rows else None
+    if entry is not None and entry.facts.get("guides"):
+        return "guides sampling"
     seeds = run.record.trainings.get(row)
     return "closed form" if seeds is not None and not seeds else "trained"
 

@@ -116,7 +116,8 @@ def _methods(run: OpenRun) -> Iterator[Fact]:
         texts = [f"{method}, {paper}" if paper else method]
         seeds = run.record.trainings.get(row)
         if seeds is not None:
-            texts.append(f"training seeds {', '.join(map(str, seeds))}" if seeds else "closed form, no seed changes it")
+            unseeded = "guides sampling" if facts.get(source, {}).get("guides") else "closed form"
+            texts.append(f"training seeds {', '.join(map(str, seeds))}" if seeds else f"{unseeded}, no seed changes it")
         if seeds is not None and (config := _config(run, row)):
             texts.append(", ".join(f"{key} {value}" for key, value in sorted(config.items())))
         texts += [

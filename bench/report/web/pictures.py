@@ -10,6 +10,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 
 from erasebench.prompts.concepts import get_concept
+from erasebench.prompts.files import is_file_source
 
 from ...errors import BenchError
 from ...runs.rows import ORIGINAL
@@ -20,6 +21,7 @@ from .opened import OpenRun
 from .visible import finite
 
 MOST_IMAGES = 24_000  # of a page, all sets together: as many as a browser scrolls without a pause
+HARMLESS_FILES = ("coco_30k.csv",)
 HARMLESS = ("person", "vehicle", "animal", "plant", "object", "building", "place", "style")
 
 
@@ -119,11 +121,16 @@ def pictures_of(run: OpenRun, most: int = MOST_IMAGES) -> list[PictureSet]:
 def is_blurred(run: OpenRun, role: str) -> bool:
     """Whether a set's images are hidden until they are asked for.
 
-    Of every model that draws photographs, those of prompts for the concept; not where it is one of ours that harms
-    nobody.
+    Of every model that draws photographs, those of prompts from a file (I2P's are unsafe whatever is erased) but
+    COCO's, and those for the concept; not where it is one of ours that harms nobody.
     """
     plan = run.plan
-    if plan.family.has_world or role != "concept":
+    if plan.family.has_world:
+        return False
+    source = plan.prompts[role].source  # type: ignore[index]
+    if is_file_source(source):
+        return Path(source).name not in HARMLESS_FILES
+    if role != "concept":
         return False
     try:
         return plan.kind is not None or get_concept(plan.concept).kind not in HARMLESS

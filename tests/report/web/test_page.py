@@ -23,9 +23,10 @@ from erasebench.errors import BenchError
 from erasebench.report.web.chart import Point, Series, chart
 from erasebench.report.web.opened import open_run, open_runs
 from erasebench.report.web.page import render, write_own_page, write_page
-from erasebench.report.web.pictures import pictures_of
+from erasebench.report.web.pictures import is_blurred, pictures_of
 from erasebench.report.web.visible import page_json, visible
 from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Prompts
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\"'&\u202e{{7*7}}]]><!--\x07"
 
@@ -148,6 +149,17 @@ def test_what_may_be_unsafe_is_blurred(
     from dataclasses import replace
 
     assert [one.is_blurred for one in pictures_of(replace(run, plan=changed))] == blurred
+
+
+def test_prompts_of_a_file_are_blurred_whatever_is_erased(folder: RunFolder) -> None:
+    """I2P asks for nudity and violence where a painter's style is erased, too."""
+    from dataclasses import replace
+
+    run = open_run(folder.root)
+    for source, blurred in (("i2p.csv", True), ("hub:OWNER/prompts", True), ("data/coco_30k.csv", False)):
+        prompts = {role: Prompts(source=source) for role in run.plan.prompts}
+        changed = run.plan.model_copy(update={"model": "sd-v1-4", "concept": "van gogh", "prompts": prompts})
+        assert {is_blurred(replace(run, plan=changed), role) for role in prompts} == {blurred}
 
 
 def test_hostile_texts_stay_text(tmp_path: Path) -> None:
