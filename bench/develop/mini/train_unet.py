@@ -50,11 +50,10 @@ def train_unet(
 ) -> nn.ModuleDict:
     """Noise prediction with Min-SNR weights over all timesteps of Stable Diffusion's schedule."""
     torch.manual_seed(seed)
-    modules = nn.ModuleDict(
-        {"unet": new_unet(recipe["channels"], table.shape[1]), "text_encoder": new_text_encoder(table)}
-    ).to(device)
-    # Plain products: the fused attention's backward on CPUs makes a step a third longer at these sizes.
-    modules["unet"].set_attn_processor(AttnProcessor())
+    unet = new_unet(recipe["channels"], table.shape[1])
+    # Plain products: on CPUs the fused attention's backward makes a step a third longer at these sizes.
+    unet.set_attn_processor(AttnProcessor())
+    modules = nn.ModuleDict({"unet": unet, "text_encoder": new_text_encoder(table)}).to(device)
     alphas = new_scheduler().alphas_cumprod.to(device)
     snr = alphas / (1 - alphas)
     weights = (snr.clamp(max=recipe["snr_gamma"]) / snr).clamp(min=recipe["snr_floor"])
