@@ -69,16 +69,35 @@ def uce(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
     if preserve_scale is None:
         preserve_scale = max(0.1, 1 / max(1, len(config.preserve)))
 
-    identity = config.regularisation * torch.eye(concept.shape[1], dtype=concept.dtype, device=concept.device)
-    right = identity + config.erase_scale * concept.T @ concept + preserve_scale * kept.T @ kept
+    solve(trainer, concept, guide, kept, config.regularisation, config.erase_scale, preserve_scale)
+
+
+def solve(
+    trainer: Trainer,
+    concept: torch.Tensor,
+    guide: torch.Tensor,
+    kept: torch.Tensor,
+    regularisation: float,
+    erase_scale: float,
+    preserve_scale: float,
+) -> None:
+    """Equation 7 for every weight of the training, as it is now.
+
+    Args:
+        trainer: whose parameters are changed.
+        concept: embeddings c, float64 of (rows, width).
+        guide: c_guide for each of them.
+        kept: embeddings c_p.
+        regularisation: λ.
+        erase_scale: s_e.
+        preserve_scale: s_p.
+    """
+    identity = regularisation * torch.eye(concept.shape[1], dtype=concept.dtype, device=concept.device)
+    right = identity + erase_scale * concept.T @ concept + preserve_scale * kept.T @ kept
     with torch.no_grad():
         for weight in trainer.parameters.values():
             w = weight.double()
-            left = (
-                config.regularisation * w
-                + config.erase_scale * (w @ guide.T) @ concept
-                + preserve_scale * (w @ kept.T) @ kept
-            )
+            left = regularisation * w + erase_scale * (w @ guide.T) @ concept + preserve_scale * (w @ kept.T) @ kept
             weight.copy_(torch.linalg.solve(right, left, left=False))
 
 
@@ -86,19 +105,23 @@ def edits(task: ErasureTask, config: Config) -> list[tuple[str, str]]:
     """Pairs of a prompt with the concept and the guide that it is to become.
 
     The first code gives every prompt the bare guide; the newer one expands it like the concept.
-
-    Raises:
-        BenchError: the guide is to be the replacement, and there is none.
     """
-    guide = config.guide
-    if guide is None:
-        guide = task.replacement
-        if not guide:
-            raise BenchError(f"UCE: {task.concept!r} has no replacement to be its guide: give --replacement TEXT.")
-    elif config.recipe == "2025" and task.kind == "style" and not guide:
-        guide = "art"
+    guide = guide_of(task, config)
     templates = ("{x}", *((STYLE if task.kind == "style" else OBJECT) if config.expand else ()))
     return [(t.format(x=task.prompt), t.format(x=guide) if config.recipe == "2025" else guide) for t in templates]
+
+
+def guide_of(task: ErasureTask, config: Config) -> str:
+    """The text that the concept becomes.
+
+    Raises:
+        BenchError: it is to be the replacement, and there is none.
+    """
+    if config.guide is None:
+        if not task.replacement:
+            raise BenchError(f"{task.concept!r} has no replacement to be UCE's guide: give --replacement TEXT.")
+        return task.replacement
+    return "art" if config.recipe == "2025" and task.kind == "style" and not config.guide else config.guide
 
 
 def _from_last_tokens(
