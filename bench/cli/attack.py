@@ -8,7 +8,7 @@ import typer
 
 from ..errors import BenchError
 from .shared import DeviceOption, RunArgument, names_of, settings_of, terminal, with_resume_hint
-from .working import WorkersOption, Working
+from .working import RayOption, ShareOption, WorkersOption, Working
 
 
 def attack(
@@ -25,6 +25,8 @@ def attack(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of all that is random in attacks.", min=0)] = 0,
     workers: WorkersOption = None,
+    ray: RayOption = None,
+    gpus_per_task: ShareOption = None,
     device: DeviceOption = "auto",
 ) -> None:
     """Attack the erased models of a finished run.
@@ -52,7 +54,8 @@ def attack(
         seed=seed,
     )
     request = requested(planned, list(plan.rows), plan.family.name)
-    Working(workers).begin()
+    working = Working(workers, ray=ray, share=gpus_per_task)
+    working.begin()
     from ..engine.attack_run import attack_run
     from ..models.devices import choose_device
     from ..report.attacks import attack_views
@@ -60,7 +63,9 @@ def attack(
     def begun(count: int) -> None:
         typer.echo(f"attacking {folder}, {count} worker{'s' if count > 1 else ''}", err=True)
 
-    record = with_resume_hint(lambda: attack_run(run, request, choose_device(device), begun, workers))
+    record = with_resume_hint(
+        lambda: attack_run(run, request, choose_device(device), begun, workers, ray=working.cluster)
+    )
     for view in attack_views(run, plan):
         terminal().print(view)
     typer.echo(f"{run.root / 'attacks.md'} (also .csv, .tex, .html, .json)")

@@ -10,7 +10,7 @@ import typer
 from ..errors import BenchError, unknown
 from .run import execute, prompts_of, with_quick
 from .shared import DeviceOption, RunArgument, exit_with, integers_of, names_of, numbers_of, print_table, terminal
-from .working import ExclusiveOption, StoreOption, WorkersOption, Working
+from .working import ExclusiveOption, RayOption, ShareOption, StoreOption, WorkersOption, Working
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -157,6 +157,8 @@ def table1(
     store: StoreOption = None,
     workers: WorkersOption = None,
     exclusive_erase: ExclusiveOption = False,
+    ray: RayOption = None,
+    gpus_per_task: ShareOption = None,
     quick: Annotated[bool, typer.Option("--quick", help="Few images and steps, to see that all works.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what it will cost.")] = False,
 ) -> None:
@@ -175,7 +177,8 @@ def table1(
         "seeds": integers_of("--seeds", seeds),
         "generation": None if batch_size is None else {"batch_size": batch_size},
     }
-    plan, working = load_plan("table1", with_quick(flags, quick)), Working(workers, store, exclusive_erase)
+    plan = load_plan("table1", with_quick(flags, quick))
+    working = Working(workers, store, exclusive_erase, ray, gpus_per_task)
     folder, failures = execute(plan, device, out, dry_run, working)
     if dry_run:
         return

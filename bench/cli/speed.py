@@ -25,6 +25,7 @@ def speed_scale(
     step: Annotated[float, typer.Option(help="Seconds of a training step.", min=0)] = 1.5,
     look: Annotated[float, typer.Option(help="Seconds of an encoder's look at an image.", min=0)] = 0.01,
     score: Annotated[float, typer.Option(help="Seconds of a score once all is seen.", min=0)] = 60.0,
+    slower: Annotated[float, typer.Option(help="How many times as long the last of them takes.", min=1)] = 1.0,
 ) -> None:
     """Simulate a paper-size run on many workers; nothing is drawn.
 
@@ -37,7 +38,7 @@ def speed_scale(
     counts = integers_of("--workers", workers) or []
     if min(counts) < 1:
         raise BenchError(f"--workers {workers}: give one or more.")
-    for line in scale_lines(counts, Durations(image, look, step, score), methods):
+    for line in scale_lines(counts, Durations(image, look, step, score), methods, slower):
         typer.echo(line)
 
 

@@ -63,13 +63,17 @@ def paper_graph(methods: int = 12) -> Graph:
     return graph
 
 
-def scale_lines(workers: Sequence[int], durations: Durations, methods: int = 12) -> Iterator[str]:
-    """A table: workers, hours, GPU-hours, share of time at work, and what limits it; then what was assumed."""
+def scale_lines(workers: Sequence[int], durations: Durations, methods: int = 12, slower: float = 1.0) -> Iterator[str]:
+    """A table: workers, hours, GPU-hours, share of time at work, and what limits it; then what was assumed.
+
+    The last worker takes `slower` times as long as the others.
+    """
     graph = paper_graph(methods)
     yield "| workers | hours | worker-hours | at work | what limits it |"
     yield "|---:|---:|---:|---:|---|"
     for count in workers:
-        found = simulate(graph, durations.of, count)
+        slow = {} if slower == 1 else {count - 1: slower}
+        found = simulate(graph, durations.of, count, slower=slow)
         hours = found.seconds / 3600
         yield f"| {count} | {hours:.1f} | {hours * count:.1f} | {found.utilisation:.1%} | {limit(found)} |"
     images = graph.total("draw")

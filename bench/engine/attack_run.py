@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 from ..errors import BenchError, ModelUnavailable
@@ -25,6 +26,7 @@ from .executor import Executor
 from .graph import Graph
 from .pool import Event
 from .prepare import register
+from .ray_request import RayRequest
 from .schedule import Scheduler
 from .setup import Setup, resolve
 from .tasks import UNITS, Task
@@ -38,6 +40,7 @@ def attack_run(
     begun: Callable[[int], None] = lambda workers: None,
     workers: int | None = 1,
     crew: Crew | None = None,
+    ray: RayRequest | None = None,
 ) -> AttackRecord:
     """Make the attacks that are missing, the controls and those on the original among them, and write the tables.
 
@@ -47,10 +50,11 @@ def attack_run(
         device: "cpu", "cuda" or "cuda:N".
         begun: called with the number of workers when the work begins.
         workers: processes that work at the same time; None: as many as the machine has cores or GPUs, and memory for.
-        crew: who works, where others have it already; `workers` of this machine otherwise.
+        crew: who works, where others have it already.
+        ray: otherwise the cluster whose machines work; None for this one.
 
     Raises:
-        BenchError: the folder holds no finished run, or a setting is wrong.
+        BenchError: the folder holds no finished run, a setting is wrong, or a cluster's machines can't work on it.
     """
     plan, _ = read_run(folder)
     setup = replace(resolve(plan, folder, device), attacks=request)
@@ -69,14 +73,16 @@ def attack_run(
             if before or executor.attacks.find(row, name, training) is None:
                 graph.add(Task("attack", row, name, training), before)
     failures: dict[str, str] = {}
-    with locked(folder, plan):
+    team = nullcontext(crew) if crew is not None or not graph.needs else Crew(setup, workers, ray=ray)
+    with team as at_work, locked(folder, plan):
         planned = [
             ("attack", executor.attacks.key(row, name, training))
             for row, training in trainings
             for name in (UNATTACKED, *names)
         ]
         register(setup, work, executor.contexts, scored=True, beside=planned)
-        _do_tasks(executor, graph, failures, crew or Crew(setup, workers), begun)
+        if at_work is not None:
+            _do_tasks(executor, graph, failures, at_work, begun)
         cells = [
             cell
             for row, training in trainings
@@ -136,8 +142,6 @@ def _with_controls(names: Sequence[str]) -> tuple[str, ...]:
 def _do_tasks(
     executor: Executor, graph: Graph, failures: dict[str, str], crew: Crew, begun: Callable[[int], None]
 ) -> None:
-    if not graph.needs:
-        return
     begun(crew.count)
     pool = crew.pool(executor, len(graph.needs))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,8 @@ class Executor:
             Busy: another process does it.
             Exception: what went wrong.
         """
-        return getattr(self, f"_{task.kind}")(task, report, workers) or ""
+        with self.setup.store.aside() if task.aside else nullcontext():
+            return getattr(self, f"_{task.kind}")(task, report, workers) or ""
 
     def _erase(self, task: Task, report: Report, workers: int) -> None:
         before = 0

@@ -22,6 +22,7 @@ from ..models.pipeline_folder import open_pipeline
 from ..models.provenance import packages
 from ..report.sheet import Sheet
 from ..report.terminal import SheetView
+from ..runs.attacks import requested
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..scoring.clip_files import CONFIG, LOCAL, cached_weights, clip_origin
@@ -99,7 +100,8 @@ def _made_with(plan: Plan, folder: RunFolder, device: str, clip: Sequence[Any]) 
     machine = hardware(device)
     if machine is None:
         raise _Untold
-    code = code_of(packages_of(plan))
+    attacks = () if plan.attacks is None else requested(plan.attacks, list(plan.rows), plan.family.name).names
+    code = code_of(packages_of(plan, attacks))
     if not all(code.values()):
         raise _Untold
     return content_key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -35,6 +36,9 @@ class Local:
 
     def idle(self) -> list[int]:
         return [worker for worker in range(self.size) if worker not in self._tasks]
+
+    def machine(self, worker: int) -> str:
+        return platform.node()
 
     def send(self, worker: int, task: Task) -> None:
         self._tasks[worker] = task

@@ -62,6 +62,9 @@ class Pool(Protocol):
     def idle(self) -> list[int]:
         """Those that wait for a task."""
 
+    def machine(self, worker: int) -> str:
+        """The name of the machine that one is on."""
+
     def send(self, worker: int, task: Task) -> None:
         """Give an idle one a task."""
 
@@ -87,6 +90,9 @@ class Inline:
 
     def idle(self) -> list[int]:
         return [] if self._task else [0]
+
+    def machine(self, worker: int) -> str:
+        return platform.node()
 
     def send(self, worker: int, task: Task) -> None:
         self._task = task

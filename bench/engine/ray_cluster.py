@@ -44,7 +44,7 @@ class Cluster:
         weights = setup.source.weight_bytes * (1 if gpu else COPIES)
         self.options: dict[str, float] = {"num_cpus": 1, "memory": WORKER_BYTES + weights}
         self.options["num_gpus"] = request.share if gpu else 0
-        self.packages = packages_of(setup.plan)
+        self.packages = packages_of(setup.plan, () if setup.attacks is None else setup.attacks.names)
         self.folder = str(Path.cwd())
         self._code, self._address = code_of(self.packages), request.address
         _attach(request.address)

@@ -38,6 +38,7 @@ class _Seat:
     result: Any = None
     said: Any = None
     task: Task | None = None
+    host: str = ""
 
     @property
     def is_idle(self) -> bool:
@@ -77,6 +78,9 @@ class RayPool:
 
     def idle(self) -> list[int]:
         return [number for number, seat in enumerate(self._seats) if seat.is_idle]
+
+    def machine(self, worker: int) -> str:
+        return self._seats[worker].host
 
     def send(self, worker: int, task: Task) -> None:
         seat = self._seats[worker]
@@ -125,7 +129,8 @@ class RayPool:
             if seat.greeting in found:
                 greeting, seat.greeting = ray.get(seat.greeting), None
                 self._cluster.check(greeting, self._probe)
-                self.places[greeting["host"]] = greeting["provenance"]
+                seat.host = greeting["host"]
+                self.places[seat.host] = greeting["provenance"]
                 seat.ready = seat.actor.begin.remote(self._setup, self._cluster.folder, self._beside)
             if seat.ready in found:
                 ray.get(seat.ready)

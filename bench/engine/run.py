@@ -84,7 +84,7 @@ def run(
     executor, is_new = checked(replace(setup, attacks=asked), work), not folder.plan.exists()
     own = bring_all(setup, work.erasures, executor.model.full)
     executor.work = work = replace(work, remarks=(*work.remarks, *own))
-    with Crew(setup, workers, alone, ray) as crew:
+    with Crew(executor.setup, workers, alone, ray) as crew:
         if is_new and crew.is_this_process:
             executor.model.full()
         with locked(folder, plan):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from .graph import Graph
+from .paces import Paces, twin
 from .pool import Event, Pool
 from .tasks import Kind, Task
 
@@ -36,6 +38,7 @@ class Scheduler:
         told: of every event; of "failed" and "died" only when the task is given up.
         given_up: of a task that can't be done, with those that can't either, as they need it.
         alone: whether trainings run one at a time with nothing beside them.
+        clock: seconds since whenever.
     """
 
     graph: Graph
@@ -43,6 +46,7 @@ class Scheduler:
     told: Callable[[Event], None]
     given_up: Callable[[Event, list[Task]], None]
     alone: bool = False
+    clock: Callable[[], float] = time.monotonic
     _left: dict[Task, set[Task]] = field(default_factory=dict, init=False)  # what each still waits for
     _users: dict[Task, list[Task]] = field(default_factory=dict, init=False)
     _ready: dict[Kind, dict[Group, dict[Task, None]]] = field(default_factory=dict, init=False)
@@ -53,6 +57,8 @@ class Scheduler:
     _heard: dict[Task, tuple[int, float]] = field(default_factory=dict, init=False)  # of whom, and when last
     _longest: dict[Kind, float] = field(default_factory=dict, init=False)  # silence, in seconds
     _stuck: dict[Task, float] = field(default_factory=dict, init=False)  # seconds after which it was ended
+    _paces: Paces = field(default_factory=Paces, init=False)
+    _twice: set[Task] = field(default_factory=set, init=False)  # begun a second time
 
     def __post_init__(self) -> None:
         self._ready = {kind: {} for kind in ORDER}
@@ -72,12 +78,13 @@ class Scheduler:
         """
         while self._left:
             for worker in self.pool.idle():
-                task = self._next(worker)
+                task = self._next(worker) or self._late(worker)
                 if task is None:
                     break
                 self._running.add(task)
                 self._last[worker] = task.row, task.training
-                self._heard[task] = worker, time.monotonic()
+                self._heard[task] = worker, self.clock()
+                self._paces.begin(task, self.pool.machine(worker), self.clock())
                 self.pool.send(worker, task)
             if not (self._running or self._later or any(self._ready.values())):
                 raise RuntimeError(f"{len(self._left)} tasks wait for each other, such as {next(iter(self._left))}")
@@ -87,7 +94,7 @@ class Scheduler:
     def _end_stuck(self) -> None:
         """End workers that have said nothing for far longer than others at such a task; another tries it then."""
         for task, (worker, moment) in list(self._heard.items()):
-            silent = time.monotonic() - moment
+            silent = self.clock() - moment
             if task not in self._stuck and silent > max(SILENCE, LONGER * self._longest.get(task.kind, 0.0)):
                 self._stuck[task] = silent
                 self.pool.end(worker)
@@ -96,19 +103,19 @@ class Scheduler:
         """Note how long a task was silent."""
         worker, moment = self._heard.pop(task)
         if task not in self._stuck:
-            self._longest[task.kind] = max(self._longest.get(task.kind, 0.0), time.monotonic() - moment)
+            self._longest[task.kind] = max(self._longest.get(task.kind, 0.0), self.clock() - moment)
         if not ended:
-            self._heard[task] = worker, time.monotonic()
+            self._heard[task] = worker, self.clock()
 
     def _make_ready(self, task: Task) -> None:
         self._ready[task.kind].setdefault((task.row, task.training), {})[task] = None
 
     def _next(self, worker: int) -> Task | None:
         """The best task for a worker: trainings, longest first; of others, those of the row that it has loaded."""
-        for task in [task for task, moment in self._later.items() if moment <= time.monotonic()]:
+        for task in [task for task, moment in self._later.items() if moment <= self.clock()]:
             del self._later[task]
             self._make_ready(task)
-        if self.alone and self._running and (self._ready["erase"] or any(t.kind == "erase" for t in self._running)):
+        if self._is_exclusive:
             return None
         for kind in ORDER:
             groups = self._ready[kind]
@@ -123,6 +130,28 @@ class Scheduler:
             return task
         return None
 
+    @property
+    def _is_exclusive(self) -> bool:
+        """Whether nothing may begin, as a training runs with nothing beside it, or is to."""
+        trains = self._ready["erase"] or any(task.kind == "erase" for task in self._running)
+        return bool(self.alone and self._running and trains)
+
+    def _late(self, worker: int) -> Task | None:
+        """A task to begin a second time, as it takes far longer where it is than such tasks do on other machines."""
+        if self._is_exclusive:
+            return None
+        late = self._paces.late(self.pool.machine(worker), self.clock())
+        task = next((task for task in late if task in self._left and task not in self._twice), None)
+        if task is None:
+            return None
+        self._twice.add(task)
+        logging.getLogger("erasebench").warning(
+            "%s (%s): far slower than such tasks are on other machines, so it is begun on another too",
+            task.text,
+            task.kind,
+        )
+        return twin(task)
+
     def _take(self, task: Task) -> None:
         group, groups = (task.row, task.training), self._ready[task.kind]
         if task in groups.get(group, ()):
@@ -131,18 +160,23 @@ class Scheduler:
                 del groups[group]
 
     def _handle(self, event: Event) -> None:
-        task = event.task
-        if task in self._heard:
-            self._hear(task, event.kind != "progress")
+        own, task = event.task, replace(event.task, aside=False)
+        if own in self._heard:
+            self._hear(own, event.kind != "progress")
         if event.kind == "progress":
-            self.told(event)
+            if own in self._left:
+                self.told(event)
             return
-        silent = self._stuck.pop(task, None)
+        self._running.discard(own)
+        self._paces.end(own, self.clock(), event.kind == "done")
+        silent = self._stuck.pop(own, None)
         if silent is not None and event.kind == "died":
             event = replace(event, text=f"it said nothing for {silent / 60:.0f} min, so its process was ended")
-        self._running.discard(task)
+        if task not in self._left or (event.kind in ("busy", "failed", "died") and twin(own) in self._running):
+            return  # of two that did it the other was first, or may still do it
+        event = replace(event, task=task)
         if event.kind == "busy":
-            self._later[task] = time.monotonic() + WAIT
+            self._later[task] = self.clock() + WAIT
         elif event.kind in ("failed", "died") and self._may_try_again(event):
             self._make_ready(task)
         elif event.kind in ("failed", "died"):

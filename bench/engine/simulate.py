@@ -15,6 +15,7 @@ from .schedule import Scheduler
 from .tasks import Kind, Task
 
 WAITED_FOR: tuple[Kind, ...] = ("erase", "draw", "look", "attack", "score")
+LOOK = 1.0  # seconds after which workers without a task look again
 Seconds = Callable[[Task], float]
 
 
@@ -55,32 +56,44 @@ class SimulatedPool:
 
     places: Mapping[str, dict[str, Any]] = {}
 
-    def __init__(self, size: int, seconds: Seconds) -> None:
+    def __init__(self, size: int, seconds: Seconds, slower: Mapping[int, float]) -> None:
         self.size, self.now, self.busy = size, 0.0, 0.0
         self.waited: dict[Kind, float] = dict.fromkeys(WAITED_FOR, 0.0)
         self._kinds: Counter[Kind] = Counter()  # of the tasks that go on
-        self._seconds = seconds
+        self._seconds, self._slower = seconds, slower
         self._ends: list[tuple[float, int, Task]] = []
         self._idle = dict.fromkeys(range(size))
 
     def idle(self) -> list[int]:
         return list(self._idle)
 
+    def machine(self, worker: int) -> str:
+        return f"machine {worker}"
+
     def send(self, worker: int, task: Task) -> None:
-        took = self._seconds(task)
+        took = self._seconds(task) * self._slower.get(worker, 1.0)
         self.busy += took
         del self._idle[worker]
         self._kinds[task.kind] += 1
         heapq.heappush(self._ends, (self.now + took, worker, task))
 
     def wait(self, handle: Handle, seconds: float) -> None:
-        before = self.now
-        self.now, worker, task = heapq.heappop(self._ends)
+        before, until = self.now, self._ends[0][0]
+        looks = self._slower and self._idle  # as the real ones do, at what others have for too long
+        self.now = min(until, self.now + LOOK) if looks else until
         others = next(kind for kind in WAITED_FOR if self._kinds[kind])
         self.waited[others] += (self.now - before) * len(self._idle)
+        if self.now < until:
+            return
+        _, worker, task = heapq.heappop(self._ends)
         self._kinds[task.kind] -= 1
         self._idle[worker] = None
         handle(Event("done", task))
+
+    @property
+    def left(self) -> float:
+        """Seconds that tasks would still take that go on: those that another was faster at."""
+        return sum(end - self.now for end, _, _ in self._ends)
 
     def end(self, worker: int) -> None:
         """None of them hangs."""
@@ -89,11 +102,21 @@ class SimulatedPool:
         """Nothing goes on."""
 
 
-def simulate(graph: Graph, seconds: Seconds, workers: int, alone: bool = False) -> Simulation:
-    """Let so many workers take the time of a graph's tasks, in the order in which they would be done."""
-    pool = SimulatedPool(workers, seconds)
-    Scheduler(graph, pool, lambda event: None, lambda event, lost: None, alone).run()
-    return Simulation(workers, pool.now, pool.busy, pool.waited, _longest_chain(graph, seconds))
+def simulate(
+    graph: Graph, seconds: Seconds, workers: int, alone: bool = False, slower: Mapping[int, float] | None = None
+) -> Simulation:
+    """Let so many workers take the time of a graph's tasks, in the order in which they would be done.
+
+    Args:
+        graph: the tasks.
+        seconds: that each takes.
+        workers: each on a machine of its own.
+        alone: whether trainings run one at a time with nothing beside them.
+        slower: by number, from 0, workers that take so many times as long.
+    """
+    pool = SimulatedPool(workers, seconds, slower or {})
+    Scheduler(graph, pool, lambda event: None, lambda event, lost: None, alone, lambda: pool.now).run()
+    return Simulation(workers, pool.now, pool.busy - pool.left, pool.waited, _longest_chain(graph, seconds))
 
 
 def _longest_chain(graph: Graph, seconds: Seconds) -> float:

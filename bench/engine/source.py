@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..registry import METHODS, METRICS
+from ..registry import ATTACKS, METHODS, METRICS
 from ..runs.plan import Plan
 from ..storage.keys import file_hash, files_hash
 
 OWN = ("erasebench", "erasebench.methods", "erasebench.metrics", "erasebench.attacks", "erasebench.prompts")
 
 
-def packages_of(plan: Plan) -> list[str]:
-    """The packages whose code a plan runs: the bench's own, and those of others that its methods and metrics are of."""
+def packages_of(plan: Plan, attacks: Sequence[str] = ()) -> list[str]:
+    """The packages whose code runs: the bench's, and those of others that the methods, metrics and attacks are of."""
     methods = [name for variant in plan.rows.values() for name in (variant.method, variant.guide) if name is not None]
     entries = [METHODS.entries()[name] for name in methods]
     entries += [METRICS.entries()[name] for name in plan.metrics]
+    entries += [ATTACKS.entries()[name] for name in attacks]
     others = {entry.target.partition(":")[0].partition(".")[0] for entry in entries if entry.package}
     return sorted({*OWN, *others})
 

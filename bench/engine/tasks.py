@@ -22,6 +22,7 @@ class Task:
         part: of a prompt set, the shard's number.
         encoder: of a look, through what.
         size: how much of the kind's unit it is.
+        aside: whether it is done a second time, beside a worker that is slow at it; the first result stays.
     """
 
     kind: Kind
@@ -31,6 +32,7 @@ class Task:
     part: int = 0
     encoder: str = ""
     size: int = 1
+    aside: bool = False
 
     @property
     def text(self) -> str:

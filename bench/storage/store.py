@@ -68,6 +68,7 @@ class Store:
         self.root = root
         self.broken: set[tuple[str, str]] = set()
         self._known: dict[tuple[str, str], Entry] = {}
+        self._own = ""  # what names the folders in which this process makes entries, where it shares none
 
     def find(self, kind: str, key: str) -> Entry | None:
         """The entry, or None. A file that is not as it was put is said and taken away; the others wait to be used.
@@ -97,7 +98,16 @@ class Store:
 
     def partial(self, kind: str, key: str) -> Path:
         """Where an entry is made; what an interrupted process left there is still there."""
-        return self.root / "partial" / f"{kind}-{key}"
+        return self.root / "partial" / f"{kind}-{key}{self._own}"
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside the block entries are made in folders of this process, beside others that make the same."""
+        self._own = f".{platform.node()}.{os.getpid()}"
+        try:
+            yield
+        finally:
+            self._own = ""
 
     @contextmanager
     def making(self, kind: str, key: str) -> Iterator[Path]:

@@ -10,6 +10,7 @@ from erasebench import BenchError, read_image
 from erasebench.attacking import attempt as room
 from erasebench.engine.attack_run import attack_run
 from erasebench.engine.finished import finished_tables
+from erasebench.engine.ray_request import RayRequest
 from erasebench.engine.run import run
 from erasebench.registry import ATTACKS
 from erasebench.report.terminal import SheetView
@@ -157,6 +158,15 @@ def test_a_plans_attack_that_fails_is_a_failure_of_the_run(
     planned = {**REQUEST.model_dump(), "names": ["concept-inversion"], "rows": ["uce"]}
     failures = run(PLAN.model_copy(update={"attacks": PlannedAttacks(**planned)}), finished, "cpu")
     assert {failure.cell for failure in failures} == {f"attack {row} concept-inversion" for row in ("decoy", "uce")}
+
+
+def test_a_cluster_is_asked_only_where_there_is_something_to_do(finished: RunFolder) -> None:
+    attack_run(finished, REQUEST, "cpu")
+    wrong = RayRequest(share=2.0)
+    assert attack_run(finished, REQUEST, "cpu", ray=wrong).failures == {}
+    with pytest.raises(BenchError, match="--gpus-per-task"):
+        attack_run(finished, REQUEST.model_copy(update={"seed": 77}), "cpu", ray=wrong)
+    assert read_attacks(finished).request["seed"] == 0  # type: ignore[union-attr]
 
 
 def test_what_is_wrong_is_said(finished: RunFolder, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from erasebench.cli.app import app
 from erasebench.cli.working import Working
 from erasebench.engine import ray_cluster
 from erasebench.engine.crew import Crew
@@ -17,14 +18,18 @@ from erasebench.engine.ray_cluster import Cluster
 from erasebench.engine.ray_request import RayRequest
 from erasebench.engine.ray_worker import RayWorker
 from erasebench.engine.setup import Setup, resolve
+from erasebench.engine.source import packages_of
 from erasebench.errors import BenchError
+from erasebench.registry import ATTACKS, Entry, Registry
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Plan
+
+PLAN = Plan(methods=["uce"], metrics=["ssim"], images=2)
 
 
 @pytest.fixture
 def setup(tmp_path: Path) -> Setup:
-    return resolve(Plan(methods=["uce"], metrics=["ssim"], images=2), RunFolder(tmp_path / "run"), "cpu")
+    return resolve(PLAN, RunFolder(tmp_path / "run"), "cpu")
 
 
 @pytest.fixture
@@ -77,6 +82,36 @@ def test_a_share_is_for_a_cluster() -> None:
         Working(share=0.5)
     assert Working(ray="auto", share=0.5).cluster == RayRequest("auto", 0.5)
     assert Working(ray="auto").cluster == RayRequest("auto", 1.0)
+
+
+@pytest.mark.parametrize("command", [["attack", "RUN"], ["table1"], ["run"]])
+def test_every_command_that_makes_much_may_work_on_a_cluster(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each says what is wrong with what is asked of the cluster, before any work."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "RUN").mkdir()
+    monkeypatch.setattr("erasebench.runs.record.read_run", lambda folder: (PLAN, 0))
+    with pytest.raises(BenchError, match="--gpus-per-task is for workers on a cluster"):
+        app([*command, "--gpus-per-task", "0.5"], standalone_mode=False)
+    asked: list[RayRequest | None] = []
+
+    def stopped(*arguments: Any, **more: Any) -> None:
+        asked.extend(one for one in (*arguments, *more.values()) if isinstance(one, RayRequest))
+        raise BenchError("so far")
+
+    monkeypatch.setattr("erasebench.engine.attack_run.attack_run", stopped)
+    monkeypatch.setattr("erasebench.engine.run.run", stopped)
+    with pytest.raises(BenchError, match="so far"):
+        app([*command, "--ray", "there:1", "--gpus-per-task", "0.5"], standalone_mode=False)
+    assert asked == [RayRequest("there:1", 0.5)]
+
+
+def test_code_of_attacks_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Registry.entries
+    plugged = {"mine": Entry("mine", "", "some_plug_in.attacks:mine", package="some-plug-in")}
+    monkeypatch.setattr(Registry, "entries", lambda self: plugged if self is ATTACKS else plain(self))
+    assert set(packages_of(PLAN, ["mine"])) - set(packages_of(PLAN)) == {"some_plug_in"}
 
 
 def test_one_gpu_of_this_machine_is_none_of_a_cluster(setup: Setup) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from erasebench.engine.graph import Graph
+from erasebench.engine.paces import LEAST, twin
 from erasebench.engine.pool import Event, Handle
 from erasebench.engine.schedule import DEATHS, SILENCE, Scheduler
 from erasebench.engine.tasks import Kind, Task
@@ -28,6 +29,9 @@ class Fake:
 
     def idle(self) -> list[int]:
         return [worker for worker in range(self.size) if worker not in self._running]
+
+    def machine(self, worker: int) -> str:
+        return "here"
 
     def send(self, worker: int, task: Task) -> None:
         assert worker not in self._running
@@ -121,10 +125,9 @@ def test_a_task_that_kills_its_worker_is_tried_so_often_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("talks", [False, True])
-def test_a_task_that_hangs_is_ended_and_done_by_another(talks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_hangs_is_ended_and_done_by_another(talks: bool) -> None:
     """By time without a word: one that tells of its progress is waited for, however long it takes."""
     now = [0.0]
-    monkeypatch.setattr("erasebench.engine.schedule.time.monotonic", lambda: now[0])
     graph = Graph()
     tasks = [graph.add(Task("draw", "esd", part=part)) for part in range(3)]
 
@@ -152,9 +155,81 @@ def test_a_task_that_hangs_is_ended_and_done_by_another(talks: bool, monkeypatch
             self.ended += 1
 
     pool, told = Hanging(2, random.Random(0), {}), list[str]()
-    Scheduler(graph, pool, lambda event: told.append(event.kind), lambda event, lost: told.append("lost")).run()
+
+    def given_up(event: Event, others: list[Task]) -> None:
+        told.append("lost")
+
+    Scheduler(graph, pool, lambda event: told.append(event.kind), given_up, clock=lambda: now[0]).run()
     assert sorted(map(repr, pool.done)) == sorted(map(repr, tasks))
     assert (pool.ended, "lost" in told) == (0 if talks else 1, False)
+
+
+class Machines(Fake):
+    """Each worker on a machine of its own, and a clock that runs."""
+
+    now = 0.0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.copies: list[Task] = []
+
+    def machine(self, worker: int) -> str:
+        return f"machine {worker}"
+
+    def send(self, worker: int, task: Task) -> None:
+        super().send(worker, task)
+        self.copies += [task] if task.aside else []
+
+    def wait(self, handle: Handle, seconds: float) -> None:
+        self.now += self._rng.choice([1.0, 1.0, 1.0, 500.0])
+        if self._rng.random() < 0.5:
+            super().wait(handle, seconds)
+
+
+def test_a_task_that_is_begun_twice_is_told_once_and_fails_only_if_both_do() -> None:
+    copies = 0
+    for seed in range(30):
+        rng = random.Random(seed)
+        graph = random_graph(rng, 60)
+        fates = {task: ["failed", "failed", "done"] for task in graph.needs if rng.random() < 0.2}
+        pool, ends = Machines(4, rng, dict(fates)), Counter[Task]()
+        lost: list[Task] = []
+
+        def told(event: Event, ends: Counter[Task] = ends) -> None:
+            ends.update([event.task])
+
+        def given_up(event: Event, others: list[Task], lost: list[Task] = lost) -> None:
+            lost += [event.task, *others]
+
+        Scheduler(graph, pool, told, given_up, clock=lambda pool=pool: pool.now).run()
+        ends.update(lost)
+        assert ends == Counter(graph.needs.keys())
+        assert {task for task in lost if not ancestors(graph, task) & set(lost)} <= set(fates)
+        copies += len(pool.copies)
+    assert copies > 20
+
+
+def test_a_copy_takes_the_place_of_a_task_whose_worker_died() -> None:
+    """On machine 0 it never ends; machine 1 has ended two such tasks before, and then has nothing else to do."""
+    graph = Graph()
+    tasks = [graph.add(Task("draw", "esd", "coco", 0, part)) for part in range(3)]
+
+    class Slow(Machines):
+        def wait(self, handle: Handle, seconds: float) -> None:
+            self.now += 10.0
+            if 1 not in self._running:
+                return
+            task = self._running.pop(1)
+            if task.aside:
+                handle(Event("died", self._running.pop(0)))
+            self.done.append(task)
+            handle(Event("done", task))
+
+    pool, told, lost = Slow(2, random.Random(0), {}), list[Event](), list[Task]()
+    Scheduler(graph, pool, told.append, lambda event, others: lost.append(event.task), clock=lambda: pool.now).run()
+    assert [event.task for event in told] == [tasks[1], tasks[2], tasks[0]]
+    assert (pool.copies, lost) == ([twin(tasks[0])], [])
+    assert pool.now == LEAST + 20  # looked at every 10 s; the copy takes 10
 
 
 def test_trainings_that_are_to_be_compared_run_alone() -> None:

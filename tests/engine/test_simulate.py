@@ -26,6 +26,20 @@ def test_time_is_that_of_the_tasks() -> None:
     assert limit(two).startswith("waiting for trainings, before which their rows' images can't be drawn: 25% of")
 
 
+def test_a_slow_machines_last_task_is_not_waited_for() -> None:
+    """Nine shards of 100 s by three workers, of which the last takes ten times as long; then without what it had."""
+    graph = Graph()
+    for part in range(9):
+        graph.add(Task("draw", "esd", "coco", 0, part, size=64))
+    even = simulate(graph, lambda task: 100.0, 3)
+    assert (even.seconds, even.busy) == (300, 900)
+    slow = simulate(graph, lambda task: 100.0, 3, slower={2: 10.0})
+    # The others have done all else at 400 s, and then what it has since the beginning: three times 100 s are over.
+    assert (slow.seconds, slow.busy) == (500, 8 * 100 + 500 + 100)
+    two = simulate(graph, lambda task: 100.0, 2)
+    assert two.seconds == 500
+
+
 def test_sixteen_workers_are_busy_with_a_plan_of_a_papers_size() -> None:
     graph = paper_graph()
     assert graph.total("draw") == 13 * 35_703

@@ -112,6 +112,20 @@ def test_another_process_that_makes_it_is_told_of(tmp_path: Path) -> None:
         pass
 
 
+def test_what_a_slow_process_holds_is_made_beside_it(tmp_path: Path) -> None:
+    slow, other = Store(tmp_path), Store(tmp_path)
+    with slow.making("images", KEY) as folder:
+        (folder / "0.txt").write_text("slow")
+        with other.aside():
+            made = put(other, text="first")
+        assert made == tmp_path / "images" / KEY[:3] / KEY
+        slow.put("images", KEY, {})
+    assert slow.find("images", KEY).file("0.txt").read_text() == "first"  # type: ignore[union-attr]
+    assert not list((tmp_path / "partial").iterdir())
+    with other.making("training", KEY) as shared:
+        assert shared == slow.partial("training", KEY)
+
+
 def test_a_dropped_entry_leaves_what_a_run_shows(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     source = put(store) / "0.txt"
