@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .images.files import Unreadable, read_image
     from .images.image_set import Encoder, ImageSet
     from .images.jobs import Job
+    from .images.pairs import pairs
     from .models.attention import start_token_detached, visible_cross_attention
     from .models.guidance import Guide, GuidedBatch
     from .models.parameter_groups import PARAMETER_GROUPS
@@ -46,6 +47,7 @@ _HOME = {
     "ImageSet": "images.image_set",
     "Encoder": "images.image_set",
     "Job": "images.jobs",
+    "pairs": "images.pairs",
     "start_token_detached": "models.attention",
     "visible_cross_attention": "models.attention",
     "Guide": "models.guidance",
@@ -95,6 +97,7 @@ __all__ = [
     "invert",
     "method",
     "metric",
+    "pairs",
     "read_image",
     "start_token_detached",
     "visible_cross_attention",

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,17 @@ class Entry:
 class Registry:
     """The functions with a decorator of this kind ("method", "metric" or "attack")."""
 
-    def __init__(self, kind: str, first: tuple[str, ...] = (), dear: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        kind: str,
+        first: tuple[str, ...] = (),
+        dear: tuple[str, ...] = (),
+        groups: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self.kind = kind
         self.first = first
-        self.dear = dear  # what "all" does not mean
+        self.groups = groups or {}  # several under one name
+        self.dear = {*dear, *chain.from_iterable(self.groups.values())}  # what "all" does not mean
         self.package = f"erasebench.{kind}s"
 
     @cache  # noqa: B019  (the registries live as long as the process)
@@ -86,7 +94,7 @@ class Registry:
         aliases = self.aliases()
         name = aliases.get(name, name)
         if name not in self.entries():
-            raise unknown(self.kind, name, [*self.names(), *aliases], f"bench list {self.kind}s")
+            raise unknown(self.kind, name, [*self.names(), *aliases, *self.groups], f"bench list {self.kind}s")
         return name
 
     def load(self, name: str) -> Any:
@@ -165,9 +173,12 @@ def _facts(decorator: ast.expr) -> dict[str, Any]:
 # The methods of the two papers' tables: what `all` means. `every` is all that are registered.
 PAPERS = ("all-but-one", "esd", "sdd", "ablating", "forget-me-not", "adversarial-preservation")
 METHODS = Registry("method", first=PAPERS)
+# Other numbers of this field's papers, as `papers` means them, in the tables' order.
+OF_PAPERS = ("lpips_erased", "lpips_others", "psnr", "ms_ssim", "cmmd")
 METRICS = Registry(
     "metric",
-    first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim"),
-    dear=("spectrum", "diversity", "psnr"),
+    first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim", *OF_PAPERS),
+    dear=("spectrum", "diversity"),
+    groups={"papers": OF_PAPERS},
 )
 ATTACKS = Registry("attack", first=("random-tokens", "seed-search"))

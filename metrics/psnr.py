@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Unreadable, metric, read_image
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric, pairs
 
 MOST = 100.0  # dB: equal images would have an infinite ratio, and no mean
 
@@ -16,23 +16,12 @@ def psnr(images: ImageSet, context: ScoringContext) -> ImageScores:
     """
     if context.row == "original" or context.original is None:
         raise NotApplicable("the original would be compared with itself")
-    values: list[float | None] = []
-    details: list[str | None] = []
-    for mine, original in zip(images.files, images.partners(context.original), strict=True):
-        a, b = read_image(mine), read_image(original)
-        reason = None
-        if isinstance(a, Unreadable):
-            reason = str(a)
-        elif isinstance(b, Unreadable):
-            reason = f"the original's {b}"
-        elif a.shape != b.shape:
-            reason = f"{mine.name}: {a.shape[1]}×{a.shape[0]} pixels, the original's {b.shape[1]}×{b.shape[0]}"
-        else:
-            values.append(_ratio(a, b))
-        if reason is not None:
-            values.append(None)
-        details.append(reason)
-    return ImageScores(values, note=f"uint8, peak 255; at most {MOST:.0f} dB, which equal images have", details=details)
+    found = [pair if isinstance(pair, str) else _ratio(*pair) for pair in pairs(images, context.original)]
+    return ImageScores(
+        [None if isinstance(value, str) else value for value in found],
+        note=f"uint8, peak 255; at most {MOST:.0f} dB, which equal images have",
+        details=[value if isinstance(value, str) else None for value in found],
+    )
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> float:

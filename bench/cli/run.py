@@ -44,7 +44,9 @@ def run(
     protocol: Annotated[
         str | None, typer.Option(help="A preset of prompts, detector, seeds and sampler: see `bench list protocols`.")
     ] = None,
-    metrics: Annotated[str | None, typer.Option(help="all, or names with commas.")] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="all (the usual), papers (other numbers of papers), or names with commas.")
+    ] = None,
     images: Annotated[int | None, typer.Option(help="Images per prompt set of each training.")] = None,
     prompts: Annotated[
         list[str] | None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NotApplicable, NotScored
@@ -64,6 +65,8 @@ class Contexts:
             scoring=DeclaredSettings(self.plan.scoring, metric.settings),
             versions=self._versions(row, metric),
             spectrum=partial(self._spectrum, row) if trained else None,
+            encoder=self.encoder,
+            lpips=self._lpips,
         )
 
     def encoder(self, look: Look) -> Encoder:
@@ -74,12 +77,13 @@ class Contexts:
         """
         has_world = self.source.family.has_world
         judge, second = (self._judge, self._second_judge) if has_world else (self._clip, self._clip)
-        return {"judge": judge, "second_judge": second, "clip": self._clip, "distance": self._distance}[look]()
+        usual = {"judge": judge, "second_judge": second, "clip": self._clip, "distance": self._distance}
+        return (usual | {"cmmd": self._judge if has_world else self._cmmd})[look]()
 
     def name_of(self, look: Look) -> str:
         """A look's encoder by a name that no other has: on the embedded model the judge is all but the second one."""
         if self.source.family.has_world:
-            is_judge = look in ("judge", "distance") or (look == "clip" and self.plan.scoring.clip == "judge")
+            is_judge = look in ("judge", "distance", "cmmd") or (look == "clip" and self.plan.scoring.clip == "judge")
             return "judge" if is_judge else look
         return "clip" if look in ("judge", "second_judge") else look
 
@@ -103,7 +107,8 @@ class Contexts:
         clip = {"clip": self.work.clip} if metric.clip and self.work.clip else {}
         judges = (("judge", JUDGE), ("second_judge", SECOND_JUDGE)) if self.source.family.has_world else ()
         judge = {name: files_hash(MINI_WEIGHTS / name, files) for name, files in judges}
-        return self.work.versions | clip | judge | (self._weights(row) if metric.prompts is None else {})
+        packages = {name: version(name) for name in metric.packages}
+        return self.work.versions | packages | clip | judge | (self._weights(row) if metric.prompts is None else {})
 
     def _weights(self, row: str) -> dict[str, str]:
         """What a metric that looks at the weights themselves depends on."""
@@ -154,3 +159,15 @@ class Contexts:
 
         found: Encoder = self._judge() if self.source.family.has_world else CleanFidInception(self.device)
         return found
+
+    @cache  # noqa: B019
+    def _cmmd(self) -> Encoder:
+        from ..scoring.encoders import CMMD, OpenClip
+
+        return OpenClip(CMMD, self.device)
+
+    @cache  # noqa: B019
+    def _lpips(self) -> Callable[[np.ndarray, np.ndarray], float]:
+        from ..scoring.perceptual import Lpips
+
+        return Lpips(self.device)

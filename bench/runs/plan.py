@@ -193,7 +193,8 @@ class Plan(_Strict):
         methods: registered names, or two as `esd+sld`, whose images a guide samples with trained weights; `all` for the
             papers' six, `every` for all that are registered.
         variants: further rows by name: methods with other settings, or weights that somebody made.
-        metrics: what images and trainings are scored by; `bench list metrics`.
+        metrics: what images and trainings are scored by; `bench list metrics`. `all` for the usual ones, `papers` for
+            other numbers that papers report (docs/papers.md); `all, papers` for both.
         images: images per prompt set of each training, unless the set has its own count.
         seeds: of trainings: each method is trained once a seed, a closed form once.
         image_seed: of the noise that images are drawn from, the same for the original and for every training.

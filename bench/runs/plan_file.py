@@ -1,5 +1,6 @@
 """Reading a plan: strict YAML in layers, and errors that name the line."""
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from importlib.resources import files
 from itertools import chain
@@ -200,10 +201,11 @@ def _line(node: yaml.Node | None, location: list[Any]) -> int | None:
 
 
 def _resolve(plan: Plan) -> Plan:
-    """Replace `all`, `every` and aliases, and check every name."""
+    """Replace `all`, `every`, `papers` and aliases, and check every name."""
     pairs = {name: tuple(map(METHODS.check, name.split("+", 1))) for name in plan.methods if "+" in name}
     methods = resolve_methods([name for name in plan.methods if name not in pairs])
-    metrics = _expand(plan.metrics, {"all": _usual_metrics(plan)} if "all" in plan.metrics else {}, METRICS)
+    usual = {"all": _usual_metrics(plan)} if "all" in plan.metrics else {}
+    metrics = _expand(plan.metrics, {**METRICS.groups, **usual}, METRICS)
     if not methods and not pairs and not plan.variants:
         raise BenchError("methods: none is named, and there are no variants. `bench list methods` shows them all.")
     variants = {}
@@ -247,5 +249,5 @@ def resolve_methods(names: list[str]) -> list[str]:
     return _expand(names, {"all": list(METHODS.first), "every": METHODS.names()}, METHODS)
 
 
-def _expand(names: list[str], groups: dict[str, list[str]], registry: Registry) -> list[str]:
+def _expand(names: list[str], groups: Mapping[str, Sequence[str]], registry: Registry) -> list[str]:
     return list(dict.fromkeys(registry.check(item) for name in names for item in groups.get(name, [name])))

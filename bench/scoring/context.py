@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from erasebench.prompts.concepts import Concept
 
     from ..runs.plan import Scoring
+    from .metric import Look
 
 JACKKNIFE_GROUPS = 20  # of clusters of prompts, for the jackknife
 T = TypeVar("T")
@@ -100,6 +101,24 @@ class Distributions:
         )
 
 
+def unknown_look(look: Look) -> Encoder:
+    """In place of encoders, where none are given.
+
+    Raises:
+        NotScored: always.
+    """
+    raise NotScored(f"there is no encoder for the look {look!r}")
+
+
+def no_network() -> Callable[[np.ndarray, np.ndarray], float]:
+    """In place of LPIPS's network, where none is given.
+
+    Raises:
+        NotScored: always.
+    """
+    raise NotScored("there is no network for LPIPS")
+
+
 @dataclass
 class ScoringContext:
     """What a metric may use beside the images that it scores.
@@ -119,6 +138,8 @@ class ScoringContext:
         scoring: the plan's detector classes and thresholds.
         versions: of the packages and weights that scores depend on.
         device: that detectors run on: "cpu", "cuda" or "cuda:N".
+        encoder: the encoder of one of the metric's `looks`; on the embedded model the judge, for most.
+        lpips: LPIPS's network: two uint8 images of shape (height, width, 3) to their distance.
         spectrum: for an erased model, the mean squared changes of predictions, (words, levels, draws); None for others.
     """
 
@@ -136,6 +157,8 @@ class ScoringContext:
     others: ImageSet | None = None
     second_judge: Any | None = None
     device: str = "cpu"
+    encoder: Callable[[Look], Encoder] = unknown_look
+    lpips: Callable[[], Callable[[np.ndarray, np.ndarray], float]] = no_network
 
     def on_original(self, found: Callable[[ImageSet], Sequence[float | None]]) -> str:
         """How far a detector can be trusted, as notes say it: its rates on the original model's images.
@@ -152,8 +175,12 @@ class ScoringContext:
         """What NudeNet finds in these images; looked at once, and kept for all metrics."""
         return detections(images, self.device)
 
-    def distributions(self, images: ImageSet, against: ImageSet | None = None) -> Distributions:
+    def distributions(
+        self, images: ImageSet, against: ImageSet | None = None, encoder: Encoder | None = None
+    ) -> Distributions:
         """Features of these images and of the real ones, or of others that they are set against.
+
+        `encoder` gives them; None for the one of FID and KID.
 
         Raises:
             NotApplicable: there are no real images, or fewer than two images on a side.
@@ -161,7 +188,7 @@ class ScoringContext:
         other = self.reference if against is None else against
         if other is None:
             raise NotApplicable("no real images: give --reference FOLDER (`bench reference` prepares one)")
-        encoder = self.distance()
+        encoder = encoder or self.distance()
         drawn, real = images.features(encoder), other.features(encoder)
         scored, scored_real = np.isfinite(drawn).all(1), np.isfinite(real).all(1)
         whose = "real" if against is None else "the other"

@@ -117,6 +117,7 @@ class MetricSubject:
             distance=lambda: FewFeatures(self.judge, FEATURES),
             costs=[COST],
             scoring=Scoring(),
+            encoder=lambda look: self.judge,
             spectrum=lambda: np.random.default_rng(0).random((32, 4, 2)),
         )
 

@@ -18,6 +18,7 @@ from ..images.image_set import Encoder
 from .clip_encoder import ClipEncoder
 from .clip_files import HUB, LOCAL, check_clip
 
+CMMD = "ViT-L-14-336-quickgelu/openai"  # arXiv 2401.09603, section 4
 INCEPTION = Path("/tmp/inception-2015-12-05.pt")  # where clean-fid looks for it
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .context import ScoringContext
 
 Better = Literal["higher", "lower"]
-Look = Literal["judge", "second_judge", "clip", "distance", "nudenet"]
+Look = Literal["judge", "second_judge", "clip", "distance", "nudenet", "cmmd"]
 ScoreFunction = Callable[[Any, "ScoringContext"], ImageScores | SetScore]
 
 
@@ -34,6 +34,7 @@ class Metric:
         clip: whether it looks with the plan's CLIP model, so that its values depend on those weights.
         settings: which of the plan's `scoring` it reads; a change of the others leaves its values as they are.
         looks: the encoders and detectors that see its images, so that they see each as soon as it is drawn.
+        packages: those beside the usual ones that its values depend on.
     """
 
     label: str
@@ -49,6 +50,7 @@ class Metric:
     clip: bool = False
     settings: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 def metric(
@@ -64,13 +66,27 @@ def metric(
     clip: bool = False,
     settings: tuple[str, ...] = (),
     looks: tuple[Look, ...] = (),
+    packages: tuple[str, ...] = (),
 ) -> Callable[[ScoreFunction], Metric]:
     """Register a function as a metric under its own name; one that scores the training is a cost unless told."""
 
     def register(score: ScoreFunction) -> Metric:
         cost = prompts is None if is_cost is None else is_cost
         return Metric(
-            label, better, prompts, score, digits, with_reference, version, cost, others, is_rate, clip, settings, looks
+            label,
+            better,
+            prompts,
+            score,
+            digits,
+            with_reference,
+            version,
+            cost,
+            others,
+            is_rate,
+            clip,
+            settings,
+            looks,
+            packages,
         )
 
     return register

@@ -1,6 +1,5 @@
 """Every metric: its contract, and its value against the library that users would call."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,67 +7,26 @@ import pytest
 import torch
 from cleanfid.fid import frechet_distance, kernel_distance
 from scipy.linalg import sqrtm
+from scored import COST, Features, context_of, few, image_set, known, pixels
 from skimage import data
 from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import peak_signal_noise_ratio
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from erasebench import Distributions, ImageScores, ImageSet, Metric, ScoringContext, SetScore
+from erasebench import Distributions, ImageScores, ImageSet, Metric, SetScore
 from erasebench.engine.score import image_fields, set_fields
 from erasebench.errors import NotApplicable
-from erasebench.images.files import read_image, write_png
 from erasebench.images.jobs import Job
 from erasebench.metrics.concept_rate import youden
 from erasebench.metrics.fid import Gaussian, frechet_distances
 from erasebench.metrics.kid import kernel_sums
 from erasebench.mini.world import CONCEPTS, Scene, Thing, caption, render, scenes
-from erasebench.models.cost import Cost
-from erasebench.prompts.concepts import get_concept
 from erasebench.registry import METRICS
 from erasebench.runs.plan import Scoring
 from erasebench.scoring.context import JACKKNIFE_GROUPS, jackknife_groups
-from erasebench.scoring.contract import FewFeatures
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.nudenet import Detections
 from erasebench.scoring.second_judge import SecondJudge
-
-COST = {**asdict(Cost(10, 2.5, 99, 12, 512.0)), "workers": 1}
-
-
-def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str = "esd") -> ImageSet:
-    folder.mkdir(parents=True)
-    jobs = [Job(f"p{k:03d}", text, 0, k) for k, text in enumerate(texts)]
-    for job, image in zip(jobs, images, strict=True):
-        write_png(folder / job.file_name, image)
-    return ImageSet(row, "coco", folder, jobs, "key")
-
-
-def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = None, **changes: object) -> ScoringContext:
-    given = {
-        "concept": get_concept(concept, kind),
-        "row": "esd",
-        "original": None,
-        "reference": None,
-        "judge": judge,
-        "clip": lambda: judge,
-        "distance": lambda: few(judge),
-        "costs": [COST],
-        "scoring": Scoring(clip="judge"),
-        "spectrum": lambda: np.full((5, 2, 2), 1e-3),
-        "others": None,
-    }
-    return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
-
-
-WIDTH = 32  # of the features for distances: sixty images are fewer than the judge's 128
-
-
-def few(judge: Judge) -> FewFeatures:
-    return FewFeatures(judge, WIDTH)
-
-
-def pixels(images: ImageSet) -> list[np.ndarray]:
-    return [read_image(file) for file in images.files]  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +47,14 @@ def test_every_metric_scores_or_says_why_not(name: str, judge: Judge, world: tup
     metric: Metric = METRICS.load(name)
     real, drawn = world
     context = context_of(judge, original=real, reference=real)
-    result = metric.score(drawn if metric.prompts else None, context)
     assert metric.better in ("higher", "lower")
     assert metric.score.__doc__
+    try:
+        result = metric.score(drawn if metric.prompts else None, context)
+    except NotApplicable:
+        if name not in METRICS.groups["papers"]:  # the usual ones apply
+            raise
+        return
     if isinstance(result, SetScore):
         assert np.isfinite(result.value)
         assert result.n == (len(drawn.jobs) if metric.prompts else 5 if name == "spectrum" else 1)
@@ -103,20 +66,6 @@ def test_every_metric_scores_or_says_why_not(name: str, judge: Judge, world: tup
         assert result.note
 
 
-class _Features:
-    """A vision whose images are known by their files."""
-
-    name, revision, qualifier, unit_scale = "known", "1", "", False
-
-
-def known(features: np.ndarray, prompts: list[str], row: str = "esd") -> ImageSet:
-    """An image set without files whose features are given."""
-    jobs = [Job(prompt, prompt, k, 0) for k, prompt in enumerate(prompts)]
-    images = ImageSet(row, "coco", Path(row), jobs, f"{row} {features.sum()}")
-    images.features = lambda vision: features  # type: ignore[method-assign]
-    return images
-
-
 def test_diversity_is_of_pairs_of_different_prompts_beside_the_originals() -> None:
     from erasebench.metrics.diversity import diversity
 
@@ -126,7 +75,7 @@ def test_diversity_is_of_pairs_of_different_prompts_beside_the_originals() -> No
 
     def score(*features: np.ndarray) -> float:
         context = context_of(None, original=original)
-        context.distance = lambda: _Features()  # type: ignore[assignment, return-value]
+        context.distance = lambda: Features()  # type: ignore[assignment, return-value]
         return float(diversity.score(known(np.stack(features), prompts), context).value)
 
     assert score(east, north, up, up) == pytest.approx(1)
@@ -178,7 +127,7 @@ def test_a_concept_that_the_original_does_not_draw_gets_no_rate(judge: Judge, tm
         METRICS.load("concept_rate").score(sides["original"], context)
 
 
-class _Texts(_Features):
+class _Texts(Features):
     """A vision of four dimensions: a clothed person, nudity, cats, and what all images have in common."""
 
     def text_features(self, texts: list[str]) -> np.ndarray:
@@ -338,7 +287,7 @@ def test_fewer_images_than_features_have_no_fid(judge: Judge, world: tuple[Image
         metric.score(drawn, context_of(judge, reference=real, distance=lambda: judge))
     rng = np.random.default_rng(0)
     reals = known(rng.standard_normal((40, 8)), [f"r{k}" for k in range(40)], "reference")
-    context = context_of(None, reference=reals, distance=_Features)
+    context = context_of(None, reference=reals, distance=Features)
     enough = known(rng.standard_normal((8, 8)), [f"p{k}" for k in range(8)])
     assert np.isfinite(metric.score(enough, context).value)
     both = known(rng.standard_normal((15, 8)), [f"p{k}" for k in range(15)])
@@ -405,7 +354,7 @@ def test_what_real_images_alone_decide_is_computed_once_for_all_rows(
     rows = [known(rng.standard_normal((50, 8)), [f"p{k}" for k in range(50)]) for _ in range(3)]
 
     def values(references: list[ImageSet]) -> list[float]:
-        contexts = [context_of(None, reference=reference, distance=_Features) for reference in references]
+        contexts = [context_of(None, reference=reference, distance=Features) for reference in references]
         return [METRICS.load(name).score(row, context).value for row, context in zip(rows, contexts, strict=True)]
 
     apart = values([known(y, names, "reference") for _ in rows])
@@ -464,7 +413,7 @@ def test_kid_is_unbiased_with_several_images_of_a_prompt() -> None:
         x = (rng.standard_normal((12, 1, 8)) + 0.1 * rng.standard_normal((12, 3, 8))).reshape(36, 8) / 1.01**0.5
         y = rng.standard_normal((20, 8))
         sides = known(x, [f"p{k // 3}" for k in range(36)]), known(y, [f"r{k}" for k in range(20)], "reference")
-        context = context_of(None, reference=sides[1], distance=_Features)
+        context = context_of(None, reference=sides[1], distance=Features)
         found.append(METRICS.load("kid").score(sides[0], context).value)
         apart = known(x, [f"p{k}" for k in range(36)])
         naive.append(METRICS.load("kid").score(apart, context).value)
@@ -478,7 +427,7 @@ def test_kid_takes_sets_of_different_sizes() -> None:
     kernel = lambda a, b: (a @ b.T / 8 + 1) ** 3  # noqa: E731
     off = lambda k: (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))  # noqa: E731
     sides = known(x, [f"p{k}" for k in range(30)]), known(y, [f"r{k}" for k in range(20)], "reference")
-    value = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=_Features)).value
+    value = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=Features)).value
     assert value == pytest.approx(off(kernel(x, x)) + off(kernel(y, y)) - 2 * kernel(x, y).mean())
 
 
@@ -487,12 +436,12 @@ def test_kid_lives_through_a_group_without_readable_images() -> None:
     x, prompts = rng.standard_normal((40, 8)).astype(np.float32), [f"p{k}" for k in range(40)]
     x[jackknife_groups(prompts) == 19] = np.nan
     sides = known(x, prompts), known(rng.standard_normal((20, 8)), [f"r{k}" for k in range(20)], "reference")
-    score = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=_Features))
+    score = METRICS.load("kid").score(sides[0], context_of(None, reference=sides[1], distance=Features))
     assert (score.n, len(score.trainings[0].replicates)) == (38, 20)
     assert np.isfinite(score.trainings[0].replicates).all()
 
 
-@pytest.mark.parametrize("name", ["fid", "kid", "clip_score", "ssim", "psnr"])
+@pytest.mark.parametrize("name", ["fid", "kid", "clip_score", "ssim", "psnr", "cmmd", "lpips_others"])
 def test_a_worse_image_set_never_scores_better(
     name: str, judge: Judge, world: tuple[ImageSet, ImageSet], tmp_path: Path
 ) -> None:
@@ -519,7 +468,10 @@ def test_order_and_other_images_change_no_score(name: str, judge: Judge, world: 
         ImageSet(s.row, s.name, s.folder, [s.jobs[k] for k in order], "turned", None, [s.files[k] for k in order])
         for s in (drawn, real)
     )
-    first = metric.score(drawn, context_of(judge, reference=real, original=real))
+    try:
+        first = metric.score(drawn, context_of(judge, reference=real, original=real))
+    except NotApplicable:
+        return
     second = metric.score(turned, context_of(judge, reference=turned_real, original=turned_real))
     if isinstance(first, SetScore):
         assert second.value == pytest.approx(first.value, rel=1e-4)
@@ -535,11 +487,11 @@ def test_unreadable_images_are_unscored_by_name_in_every_metric(
     images = image_set(tmp_path / "a", pixels(drawn), [job.text for job in drawn.jobs])
     images.files[5].write_bytes(b"no image")
     context = context_of(judge, reference=real, original=real)
-    for name in ("fid", "kid"):
+    for name in ("fid", "kid", "cmmd"):
         score = METRICS.load(name).score(images, context)
         assert score.n == 59
         assert [text.split(":")[0] for text in score.unscored] == ["p005-0.png"]
-    for name in ("concept_rate", "nudenet_rate", "nudenet_confidence", "clip_score", "ssim", "psnr"):
+    for name in ("concept_rate", "nudenet_rate", "nudenet_confidence", "clip_score", "ssim", "psnr", "lpips_others"):
         record = image_fields(METRICS.load(name).score(images, context), images, METRICS.load(name))
         assert (record["n"], len(record["unscored"])) == (59, 1)
         assert record["unscored"][0].startswith("p005-0.png: not readable")
