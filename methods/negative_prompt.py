@@ -49,6 +49,7 @@ def negative_prompt(task: ErasureTask, config: Config) -> NegativePrompt:
     """Draw away from the concept: ε(n) + s (ε(c) − ε(n)), the equation of classifier-free guidance with n for ∅.
 
     Where the prompt is the negative prompt itself, the difference vanishes and ε(n) draws it. TraSCE's equation starts
-    from the empty text: ε(∅) + s (ε(c) − ε(n)), by three forwards a step.
+    from the empty text: ε(∅) + s (ε(c) − ε(n)), by three forwards a step. Its steering by a loss's gradient is not part
+    of this.
     """
     return NegativePrompt(task.prompt if config.text is None else config.text, config.trasce)

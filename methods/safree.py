@@ -35,7 +35,8 @@ class Projected:
     Attributes:
         context: (rows, width).
         triggers: which of the prompt's tokens were replaced, bool of shape (tokens,).
-        moved: 1 − the mean cosine of its tokens' rows and of what each would be replaced with; in [0, 2].
+        moved: 1 − the mean cosine of its rows from start to end token and of what each would be replaced with; in
+            [0, 2].
     """
 
     context: torch.Tensor
@@ -64,11 +65,11 @@ def project(context: torch.Tensor, masked: torch.Tensor, concept: torch.Tensor, 
     distance = (masked @ outside).norm(dim=1)
     others = (distance.sum() - distance) / max(count - 1, 1)  # 0 for a single token, which so is a trigger
     triggers = distance >= (1 + alpha) * others
-    tokens = context[1 : count + 1]
-    replaced = tokens @ projection(masked) @ outside
+    framed = context[: count + 2]  # the authors' mean goes over the start and the end token too
+    replaced = framed @ projection(masked) @ outside
     found = context.clone()
-    found[1 : count + 1] = torch.where(triggers[:, None], replaced, tokens)
-    return Projected(found, triggers, 1 - float(cosine_similarity(replaced, tokens).mean()))
+    found[1 : count + 1] = torch.where(triggers[:, None], replaced[1:-1], framed[1:-1])
+    return Projected(found, triggers, 1 - float(cosine_similarity(replaced, framed).mean()))
 
 
 def last_step(moved: float, slope: float, midpoint: float) -> int:
@@ -110,12 +111,15 @@ class Filter:
         return predict
 
 
-@method(label="SAFREE", paper="arXiv 2410.12761", config=Config, guides=True)
+@method(label="SAFREE", paper="arXiv 2410.12761", config=Config, guides=True, version=2)
 def safree(task: ErasureTask, config: Config) -> Filter:
     """Draw with a prompt whose telling tokens are projected out of a concept's span (equations 1 to 6).
 
     P_C is onto the span of the concept's texts as wholes, P_I of the prompt's with token i masked, z_i. A token is a
     trigger where ‖(I − P_C) z_i‖ ≥ (1 + α) the others' mean, and its embedding becomes (I − P_C) P_I e_i. With the
-    filter, steps after the 10 σ(2 k (10 b − m))th of 50 take the prompt as it is; b is how far all tokens would move.
+    filter, steps after the 10 σ(2 k (10 b − m))th of 50 take the prompt as it is; b is how far all rows from the start
+    to the end token would move. Start, end and padding stay, and carry what the prompt said before them.
+
+    The paper's latent re-attention, a filter of the UNet's skipped features against a third prediction, is left out.
     """
     return Filter(config.texts or (task.prompt,), config)

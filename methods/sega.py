@@ -44,18 +44,18 @@ class SemanticGuidance:
             least = push.abs().flatten(2).quantile(config.quantile, dim=2)[..., None, None]
             push = torch.where(push.abs() >= least, push, torch.zeros_like(push))
             moved = push + config.momentum_scale * kept
-            kept = config.momentum * kept + (1 - config.momentum) * push
+            kept = config.momentum * kept + (1 - config.momentum) * moved
             plain = empty + batch.scale * (wanted - empty)
             return plain + moved if batch.begun(step, config.warm_up) else plain
 
         return predict
 
 
-@method(label="SEGA", paper="arXiv 2301.12247", config=Config, guides=True)
+@method(label="SEGA", paper="arXiv 2301.12247", config=Config, guides=True, version=2)
 def sega(task: ErasureTask, config: Config) -> SemanticGuidance:
     """Subtract a text's direction where it is strongest (equations 4 to 8), after classifier-free guidance.
 
-    ψ = −s_e (ε(e) − ε(∅)), zero below the quantile of |ψ| in its channel; ν ← β ν + (1 − β) ψ, in the warm-up too;
-    ε(∅) + s (ε(c) − ε(∅)) + ψ + s_m ν.
+    ψ = −s_e (ε(e) − ε(∅)), zero below the quantile of |ψ| in its channel; γ = ψ + s_m ν; ν ← β ν + (1 − β) γ, in the
+    warm-up too; ε(∅) + s (ε(c) − ε(∅)) + γ, without γ in the warm-up.
     """
     return SemanticGuidance(task.prompt if config.text is None else config.text, config)

@@ -36,10 +36,11 @@ from .erase import is_trained
 from .erasure import Erasure
 from .graph import lacking
 from .ray_request import RayRequest
+from .remarks import SAMPLE, usual_forwards
 from .setup import Setup, set_up
 from .simulate import simulate
 from .tasks import Task
-from .work import SAMPLE, Work, unfold
+from .work import Work, unfold
 from .workers import COPIES, WORKER_BYTES
 
 SECONDS = 10.0  # of measurement, in all
@@ -80,7 +81,7 @@ def estimate(
     training = sum((costs[erasure.row] for erasure in erasures), Cost())
     size = plan.generation.size or source.image_size
     drawn = sum(count * heavier.get(row, 1) for row, count in missing.items())  # in usual images
-    forwards = round(drawn * plan.generation.steps * _forwards(plan))
+    forwards = round(drawn * plan.generation.steps * usual_forwards(plan.generation))
     scores = len(work.rows) * len(work.metrics)
     lines = [
         f"{folder.root}",
@@ -282,15 +283,11 @@ def _missing(work: Work) -> Counter[str]:
     return found
 
 
-def _forwards(plan: Plan) -> int:
-    """Of a step and image of rows that don't guide sampling."""
-    return 1 if plan.generation.guidance == 1 else 2
-
-
 def _heavier(plan: Plan, work: Work) -> dict[str, float]:
     """How many usual images one of a row takes, for rows that guide sampling."""
     guides = {erasure.row: erasure.guide for erasure in work.erasures}
-    return {row: guide.forwards / _forwards(plan) for row, guide in guides.items() if guide is not None}
+    usual = usual_forwards(plan.generation)
+    return {row: guide.forwards / usual for row, guide in guides.items() if guide is not None}
 
 
 def _minutes(seconds: float) -> str:

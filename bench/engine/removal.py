@@ -10,9 +10,10 @@ from ..report.overview import chosen
 from ..runs.references import references
 from .graph import Graph
 from .pool import Event
+from .remarks import SAMPLE
 from .setup import Setup
 from .tasks import Task
-from .work import SAMPLE, Work
+from .work import Work
 
 LEVELS = ("none", "sample", "all")
 Key = tuple[str, str, int | None]  # row, prompt set and training of an image set

@@ -8,8 +8,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from erasebench.prompts import WHERE
-from erasebench.prompts.concepts import Concept, get_concept, paraphrases
+from erasebench.prompts.concepts import Concept, get_concept
 from erasebench.prompts.sets import PromptSet, prompt_set
 
 from ..erasure.method import ErasureTask, Method
@@ -18,7 +17,6 @@ from ..images.image_set import ImageSet
 from ..images.jobs import plan_jobs
 from ..images.reference import open_reference, world_reference
 from ..images.shards import cuts_of, shards_of
-from ..models.families import Family
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
 from ..runs.folder import UNSEEDED
@@ -30,11 +28,11 @@ from ..storage.keys import content_key
 from .draw import images_made_from
 from .erasure import Erasure, Guided
 from .own_weights import own_row
+from .remarks import remarks_on
 from .score import SCORE_VERSION
 from .setup import Setup
 
 SCORING_PACKAGES = ("nudenet", "clean-fid", "open_clip_torch", "scikit-image")
-SAMPLE = 100  # images of a set and training that `keep_images: sample` keeps
 FOLLOWED = ("concept_rate", "nudenet_rate", "ssim")  # metrics of the timeline
 
 
@@ -174,50 +172,10 @@ def unfold(setup: Setup) -> Work:
         versions=versions,
         clip=clip,
     )
-    remarks = _remarks(plan, concept, model.family, sets, images) + _guided(erasures)
+    remarks = remarks_on(plan, concept, model.family, sets, images, erasures)
     return Work(
         concept, erasures, sets, images, metrics, followed, rows, timeline, labels, versions, clip, fingerprint, remarks
     )
-
-
-def _guided(erasures: Iterable[Erasure]) -> tuple[str, ...]:
-    """What images of rows cost that guide how they are sampled."""
-    found = [
-        f"{erasure.label} changes {'weights and' if erasure.changes_weights else 'no weights but'} how images are "
-        f"sampled: {erasure.guide.forwards} UNet forwards a step where others take 2."
-        for erasure in erasures
-        if erasure.guide is not None
-    ]
-    return tuple(dict.fromkeys(found))
-
-
-def _remarks(
-    plan: Plan,
-    concept: Concept,
-    family: Family,
-    sets: Mapping[str, PromptSet],
-    images: Mapping[tuple[str, str], ImageSet],
-) -> tuple[str, ...]:
-    """Where a plan's images are other than somebody may think."""
-    found = []
-    if plan.keep_images != "all":
-        rest = f" but the first {SAMPLE} of each set and those of overview.png" if plan.keep_images == "sample" else ""
-        found.append(f"keep_images: {plan.keep_images}: images were removed once they were scored{rest}.")
-    for role, prompts in sets.items():
-        wanted, drawn, source = plan.images_of(role), len(images[ORIGINAL, role].jobs), plan.prompts[role].source  # type: ignore[index]
-        if wanted is not None and drawn != wanted:
-            found.append(
-                f"prompts.{role}: {drawn} images of each training, not {wanted}: every one of {len(prompts.prompts)} "
-                "prompts has the same number."
-            )
-        if source == "world" and not family.has_world:
-            found.append(
-                f"prompts.{role}: “world” are captions of the embedded model's pictograms; scores over them compare "
-                f"with no paper's. Give everyday captions: --prompts {role}=coco_30k.csv ({WHERE['coco_30k.csv']})."
-            )
-        if source == "wordings" and not paraphrases(concept.name):
-            found.append(f"prompts.{role}: no other words for {concept.name!r} are known; it is asked for by its name.")
-    return tuple(found)
 
 
 def by_row(erasures: Iterable[Erasure]) -> dict[str, list[Erasure]]:

@@ -107,7 +107,7 @@ def test_sega_by_its_formula() -> None:
                 own = psi[image, channel]
                 own[np.abs(own) < np.quantile(np.abs(own), 0.9)] = 0
         moved = psi + 0.1 * nu
-        nu = 0.4 * nu + 0.6 * psi
+        nu = 0.4 * nu + 0.6 * moved
         return p["empty"] + S * (p["prompt"] - p["empty"]) + moved * (step / STEPS >= 10 / 50)
 
     same(guided("sega"), expected(rule))
@@ -125,11 +125,11 @@ def test_safree_by_its_formula() -> None:
     outside = np.eye(8) - onto(concept)
     distance = [np.linalg.norm(outside @ row) for row in masked]
     triggers = [distance[i] >= 1.01 * np.mean(distance[:i] + distance[i + 1 :]) for i in range(3)]
-    moved = [outside @ onto(masked) @ context[i + 1] for i in range(3)]
+    moved = [outside @ onto(masked) @ row for row in context[:5]]  # start, three tokens, end
     expected = context.copy()
-    for i in range(3):
-        expected[i + 1] = moved[i] if triggers[i] else context[i + 1]
-    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(moved, context[1:4], strict=True)]
+    for i in range(1, 4):
+        expected[i] = moved[i] if triggers[i - 1] else context[i]
+    cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for a, b in zip(moved, context[:5], strict=True)]
     assert 0 < sum(triggers) < 3
     assert found.triggers.tolist() == triggers
     np.testing.assert_allclose(found.context.numpy(), expected, rtol=1e-9)
@@ -188,6 +188,20 @@ def test_a_recipe_that_is_none_is_refused() -> None:
         METHODS.load("sld").configure("sd", "object", {"recipe": "hyp-strong"})
 
 
+@pytest.mark.filterwarnings("ignore")  # the pipeline is old
+def test_diffusers_own_pipeline_of_sega_draws_what_we_draw(mini: TextToImage) -> None:
+    theirs = pytest.importorskip("diffusers.pipelines.deprecated").SemanticStableDiffusionPipeline
+    parts = {part: value for part, value in mini.pipeline().components.items() if part != "image_encoder"}
+    pipeline = theirs(**parts, requires_safety_checker=False)
+    pipeline.set_progress_bar_config(disable=True)
+    noise, prompt, away = mini.noise([5]), "a photo of a house", TASK.prompt
+    options = {"editing_prompt": away, "reverse_editing_direction": True, "guidance_scale": 7.5, "output_type": "np"}
+    found = pipeline(prompt, latents=noise, **options).images[0] * 255
+    batch = GuidedBatch(mini, [prompt], mini.encode([prompt]), mini.encode([""]), SCALE[1:], 50)
+    ours = mini.decode(mini.walk(noise, guide_of("sega").predictor(batch), 50))[0]
+    assert np.abs(found - ours).max() <= 2  # grey levels; 8 where momentum leaves itself out
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     plan = Plan(
@@ -220,6 +234,7 @@ def test_they_are_rows_whose_costs_do_not_apply(folder: RunFolder) -> None:
     assert scored(folder, "sld", "spectrum")["reason"] == "it changes no weights"
     table = (folder.root / "leaderboard.md").read_text()
     assert "SLD changes no weights but how images are sampled: 3 UNet forwards a step where others take 2." in table
+    assert "Negative prompt changes no weights but how images are sampled, by 2 UNet forwards a step as usual." in table
 
 
 @pytest.mark.slow
