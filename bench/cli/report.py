@@ -37,15 +37,15 @@ def report(
     """
     from ..report.web.opened import open_runs
     from ..report.web.page import write_page
-    from ..runs.progress import StageBar
+    from ..runs.progress import StageBars
 
     if inline < 0:
         raise BenchError(f"--inline {inline:g}: give MB, 0 or more.")
     if link and beside:
         raise BenchError("--link and --beside: give one. The first shows the runs' own images, the second copies.")
     found = open_runs(runs)
-    with StageBar("pictures", 0, "images") as bar:
-        write_page(found, to, inline, link, lambda done, total: bar.reach(done, "", total), is_beside=beside)
+    with StageBars() as bars:
+        write_page(found, to, inline, link, bars.reach, is_beside=beside)
     typer.echo(f"{to} ({to.stat().st_size / 1e6:.1f} MB)")
 
 

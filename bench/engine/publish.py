@@ -13,7 +13,7 @@ from ..report.formats import markdown
 from ..report.leaderboard import leaderboard, sheet
 from ..report.web.entry import entry_of, write_entry
 from ..report.web.opened import OpenRun
-from ..report.web.pictures import PictureSet, is_blurred, pictures_of
+from ..report.web.pictures import is_blurred, pictures_of
 from ..runs.rows import ORIGINAL, resolve_row
 from ..storage.files import read_json, write_text
 from .card import hub_results, model_card, named, scores_card
@@ -22,7 +22,6 @@ from .hub_upload import check_repository, send
 from .image_tables import write_image_tables
 
 EVERY_SAFE = "all"
-EVERY_IMAGE = 2**62
 
 
 @dataclass(frozen=True)
@@ -124,14 +123,10 @@ def _sets(run: OpenRun, images: Sequence[str]) -> tuple[str, ...]:
     for name in images:
         if name not in (*roles, EVERY_SAFE):
             raise unknown("prompt set", name, [*roles, EVERY_SAFE], "bench publish --help")
-    drawn = [one.role for one in _pictures(run)] if images else []
+    drawn = [one.role for one in pictures_of(run)] if images else []
     if missing := [name for name in images if name not in (*drawn, EVERY_SAFE)]:
         raise BenchError(f"--images {missing[0]}: the run keeps no images of this set. Leave it out.")
     return tuple(role for role in drawn if role in images or (EVERY_SAFE in images and not is_blurred(run, role)))
-
-
-def _pictures(run: OpenRun) -> list[PictureSet]:
-    return pictures_of(run, EVERY_IMAGE)
 
 
 def parcels(request: Request) -> Iterator[Parcel]:
@@ -154,7 +149,7 @@ def _fill_scores(request: Request, folder: Path) -> None:
     models = [request.model_repository(row) for row in request.rows]
     table = sheet(run.tabled, leaderboard(run.tabled, run.plan, run.record), run.plan, run.record)
     write_text(folder / "README.md", scores_card(run.plan, markdown(table), models, request.sets, unsafe))
-    for one in _pictures(run) if request.sets else []:
+    for one in pictures_of(run) if request.sets else []:
         if one.role in request.sets:
             sent = tuple(row for row in one.rows if row.key in (ORIGINAL, *request.rows))
             write_image_tables(replace(one, rows=sent), folder / "images" / one.role)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -53,12 +53,14 @@ def compare(folder: RunFolder, plan: Plan, pairs: Sequence[tuple[str, str]]) -> 
     return compare_scores(read_scores(folder, rows, plan.metrics), plan.metrics, pairs)
 
 
-def compare_scores(scores: Scores, metrics: Sequence[str], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+def compare_scores(
+    scores: Scores, metrics: Sequence[str], pairs: Sequence[tuple[str, str]], told: Callable[[], None] = lambda: None
+) -> pd.DataFrame:
     """One line a pair of rows and metric: both values, a − b with its 95 % interval, p, n, the test, who is better.
 
     Images are paired by prompt, sample and training; those that are unscored on a side are left out. FID and KID are
     compared through jackknife values over the same groups of prompts. Costs are not compared. `p_holm` is adjusted by
-    Holm's procedure over all lines; a row is better where it is at most LEVEL.
+    Holm's procedure over all lines; a row is better where it is at most LEVEL. `told` is called after each pair.
 
     Raises:
         BenchError: a pair is one row twice, or no pair has a score in common.
@@ -75,6 +77,7 @@ def compare_scores(scores: Scores, metrics: Sequence[str], pairs: Sequence[tuple
             if mine.value is not None and theirs.value is not None:
                 found = _line(mine, theirs, mine.value, theirs.value)
                 lines.append({"a": a, "b": b, "metric": name, "label": heading.label, **found})
+        told()
     if not lines:
         rows = dict.fromkeys(row for pair in pairs for row in pair)
         raise BenchError(f"compare: {' and '.join(map(repr, rows))} have no score in common.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 
 from rich.console import Console
@@ -71,6 +72,29 @@ class StageBar:
             file=sys.stderr,
             flush=True,
         )
+
+
+class StageBars:
+    """One bar after the other, for stages that are known as they begin; use as a context manager."""
+
+    def __init__(self) -> None:
+        self._open, self._stage = ExitStack(), ""
+        self._bar: StageBar | None = None
+
+    def __enter__(self) -> StageBars:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def reach(self, stage: str, unit: str, count: int, total: int) -> None:
+        """Set how far a stage is; another stage ends the last one."""
+        if self._bar is None or stage != self._stage:
+            self._open.close()
+            self._bar, self._stage = self._open.enter_context(StageBar(stage, total, unit)), stage
+        self._bar.reach(count, "", total)
 
 
 class RunProgress:

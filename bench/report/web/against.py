@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...errors import BenchError
@@ -16,17 +17,29 @@ MOST_VALUES = 100_000  # images in all pairs: a minute or two; for more there is
 Against = dict[str, dict[str, dict[str, dict[str, Any]]]]
 
 
-def paired_tests(run: OpenRun, most: int = MOST_VALUES) -> Against | None:
+def tests_of(runs: Sequence[OpenRun], most: int, told: Callable[[str, str, int, int], None]) -> list[Against | None]:
+    """Each run's `paired_tests`; `told` is called with how many pairs of rows are tested, and how many there are."""
+    pairs = [len(all_pairs(run.record.rows)) if _fits(run, most) else 0 for run in runs]
+    done = 0
+
+    def more() -> None:
+        nonlocal done
+        done += 1
+        told("tests", "pairs of rows", done, sum(pairs))
+
+    return [paired_tests(run, most, more) for run in runs]
+
+
+def paired_tests(run: OpenRun, most: int = MOST_VALUES, told: Callable[[], None] = lambda: None) -> Against | None:
     """By chosen row, other row and metric: the difference other − chosen, its interval, adjusted p, n and verdict.
 
     p is adjusted by Holm's procedure over all rows and metrics that are tested against the chosen row. The verdict is
-    "better", "worse" or "". None where there are more than `most` images in all pairs.
+    "better", "worse" or "". None where there are more than `most` images in all pairs. `told` is called after each pair.
     """
-    pairs = all_pairs(run.record.rows)
-    if _values(run, pairs) > most:
+    if not _fits(run, most):
         return None
     try:
-        table = compare_scores(run.scores, run.plan.metrics, pairs)
+        table = compare_scores(run.scores, run.plan.metrics, all_pairs(run.record.rows), told)
     except BenchError:  # no two rows have a score in common
         return {}
     heads = headings(run.scores, run.plan.metrics)
@@ -40,12 +53,13 @@ def paired_tests(run: OpenRun, most: int = MOST_VALUES) -> Against | None:
     return found
 
 
-def _values(run: OpenRun, pairs: list[tuple[str, str]]) -> int:
+def _fits(run: OpenRun, most: int) -> bool:
+    """Whether all pairs of rows have no more images than that."""
     counts = {row: 0 for row in run.record.rows}
     for (row, _), score in run.scores.items():
         if row in counts:
             counts[row] += len(score.values)
-    return sum(min(counts[a], counts[b]) for a, b in pairs)
+    return sum(min(counts[a], counts[b]) for a, b in all_pairs(run.record.rows)) <= most
 
 
 def _add(found: Against, chosen: str, other: str, line: dict[str, Any], head: Heading, sign: int) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
@@ -31,20 +29,19 @@ from ..paper_table import PUBLISHED, compared, table1_sheet
 from ..published import published_table
 from ..purification import sheet as purification_sheet
 from ..sheet import Sheet
-from .against import MOST_VALUES, paired_tests
+from .against import MOST_VALUES, Against, tests_of
 from .board import Board, board_of
 from .drawn import Drawn, drawn_by
 from .made import Chapter, how_it_was_made
 from .opened import OpenRun, open_run
-from .pictures import PictureSet, pictures_of
 from .plots import Plots, plots_of
+from .shown import ShownSet, Told, address, shown_pictures
 from .summary import in_short
-from .thumbnails import SUFFIX, beside, inlined
+from .thumbnails import SIDE
 from .visible import page_json, visible
 from .words import words_of
 
 TESTED_AT_ONCE = 5_000  # images in all pairs of rows: under a second at a run's end
-DIGITS = 4  # significant, of an image's value
 
 
 @dataclass(frozen=True)
@@ -57,17 +54,9 @@ class RunView:
     plots: list[Plots]
     sheets: list[tuple[str, Sheet]]
     chapters: list[Chapter]
-    sets: list[PictureSet]
+    sets: list[ShownSet]
     drawn: list[Drawn]
     data: str
-
-
-@dataclass(frozen=True)
-class _Shown:
-    """A row's pictures: base64 within the page, or, with a folder's address, whether each is there."""
-
-    images: Sequence[str | int | None]
-    folder: str | None = None
 
 
 def write_page(
@@ -75,7 +64,7 @@ def write_page(
     to: Path,
     budget: float = 12.0,
     link: bool = False,
-    told: Callable[[int, int], None] = lambda done, total: None,
+    told: Told = lambda what, unit, done, total: None,
     tested: int = MOST_VALUES,
     is_beside: bool = False,
 ) -> Path:
@@ -86,8 +75,8 @@ def write_page(
         to: the file.
         budget: MB of pictures in the page; 0 for none.
         link: show the runs' own image files instead of copies; they have to stay where they are from the page.
-        told: called with how many of a run's images are copied, and how many there are at most.
-        tested: how many images all pairs of rows may have for paired tests to be made.
+        told: called with what is done ("pictures", "tests"), in which unit, how far, and how many there are.
+        tested: how many images all pairs of rows of a run may have for paired tests to be made.
         is_beside: put small copies of all images in a folder beside the page, named after it.
 
     Raises:
@@ -95,10 +84,14 @@ def write_page(
     """
     if not to.absolute().parent.is_dir():
         raise BenchError(f"{to}: there is no folder {to.parent}. Make it, or choose another file.")
-    copied = to.with_name(f"{to.stem}-images") if is_beside else None
-    views = [_view(run, to, budget / len(runs), link, told, tested, copied) for run in runs]
-    title = " · ".join(run.name for run in runs)
-    write_text(to, render(title, views, link or is_beside))
+    here, copied = to.absolute().parent.resolve(), to.with_name(f"{to.stem}-images") if is_beside else None
+    sets = shown_pictures(runs, here, budget, link, copied, told)
+    tests = tests_of(runs, tested, told)
+    views = [
+        _view(run, address(run.folder.root, here) if link else None, budget / len(runs), own, against)
+        for run, own, against in zip(runs, sets, tests, strict=True)
+    ]
+    write_text(to, render(" · ".join(run.name for run in runs), views, link))
     return to
 
 
@@ -108,8 +101,9 @@ def write_own_page(folder: RunFolder) -> Path:
 
 
 def render(title: str, views: Sequence[RunView], link: bool) -> str:
-    """The page's HTML."""
-    return rendered("page.html.j2", link, title=title, views=views)
+    """The page's HTML; `link` where pictures that other commands drew are shown as files."""
+    has_files = link or any(one.has_files for view in views for one in view.sets)
+    return rendered("page.html.j2", has_files, title=title, views=views)
 
 
 def rendered(template: str, link: bool, **content: Any) -> str:
@@ -148,33 +142,17 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _view(
-    run: OpenRun,
-    to: Path,
-    budget: float,
-    link: bool,
-    told: Callable[[int, int], None],
-    tested: int,
-    copied: Path | None,
-) -> RunView:
-    board, sets = board_of(run), pictures_of(run) if link or copied or budget else []
-    here, shown = to.absolute().parent.resolve(), list[list[_Shown]]()
-    if copied is not None:
-        found = beside(sets, copied.absolute() / run.name, told)
-        shown = [[_Shown(list(map(int, there)), _address(place, here)) for place, there in rows] for rows in found]
-    elif link:
-        shown = [[_Shown(list(map(int, row.present)), _address(row.folder, here)) for row in one.rows] for one in sets]
-    elif sets:
-        sets, copies = inlined(sets, budget, told)
-        shown = [[_Shown(images) for images in rows] for rows in copies]
+def _view(run: OpenRun, linked: str | None, budget: float, sets: list[ShownSet], against: Against | None) -> RunView:
+    """A run's part; `linked` is its folder's address where its own files are shown."""
+    board = board_of(run)
     data = {
         "board": board_data(board),
-        "against": paired_tests(run, tested),
+        "against": against,
         "pixelated": run.plan.family.has_world,
-        "sets": [_set_data(one, rows, SUFFIX if copied else ".png") for one, rows in zip(sets, shown, strict=True)],
+        "side": SIDE,
+        "sets": [one.data for one in sets],
         "words": words_of(run),
     }
-    drawn = drawn_by(run, _address(run.folder.root, here) if link else None, budget)
     return RunView(
         run,
         board,
@@ -183,14 +161,9 @@ def _view(
         _sheets(run),
         how_it_was_made(run),
         sets,
-        drawn,
+        drawn_by(run, linked, budget),
         page_json(data),
     )
-
-
-def _address(folder: Path, here: Path) -> str:
-    """A folder as a page in `here` calls it, with a slash at its end."""
-    return quote(Path(os.path.relpath(folder.resolve(), here)).as_posix()) + "/"
 
 
 def board_data(board: Board) -> dict[str, Any]:
@@ -219,35 +192,6 @@ def board_data(board: Board) -> dict[str, Any]:
     ]
     columns = [asdict(column) for column in board.columns]
     return {"caption": board.caption, "columns": columns, "rows": rows, "tex": tex_text(board.caption)}
-
-
-def _set_data(one: PictureSet, shown: Sequence[_Shown], suffix: str) -> dict[str, Any]:
-    rows = []
-    for row, pictures in zip(one.rows, shown, strict=True):
-        values = {
-            name: [None if value is None else float(f"{value:.{DIGITS}g}") for value in values]
-            for name, values in row.values.items()
-        }
-        seed = None if row.training is None else str(row.training)
-        told = {"key": row.key, "label": row.label, "training": seed, "values": values}
-        rows.append({**told, "folder": pictures.folder, "images": pictures.images})
-    prompts = [
-        {
-            "id": prompt.id,
-            "text": prompt.text,
-            "file": quote(prompt.file_name.removesuffix(".png") + suffix),
-            "seed": prompt.seed,
-        }
-        for prompt in one.prompts
-    ]
-    return {
-        "role": one.role,
-        "prompts": prompts,
-        "size": one.size,
-        "metrics": [asdict(metric) for metric in one.metrics],
-        "rows": rows,
-        "blurred": one.is_blurred,
-    }
 
 
 def _sheets(run: OpenRun) -> list[tuple[str, Sheet]]:

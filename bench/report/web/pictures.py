@@ -20,7 +20,8 @@ from ..headings import headings
 from .opened import OpenRun
 from .visible import finite
 
-MOST_IMAGES = 24_000  # of a page, all sets together: as many as a browser scrolls without a pause
+MOST_IMAGES = 24_000  # of a page, all runs and sets together: as many as a browser scrolls without a pause
+CHANGES = ("ssim", "psnr")  # metrics of how far an image is from the original's
 HARMLESS_FILES = ("coco_30k.csv",)
 HARMLESS = ("person", "vehicle", "animal", "plant", "object", "building", "place", "style")
 
@@ -42,13 +43,17 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PictureMetric:
-    """A metric that gives each image of a set a value; `is_leak` where 1 says that the concept is there."""
+    """A metric that gives each image of a set a value.
+
+    `is_leak`: 1 says that the concept is there; `is_change`: it says how far the image is from the original's.
+    """
 
     key: str
     label: str
     better: str
     digits: int
-    is_leak: bool
+    is_leak: bool = False
+    is_change: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,11 @@ class PictureSet:
     is_blurred: bool
     order: tuple[int, ...]
 
+    @property
+    def images(self) -> int:
+        """How many places for images it has: prompts by rows."""
+        return len(self.prompts) * len(self.rows)
+
     def only(self, kept: Sequence[int]) -> PictureSet:
         """The same with some of the prompts, in the set's order."""
         places = sorted(kept)
@@ -111,11 +121,21 @@ class PictureSet:
         )
 
 
-def pictures_of(run: OpenRun, most: int = MOST_IMAGES) -> list[PictureSet]:
-    """The prompt sets whose images the original has drawn; of larger runs a part, at most `most` images in all."""
-    found = [one for role in run.plan.prompts if (one := _set(run, role)) is not None]
-    share = most // max(1, len(found))
-    return [one.only(one.order[: max(1, share // len(one.rows))]) for one in found]
+def pictures_of(run: OpenRun) -> list[PictureSet]:
+    """The prompt sets whose images the original has drawn, whole."""
+    return [one for role in run.plan.prompts if (one := _set(run, role)) is not None]
+
+
+def on_a_page(sets: Sequence[PictureSet], most: int = MOST_IMAGES) -> list[PictureSet]:
+    """What a page shows of all sets of all its runs: of larger ones a part, at most `most` images together.
+
+    Small sets are whole, and the others share evenly what those leave; at least one prompt of each is there.
+    """
+    shares = dict[int, int]()
+    for place, k in enumerate(sorted(range(len(sets)), key=lambda k: sets[k].images)):
+        left = most - sum(shares.values())
+        shares[k] = min(sets[k].images, left // (len(sets) - place))
+    return [one.only(one.order[: max(1, shares[k] // len(one.rows))]) for k, one in enumerate(sets)]
 
 
 def is_blurred(run: OpenRun, role: str) -> bool:
@@ -170,7 +190,7 @@ def _metrics(run: OpenRun, role: str) -> list[PictureMetric]:
         if score.prompts == role and score.values and name not in found:
             is_leak = score.is_rate and role == "concept" and score.better == "lower"
             head = heads[name]
-            found[name] = PictureMetric(name, head.label, head.better, head.digits, is_leak)
+            found[name] = PictureMetric(name, head.label, head.better, head.digits, is_leak, name in CHANGES)
     return [found[name] for name in run.plan.metrics if name in found]
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ from erasebench.errors import BenchError
 from erasebench.report.web.chart import Point, Series, chart
 from erasebench.report.web.opened import open_run, open_runs
 from erasebench.report.web.page import render, write_own_page, write_page
-from erasebench.report.web.pictures import is_blurred, pictures_of
+from erasebench.report.web.pictures import is_blurred, on_a_page, pictures_of
 from erasebench.report.web.visible import page_json, visible
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Prompts
@@ -109,13 +110,57 @@ def test_a_runs_own_page_shows_the_images_beside_it(folder: RunFolder) -> None:
 
 
 def test_too_many_pictures_are_a_sample_that_says_so(folder: RunFolder, tmp_path: Path) -> None:
-    run = open_run(folder.root)
-    one = pictures_of(run, most=24)[0]
-    assert (len(one.prompts), one.size) == (2, 6)
-    small = page_of(folder, tmp_path / "small.html", budget=0.003)
-    assert 1 <= len(small.data["sets"][0]["prompts"]) < 6
-    assert small.data["sets"][0]["size"] == 6
+    small = page_of(folder, tmp_path / "small.html", budget=0.003).data["sets"][0]
+    assert 1 <= len(small["prompts"]) < 6
+    assert (small["size"], small["rest"]) == (6, "`bench report --beside` shows all")
+    whole = page_of(folder, tmp_path / "whole.html").data["sets"][0]
+    assert (len(whole["prompts"]), whole["rest"]) == (6, "")
     assert page_of(folder, tmp_path / "none.html", budget=0).data["sets"] == []
+
+
+@pytest.mark.parametrize("options", [{}, {"is_beside": True}, {"link": True}])
+def test_the_cap_is_the_pages_and_what_is_beside_it_is_not_sent_for_again(
+    options: Any, folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("erasebench.report.web.shown.MOST_IMAGES", 60)
+    runs = [open_run(one.root) for one in (folder, stored_run(tmp_path / "other", prompts=1))]
+    page = write_page(runs, tmp_path / "report.html", **options).read_text(encoding="utf-8")
+    sets = [one for data in Page(page).raw["script"][:-1] for one in json.loads(data)["sets"]]
+    # six rows each: the small run's two sets are whole and leave 48 images, four prompts of each set of the larger
+    assert [(len(one["prompts"]), one["size"]) for one in sets] == [(4, 6), (4, 6), (1, 1), (1, 1)]
+    rest = "a page holds 60 images at most, and the rest lies in images, in the run’s folder"
+    assert [one["rest"] for one in sets] == [rest, rest, "", ""]
+
+
+def test_a_page_of_more_than_it_holds_has_a_part_of_each_set(folder: RunFolder) -> None:
+    sets = pictures_of(open_run(folder.root))
+    assert [len(one.prompts) for one in on_a_page(sets, 24)] == [2, 2]
+    assert [len(one.prompts) for one in on_a_page(sets, 1)] == [1, 1]
+    assert on_a_page(sets) == sets
+    assert on_a_page([]) == []
+
+
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_copies_say_how_far_each_image_is_from_the_originals(tmp_path: Path, is_beside: bool) -> None:
+    """Where a metric of the set says it, such as SSIM, pixels are not compared once more."""
+    page = page_of(stored_run(tmp_path / "run", prompts=2), tmp_path / "report.html", is_beside=is_beside)
+    concept, objects = page.data["sets"]
+    assert [(one["key"], one["is_change"]) for one in concept["metrics"]] == [
+        ("concept_rate", False), ("pixel-change", True)]  # fmt: skip
+    assert [(one["key"], one["is_change"]) for one in objects["metrics"]] == [("ssim", True)]
+    changes = {row["label"]: row["values"]["pixel-change"] for row in concept["rows"]}
+    assert changes["Original"] == [None, None]
+    red, green = np.array([255, 0, 0]), np.array([0, 128, 0])
+    assert changes["ESD"] == pytest.approx([np.abs(red - green).mean() / 255] * 2, abs=0.02)
+
+
+def test_an_image_that_is_not_there_has_no_change(tmp_path: Path) -> None:
+    folder = stored_run(tmp_path / "run", prompts=2)
+    (folder.images("uce", "concept") / "concept-0-0.png").unlink()
+    (folder.images("original", "concept") / "concept-1-0.png").unlink()
+    rows = page_of(folder, tmp_path / "report.html").data["sets"][0]["rows"]
+    changes = {row["key"]: [value is not None for value in row["values"]["pixel-change"]] for row in rows}
+    assert (changes["uce"], changes["esd"]) == ([False, False], [True, False])
 
 
 def test_pictures_of_attacks_and_purification_are_in_the_page(tmp_path: Path) -> None:
@@ -265,6 +310,21 @@ def test_a_charts_labels_never_overlap() -> None:
 def test_tests_that_would_take_long_are_left_out_and_said(folder: RunFolder, tmp_path: Path) -> None:
     assert page_of(folder, tmp_path / "report.html", tested=10).data["against"] is None
     assert page_of(folder, tmp_path / "report.html").data["against"]
+
+
+def test_a_long_report_says_how_far_it_is(folder: RunFolder, tmp_path: Path) -> None:
+    seen: list[tuple[str, str, int, int]] = []
+    runs = [open_run(one.root) for one in (folder, stored_run(tmp_path / "other", prompts=1))]
+    write_page(runs, tmp_path / "report.html", told=lambda *one: seen.append(one))
+    assert list(dict.fromkeys(stage for stage, *_ in seen)) == ["pictures", "tests"]
+    for stage, unit, total in (("pictures", "images", 2 * 6 * 7), ("tests", "pairs of rows", 6 + 6)):
+        counts = [count for name, _, count, _ in seen if name == stage]
+        assert counts == sorted(counts)
+        assert [one for one in seen if one[0] == stage][-1] == (stage, unit, total, total)
+    seen.clear()
+    write_page(runs, tmp_path / "report.html", budget=0.0002, tested=10, told=lambda *one: seen.append(one))
+    assert seen[-1][2] == seen[-1][3] == 2 * 6 * 7  # what is left out is passed by
+    assert {stage for stage, *_ in seen} == {"pictures"}
 
 
 def test_a_spectrums_words_are_in_the_page(tmp_path: Path) -> None:

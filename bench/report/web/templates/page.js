@@ -126,7 +126,7 @@
 
   class Pictures {
     constructor(root, data, viewer) {
-      Object.assign(this, { root, sets: data.sets, viewer });
+      Object.assign(this, { root, sets: data.sets, side: data.side, viewer });
       this.place = root.querySelector(".prompts");
       this.place.classList.toggle("pixelated", data.pixelated);
       root.querySelector(".picture-tools").hidden = false;
@@ -147,7 +147,7 @@
       select.parentNode.hidden = trainings.length < 2;
       const leak = this.set.metrics.find((metric) => metric.is_leak);
       const options = [new Option("prompt order", "")];
-      for (const metric of this.set.metrics) options.push(new Option(metric.is_leak ? `leaked in most rows (${metric.label})` : metric.key === "ssim" ? "most changed (SSIM)" : `worst ${metric.label}`, metric.key));
+      for (const metric of this.set.metrics) options.push(new Option(metric.is_leak ? `leaked in most rows (${metric.label})` : metric.is_change ? `most changed (${metric.label})` : `worst ${metric.label}`, metric.key));
       this.root.querySelector(".sort").replaceChildren(...options);
       this.root.querySelector(".leaks").hidden = !leak;
       this.root.querySelector(".leaked").checked = false;
@@ -159,7 +159,7 @@
     veil() {
       this.place.classList.toggle("veiled", this.root.querySelector(".blur").checked);
       this.cleared = new Set();
-      for (const box of this.place.querySelectorAll(".clear")) box.classList.remove("clear");
+      for (const button of this.place.querySelectorAll(".row button")) this.mark(button);
     }
 
     rows() {
@@ -169,9 +169,23 @@
 
     name(row, number) { return `${this.set.role}/${row.key}/${row.training}/${number}`; }
 
-    clear(row, number) { this.cleared.add(this.name(row, number)); }
+    get hasVeil() { return this.place.classList.contains("veiled"); }
 
-    isVeiled(row, number) { return this.place.classList.contains("veiled") && !this.cleared.has(this.name(row, number)); }
+    isVeiled(row, number) { return this.hasVeil && !this.cleared.has(this.name(row, number)); }
+
+    // Show or hide one image, wherever it is seen.
+    lift(row, number, isShown) {
+      const name = this.name(row, number);
+      if (isShown) this.cleared.add(name);
+      else this.cleared.delete(name);
+      for (const button of this.place.querySelectorAll(".row button")) if (button.dataset.name === name) this.mark(button);
+    }
+
+    mark(button) {
+      const isClear = this.cleared.has(button.dataset.name);
+      button.classList.toggle("clear", isClear);
+      button.setAttribute("aria-label", `${button.dataset.label}${this.hasVeil && !isClear ? ", blurred until it is clicked" : ""}`);
+    }
 
     leaks(row, number) {
       return row.key !== "original" && this.set.metrics.some((metric) => metric.is_leak && row.values[metric.key][number] === 1);
@@ -194,7 +208,7 @@
         const badness = new Map(this.order.map((k) => [k, bad(k)]));
         this.order.sort((a, b) => (badness.get(b) > badness.get(a)) - (badness.get(b) < badness.get(a)) || a - b);
       }
-      const part = set.prompts.length < set.size ? ` of the ${set.size} drawn: half of them tell most, half are chosen by hash; \`bench report --beside\` shows more` : "";
+      const part = set.rest ? ` of the ${set.size} drawn: half of them tell most, half are chosen by hash; ${set.rest}` : "";
       this.root.querySelector(".shown").textContent = `${this.order.length} of ${set.prompts.length} prompts${part}. The same noise in every row; a red frame: the concept is still there.`;
       this.place.replaceChildren();
       this.count = 0;
@@ -227,17 +241,14 @@
       if (source) {
         const button = make("button");
         button.type = "button";
-        button.setAttribute("aria-label", `${row.label}: ${this.set.prompts[number].text}`);
+        Object.assign(button.dataset, { name: this.name(row, number), label: `${row.label}: ${this.set.prompts[number].text}` });
         button.classList.toggle("leak", this.leaks(row, number));
-        button.classList.toggle("clear", this.cleared.has(this.name(row, number)));
+        this.mark(button);
         const image = make("img");
         Object.assign(image, { src: source, alt: "", loading: "lazy", decoding: "async" });
         button.append(image);
         button.addEventListener("click", () => {
-          if (this.isVeiled(row, number)) {
-            this.clear(row, number);
-            button.classList.add("clear");
-          }
+          if (this.isVeiled(row, number)) this.lift(row, number, true);
           else this.viewer.open(this, row.key, number);
         });
         figure.append(button);
@@ -257,7 +268,19 @@
     source(row, number) {
       const image = row.images[number];
       if (!image) return null;
-      return row.folder === null ? `data:image/webp;base64,${image}` : row.folder + this.set.prompts[number].file;
+      return row.folder === null ? `data:image/webp;base64,${image}` : row.folder + this.set.prompts[number].file + this.set.suffix;
+    }
+
+    // The run's own file, where the page has it near.
+    full(row, number) {
+      return row.images[number] && row.full !== null ? `${row.full}${this.set.prompts[number].file}.png` : null;
+    }
+
+    // What is seen of an image, and where all of it is.
+    size(row, number, image, isFull) {
+      const [side, file] = [Math.max(image.naturalWidth, image.naturalHeight), `${row.place}${this.set.prompts[number].file}.png`];
+      if (isFull) return `full size, ${image.naturalWidth} × ${image.naturalHeight} px: ${file}`;
+      return `${side} px copy; ${side < this.side ? "the file" : "full size"} in the run’s folder: ${file}`;
     }
   }
 
@@ -266,7 +289,8 @@
       this.dialog = dialog;
       dialog.querySelector(".close").addEventListener("click", () => dialog.close());
       for (const button of dialog.querySelectorAll("[data-step]")) button.addEventListener("click", () => this.step(...button.dataset.step.split(",").map(Number)));
-      dialog.addEventListener("keydown", (event) => {
+      document.addEventListener("keydown", (event) => { // of the whole page: a click beside a button takes the focus from the dialog
+        if (!dialog.open) return;
         const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
         if (!step) return;
         event.preventDefault();
@@ -295,19 +319,41 @@
       const row = this.rows[this.row];
       const original = this.rows.find((one) => one.key === "original");
       this.dialog.querySelector("h2").textContent = pictures.set.prompts[number].text || "(no words)";
-      for (const [name, one] of [["large", row], ["beside", original]]) {
-        const image = this.dialog.querySelector(`.${name}`);
-        const source = one && pictures.source(one, number);
-        if (source) image.src = source;
-        else image.removeAttribute("src");
-        image.classList.toggle("veil", Boolean(source) && pictures.isVeiled(one, number));
-        image.onclick = () => { if (one) pictures.clear(one, number); image.classList.remove("veil"); };
-        image.alt = source ? `${one.label}: ${pictures.set.prompts[number].text}` : "no image";
-        image.nextElementSibling.textContent = one ? one.label : "";
-        image.parentNode.hidden = name === "beside" && (!one || one === row);
-      }
+      for (const [name, one] of [["large", row], ["beside", original]]) this.fill(this.dialog.querySelector(`.${name}`), one, number, name === "beside" && (!one || one === row));
       this.dialog.classList.toggle("pixelated", pictures.place.classList.contains("pixelated"));
       this.dialog.querySelector(".facts").textContent = `${row.training === null ? "" : `training seed ${row.training} · `}${pictures.facts(row, number).join(" · ")}${pictures.leaks(row, number) ? " · the concept is there" : ""}`;
+      if (!this.dialog.contains(document.activeElement) || !document.activeElement.checkVisibility()) this.dialog.querySelector(".close").focus();
+    }
+
+    fill(image, row, number, isHidden) {
+      const { pictures } = this;
+      const [figure, size, button] = [image.parentNode, image.parentNode.querySelector(".size"), image.parentNode.querySelector(".lift")];
+      figure.hidden = isHidden;
+      figure.querySelector("figcaption").textContent = row ? row.label : "";
+      size.textContent = "";
+      const copy = row && pictures.source(row, number);
+      button.hidden = !copy || !pictures.hasVeil;
+      Object.assign(image, { onload: null, onerror: null, onclick: null, alt: copy ? `${row.label}: ${pictures.set.prompts[number].text}` : "no image" });
+      if (!copy) {
+        image.removeAttribute("src");
+        image.classList.remove("veil");
+        return;
+      }
+      const full = pictures.full(row, number);
+      let isFull = full !== null;
+      image.onload = () => { size.textContent = pictures.size(row, number, image, isFull); };
+      image.onerror = () => { if (isFull) { isFull = false; image.src = copy; } }; // the page was sent without the run
+      image.src = full || copy;
+      const veil = () => {
+        const isVeiled = pictures.isVeiled(row, number);
+        image.classList.toggle("veil", isVeiled);
+        button.textContent = isVeiled ? "Show" : "Hide";
+        button.setAttribute("aria-label", `${button.textContent} the image of ${row.label}`);
+      };
+      const lift = () => { pictures.lift(row, number, pictures.isVeiled(row, number)); veil(); };
+      button.onclick = lift;
+      image.onclick = () => { if (pictures.isVeiled(row, number)) lift(); };
+      veil();
     }
   }
 
