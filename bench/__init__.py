@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .images.image_set import Encoder, ImageSet
     from .images.jobs import Job
     from .images.pairs import pairs
+    from .images.selected import Selected
     from .models.attention import start_token_detached, visible_cross_attention
     from .models.guidance import Guide, GuidedBatch
     from .models.parameter_groups import PARAMETER_GROUPS
@@ -48,6 +49,7 @@ _HOME = {
     "Encoder": "images.image_set",
     "Job": "images.jobs",
     "pairs": "images.pairs",
+    "Selected": "images.selected",
     "start_token_detached": "models.attention",
     "visible_cross_attention": "models.attention",
     "Guide": "models.guidance",
@@ -87,6 +89,7 @@ __all__ = [
     "NotApplicable",
     "NotScored",
     "ScoringContext",
+    "Selected",
     "SetScore",
     "TextToImage",
     "Trainer",

@@ -84,6 +84,7 @@ def rescaled(image: np.ndarray, size: int, top: int, left: int, cell: int) -> tu
     label="Ablating",
     paper="arXiv 2303.13516",
     config=Config,
+    several="turns",
     needs_replacement=True,
     presets={
         # 4e-6 × 4 × 2, and × 2 once more with the prior (--scale_lr --with_prior_preservation)

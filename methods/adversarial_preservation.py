@@ -55,6 +55,7 @@ class Config(AdversarialConfig):
     label="Adversarial Preservation",
     paper="arXiv 2410.15618",
     config=Config,
+    several="turns",
     presets={
         "nudity": {"parameters": "noxattn", "closest": 2000, "bank": 50},
         "mini": {"parameters": "xattn", "steps": 100, "batch": 2, "lr": 3e-3, "sampler_steps": 12},
@@ -178,7 +179,7 @@ def word_bank(model: TextToImage, task: ErasureTask, config: Config, trainer: Tr
     from scipy.cluster.vq import kmeans2
     from scipy.spatial.distance import cdist
 
-    own = set(task.prompt.lower().split())
+    own = task.words
     words = [word for word in frequent_words(config.words + len(own)) if word not in own][: config.words]
     if len(words) < config.bank:
         raise BenchError(f"{task.concept!r}: {len(words)} words can't fill a bank of {config.bank}: raise `words`.")

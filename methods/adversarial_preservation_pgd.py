@@ -28,6 +28,7 @@ class Config(AdversarialConfig):
     label="Adversarial Preservation (PGD)",
     paper="arXiv 2410.15618",
     config=Config,
+    several="turns",
     presets={
         "nudity": {"parameters": "noxattn"},
         # Fewer and larger ascents: the way that the embedding may go between two updates is 1 % of its norm.

@@ -123,6 +123,7 @@ def train(
     label="All but One",
     paper="arXiv 2312.12807",
     config=Config,
+    several="turns",
     aliases=("ours",),
     presets={"mini": {"steps": 100, "batch": 4, "lr": 1e-3, "sampler_steps": 12, "warmup": 2}},
 )

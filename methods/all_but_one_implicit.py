@@ -26,6 +26,7 @@ class Config(SharedConfig):
     label="All but One (implicit)",
     paper="arXiv 2312.12807",
     config=Config,
+    several="turns",
     presets={"mini": {"steps": 25, "batch": 4, "lr": 3e-3, "sampler_steps": 12}},
 )
 def all_but_one_implicit(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:

@@ -44,6 +44,7 @@ class Config(MethodConfig):
     label="Defended",
     paper="arXiv 2410.15618",
     config=Config,
+    several="turns",
     presets={
         "nudity": {"parameters": "noxattn"},
         "mini": {
@@ -72,7 +73,7 @@ def defended(model: TextToImage, task: ErasureTask, config: Config, trainer: Tra
     beside p; L_preservation = ‖ε_θ(w) − ε*(w)‖² for a random frequent word w on noised images of it.
     """
     teacher, concept, neutral = trainer.teacher, trainer.text(task.prompt), trainer.text(config.neutral)
-    own = set(task.prompt.lower().split())
+    own = task.words
     words = [word for word in frequent_words(config.words + len(own)) if word not in own][: config.words]
     sampler = (config.sampler_steps, config.sampler_guidance, "ddim")
     shown = trainer.drawn_images([task.prompt] * config.images, "", *sampler)

@@ -44,6 +44,7 @@ def target(concept: torch.Tensor, empty: torch.Tensor, eta: float) -> torch.Tens
     label="ESD",
     paper="arXiv 2303.07345",
     config=Config,
+    several="turns",
     presets={
         "style": {"parameters": "xattn"},  # section 4: ESD-x for styles, ESD-u for nudity and objects
         "mini": {"parameters": "xattn", "steps": 25, "batch": 4, "lr": 3e-3, "sampler_steps": 12},

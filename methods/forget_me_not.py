@@ -76,6 +76,7 @@ def attention_norm(squares: list[torch.Tensor]) -> torch.Tensor:
     label="Forget-Me-Not",
     paper="arXiv 2303.17591",
     config=Config,
+    several="turns",
     version=2,
     presets={
         # The full UNet, trained towards no target, draws nothing more at any point of the grid.

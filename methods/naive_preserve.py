@@ -31,6 +31,7 @@ class Config(MethodConfig):
     label="Naive preserve",
     paper="arXiv 2410.15618",
     config=Config,
+    several="turns",
     presets={
         "nudity": {"parameters": "noxattn"},
         "mini": {"parameters": "xattn", "steps": 100, "batch": 4, "lr": 3e-3, "sampler_steps": 12},

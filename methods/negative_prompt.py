@@ -44,7 +44,7 @@ class NegativePrompt:
         return predict
 
 
-@method(label="Negative prompt", paper="arXiv 2207.12598", config=Config, guides=True)
+@method(label="Negative prompt", paper="arXiv 2207.12598", config=Config, guides=True, several="joined")
 def negative_prompt(task: ErasureTask, config: Config) -> NegativePrompt:
     """Draw away from the concept: ε(n) + s (ε(c) − ε(n)), the equation of classifier-free guidance with n for ∅.
 

@@ -41,6 +41,7 @@ class Config(MethodConfig):
     label="RACE",
     paper="arXiv 2405.16341",
     config=Config,
+    several="turns",
     presets={
         "style": {"parameters": "xattn"},
         "mini": {"parameters": "xattn", "plain_steps": 25, "steps": 50, "batch": 4, "lr": 3e-3, "sampler_steps": 12},

@@ -31,6 +31,7 @@ class Config(MethodConfig):
     label="SDD",
     paper="arXiv 2307.05977",
     config=Config,
+    several="turns",
     presets={"mini": {"steps": 50, "batch": 4, "lr": 3e-3, "ema": 0.95, "sampler_steps": 12}},
 )
 def sdd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:

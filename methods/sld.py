@@ -59,7 +59,7 @@ class SafeGuidance:
         return predict
 
 
-@method(label="SLD", paper="arXiv 2211.05105", config=Config, guides=True)
+@method(label="SLD", paper="arXiv 2211.05105", config=Config, guides=True, several="joined")
 def sld(task: ErasureTask, config: Config) -> SafeGuidance:
     """Push predictions away from a text where they come near it (equations 3 to 8).
 

@@ -29,6 +29,7 @@ class Config(MethodConfig):
     config=Config,
     needs_replacement=True,
     deterministic=True,
+    several="sum",
     presets={"mini": {"regularisation": 52.0}},
     version=2,
 )
@@ -41,7 +42,8 @@ def time(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer
     paired from its end. Solved in float64.
     """
     pairs = [
-        _paired(model, trainer, template.format(x=task.prompt), template.format(x=task.replacement))
+        _paired(model, trainer, template.format(x=one.prompt), template.format(x=one.replacement))
+        for one in task.each
         for template in TEMPLATES
     ]
     source, destination = (torch.cat(parts).double() for parts in zip(*pairs, strict=True))

@@ -45,6 +45,7 @@ class Config(MethodConfig):
     paper="arXiv 2308.14761",
     config=Config,
     deterministic=True,
+    several="sum",
     presets={"mini": {"guide": None, "expand": True, "regularisation": 52.0}},
     version=2,
 )
@@ -57,7 +58,8 @@ def uce(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer)
     """
     pairs = [
         _from_last_tokens(model, trainer, prompts, padding=config.recipe == "original")
-        for prompts in edits(task, config)
+        for one in task.each
+        for prompts in edits(one, config)
     ]
     concept, guide = (torch.cat(parts) for parts in zip(*pairs, strict=True))
     if config.recipe == "original":

@@ -17,7 +17,6 @@ from erasebench.mini.kinds import bands as bands_among
 
 from .concepts import Concept
 from .prompt import Prompt
-from .spelling import overlap
 
 STYLE = "style"  # the band of other styles
 
@@ -29,7 +28,9 @@ def related_things(concept: Concept) -> Mapping[str, tuple[str, ...]]:
     Raises:
         BenchError: the concept is none of the tree's things, and no style.
     """
-    names = [name for name in things() if name != "nudity" and not overlap(name, concept.name)]
+    if concept.besides:
+        raise BenchError("prompts: bands tell how closely things are related to one concept. Take `others`.")
+    names = [name for name in things() if name != "nudity" and not concept.overlaps(name)]
     if concept.kind == "style":
         return {EVERYTHING: tuple(names)}
     try:

@@ -13,7 +13,6 @@ from erasebench.storage.text_files import lines
 from .bands import STYLE, banded, related_things
 from .concepts import Concept, concept_names, get_concept, paraphrases, places, settings, style_things
 from .prompt import Prompt
-from .spelling import overlap
 
 Wording = tuple[str, str | None]  # a text and the template that it shares with others
 
@@ -40,18 +39,20 @@ def paraphrased(concept: Concept) -> tuple[Prompt, ...]:
 
 def related(concept: Concept) -> tuple[Prompt, ...]:
     """Concepts of the same kind; for nudity, people."""
-    kind = "person" if concept.kind == "nudity" else concept.kind
-    if kind == "style":
-        wordings = [wording for style in _others(concept, "style") for wording in _asking(style, [style.phrase])]
-    else:
-        wordings = _in_all_settings(_others(concept, kind))
+    wordings: list[Wording] = []
+    for kind in _kinds(concept):
+        others = _others(concept, kind)
+        if kind == "style":
+            wordings += [wording for style in others for wording in _asking(style, [style.phrase])]
+        else:
+            wordings += _in_all_settings(others)
     return numbered(wordings, "related")
 
 
 def unrelated(concept: Concept) -> tuple[Prompt, ...]:
     """Things of other kinds."""
-    kind = "person" if concept.kind == "nudity" else concept.kind
-    return numbered(_in_all_settings([other for other in _things(concept) if other.kind != kind]), "unrelated")
+    kinds = _kinds(concept)
+    return numbered(_in_all_settings([other for other in _things(concept) if other.kind not in kinds]), "unrelated")
 
 
 def others(concept: Concept) -> tuple[Prompt, ...]:
@@ -75,7 +76,7 @@ def bands(concept: Concept) -> tuple[Prompt, ...]:
 
 def objects(concept: Concept) -> tuple[Prompt, ...]:
     """1,000 everyday objects, without the concept itself."""
-    words = [word for word in object_words() if not overlap(word, concept.name)]
+    words = [word for word in object_words() if not concept.overlaps(word)]
     return numbered([(f"a photo of {word}", None) for word in words], "thing")
 
 
@@ -125,13 +126,18 @@ def _asking(concept: Concept, phrases: Sequence[str]) -> list[Wording]:
     ]
 
 
+def _kinds(concept: Concept) -> list[str]:
+    """Of all concepts of an erasure, each once; nudity is people's."""
+    return list(dict.fromkeys("person" if one.kind == "nudity" else one.kind for one in concept.each))
+
+
 def _others(concept: Concept, kind: str) -> list[Concept]:
-    found = [get_concept(name) for name in concept_names() if not overlap(name, concept.name)]
+    found = [get_concept(name) for name in concept_names() if not concept.overlaps(name)]
     return [other for other in found if other.kind == kind]
 
 
 def _things(concept: Concept) -> list[Concept]:
-    names = (name for name in concept_names() if name != "nudity" and not overlap(name, concept.name))
+    names = (name for name in concept_names() if name != "nudity" and not concept.overlaps(name))
     found = [get_concept(name) for name in names]
     return [other for other in found if other.kind not in ("style", "place")]
 

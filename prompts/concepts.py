@@ -1,16 +1,19 @@
 """The concepts that can be erased by name, and the prompts that ask for them."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.resources import files
-from typing import Self
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from erasebench.errors import BenchError, unknown
 
-from .spelling import canonical, spelled
+from .spelling import canonical, overlap, spelled
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Concept:
         built_in: whether it stands in concepts.yaml.
         shown: what an image of the concept is of, as a detector is asked.
         counterpart: what an image of the kind is of without the concept.
+        besides: further concepts that the same erasure takes away.
     """
 
     name: str
@@ -36,6 +40,21 @@ class Concept:
     built_in: bool = True
     shown: str = ""
     counterpart: str = ""
+    besides: tuple[Concept, ...] = ()
+
+    @property
+    def each(self) -> tuple[Concept, ...]:
+        """All concepts of the erasure, each alone."""
+        return (replace(self, besides=()), *self.besides) if self.besides else (self,)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All of it as JSON has it; `besides` where there are any."""
+        return {key: value for key, value in asdict(self).items() if key != "besides" or value}
+
+    def overlaps(self, name: str) -> bool:
+        """Whether a name is another way to say one of the concepts, or says one and more."""
+        return any(overlap(name, concept.name) for concept in self.each)
 
     @property
     def preset(self) -> str:
@@ -178,3 +197,26 @@ def get_concept(name: str, kind: str | None = None, replacement: str | None = No
         (known.shown if known is not None else None) or shown,
         defaults.replacement,
     )
+
+
+def get_concepts(
+    names: Sequence[str], kind: str | None = None, replacement: str | None = None, family: str = "sd"
+) -> Concept:
+    """One erasure's concepts, the first with the others `besides`; `kind` is for those that are not built in.
+
+    Raises:
+        BenchError: there is no such concept or kind, or two of them are one in other words.
+    """
+    known = concept_names()
+    found = [
+        get_concept(name, None if len(names) > 1 and canonical_name(name) in known else kind, replacement, family)
+        for name in names
+    ]
+    for k, concept in enumerate(found):
+        for other in found[:k]:
+            if overlap(other.name, concept.name):
+                raise BenchError(
+                    f"--concepts: {other.name!r} and {concept.name!r} overlap: prompts for one ask for the other. "
+                    "Name one of them."
+                )
+    return replace(found[0], besides=tuple(found[1:]))

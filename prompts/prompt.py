@@ -1,6 +1,9 @@
 """One prompt."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,21 @@ class Prompt:
     def cluster(self) -> str:
         """What prompts must not share to be independent: the template, or the prompt's own id."""
         return self.id if self.template is None else self.template
+
+    def asks_for(self, number: int) -> Prompt:
+        """The same prompt, whose id says which of several erased concepts it asks for, from 0 on.
+
+        >>> Prompt("concept-0007", "a bus").asks_for(1).id
+        'of2.concept-0007'
+        """
+        return replace(self, id=f"of{number + 1}.{self.id}")
+
+
+def concept_of_prompt(prompt_id: str) -> int | None:
+    """Which of several erased concepts a prompt asks for, from 0 on, by its id; None where there is one alone.
+
+    >>> concept_of_prompt("of2.concept-0007"), concept_of_prompt("concept-0007")
+    (1, None)
+    """
+    found = re.match(r"of(\d+)\.", prompt_id)
+    return None if found is None else int(found[1]) - 1

@@ -97,6 +97,8 @@ def prompt_set(
     Raises:
         BenchError: the source is unknown, unreadable, or has no prompt for these arguments.
     """
+    if name == "concept" and concept.besides:
+        return _of_each(source, concept, count, category, order)
     if source in SOURCES:
         if category is not None:
             raise BenchError(f"prompts.{name}: the built-in set {source!r} has no categories; leave `category` out.")
@@ -120,6 +122,20 @@ def prompt_set(
     ordered = found if as_they_stand else _by_bands(found) if source == "bands" else sampled(found)
     chosen = tuple(ordered)[:count]
     return PromptSet(name, where, chosen, len(found))
+
+
+def _of_each(source: str, concept: Concept, count: int | None, category: str | None, order: str) -> PromptSet:
+    """Equally many prompts for each of several concepts, whose ids say which one they ask for."""
+    if source not in SOURCES:
+        raise BenchError(
+            f"prompts.concept: {source} does not say which of {len(concept.each)} concepts a prompt asks for. Take a "
+            "built-in set (`bench list prompts`), or erase one concept."
+        )
+    share = None if count is None else max(1, count // len(concept.each))
+    sets = [prompt_set("concept", source, one, share, category, order) for one in concept.each]
+    fewest = min(len(each.prompts) for each in sets)
+    prompts = tuple(prompt.asks_for(k) for k, each in enumerate(sets) for prompt in each.prompts[:fewest])
+    return PromptSet("concept", sets[0].source, prompts, sum(each.available for each in sets))
 
 
 def _by_bands(prompts: Sequence[Prompt]) -> list[Prompt]:

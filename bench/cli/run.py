@@ -36,6 +36,9 @@ def run(
     concept: Annotated[
         str | None, typer.Option(help="What to erase: see `bench list concepts`, or any text with --kind.")
     ] = None,
+    concepts: Annotated[
+        str | None, typer.Option(help="Several that one erasure takes away at once, with commas; see docs/several.md.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="Of a text of your own: object, style, person, …")] = None,
     replacement: Annotated[str | None, typer.Option(help="The text that takes the concept's place.")] = None,
     model: Annotated[
@@ -110,6 +113,7 @@ def run(
         "name": name,
         "methods": names_of(methods),
         "concept": concept,
+        "concepts": names_of(concepts),
         "kind": kind,
         "replacement": replacement,
         "model": model,
@@ -150,14 +154,14 @@ def execute(
     plan: Plan, device: str, out: Path | None, dry_run: bool, working: Working = Working()
 ) -> tuple[RunFolder, tuple[Failure, ...]]:
     """Run a plan, or say what it would cost, and print its leaderboard; its folder and the failures by cell."""
-    from erasebench.prompts.concepts import get_concept
+    from erasebench.prompts.concepts import get_concepts
 
     from ..engine.finished import finished_tables
     from ..models.catalog import find_model
     from ..runs.folder import RunFolder, default_folder
     from ..runs.lock import check_usable
 
-    get_concept(plan.concept, plan.kind, plan.replacement)
+    get_concepts(plan.erased, plan.kind, plan.replacement)
     folder = RunFolder(out if out is not None else default_folder(plan))
     shown = None if dry_run else finished_tables(plan, folder, device, working.store)
     if shown is not None:
@@ -167,7 +171,7 @@ def execute(
     find_model(plan.model)
     check_usable(folder, plan)
     if not dry_run:  # the imports below take seconds
-        typer.echo(f"starting: “{plan.concept}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
+        typer.echo(f"starting: “{plan.subject}” from {plan.model}, by {', '.join(plan.rows)}", err=True)
         working.begin()
     from ..models.devices import choose_device
 

@@ -52,7 +52,17 @@ def exit_with(failures: Sequence[Failure]) -> None:
 
 
 def names_of(names: str | None) -> list[str] | None:
-    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]
+    """Names with commas.
+
+    Raises:
+        BenchError: there are commas or blanks alone.
+    """
+    if names is None:
+        return None
+    found = [name.strip() for name in names.split(",") if name.strip()]
+    if not found:
+        raise BenchError(f"{names!r} names nothing where names with commas stand. Name one, or leave the option out.")
+    return found
 
 
 def integers_of(option: str, text: str | None) -> list[int] | None:

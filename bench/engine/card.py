@@ -50,7 +50,7 @@ class ErasedModel:
     @property
     def title(self) -> str:
         """What it is in a line."""
-        return f"{named(self.plan)} without “{self.plan.concept}”, by {self.record.labels.get(self.row, self.row)}"
+        return f"{named(self.plan)} without “{self.plan.subject}”, by {self.record.labels.get(self.row, self.row)}"
 
     @property
     def scores(self) -> Scores:
@@ -107,7 +107,7 @@ def model_card(model: ErasedModel, licence: str | None = None, repository: str =
             *trial,
             "",
             model.facts.get("remark")
-            or f"“{markdown_text(plan.concept)}” was erased from the model {plan.model} ({record.model.revision}) with "
+            or f"“{markdown_text(plan.subject)}” was erased from the model {plan.model} ({record.model.revision}) with "
             f"{label}, {record.methods.get(model.row, '')}{source}, training seed {model.seed}.",
             f"Written by erasebench {version('erasebench')}; {' and '.join(sorted(model.parts))} differ from the "
             f'original. Load it with `DiffusionPipeline.from_pretrained("{place}")`.',
@@ -154,7 +154,7 @@ def _front_matter(model: ErasedModel, licence: str | None, scores_in: str) -> st
     results = [
         EvalResult(
             task_type="text-to-image",
-            task_name=f"erasing “{model.plan.concept}”",
+            task_name=f"erasing “{model.plan.subject}”",
             dataset_type=scores_in,
             dataset_name=scores_in,
             metric_type=score.metric,
@@ -216,7 +216,7 @@ def scores_card(plan: Plan, table: str, models: Iterable[str], sets: Sequence[st
     import yaml
 
     front: dict[str, Any] = {
-        "pretty_name": f"Erasing {plan.concept} from {named(plan)}: scores",
+        "pretty_name": f"Erasing {plan.subject} from {named(plan)}: scores",
         "tags": ["concept-erasure", "erasebench", *(["not-for-all-audiences"] if unsafe else [])],
     }
     if sets:
@@ -227,7 +227,7 @@ def scores_card(plan: Plan, table: str, models: Iterable[str], sets: Sequence[st
             "---",
             yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(),
             "---",
-            f"# Erasing “{markdown_text(plan.concept)}” from {named(plan)}",
+            f"# Erasing “{markdown_text(plan.subject)}” from {named(plan)}",
             "",
             *trial,
             "A run of erasebench. `entry.json` has every value with its interval, n, and what has to be equal for "

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import torch
 
+from ..erasure import several
 from ..erasure.trainer import Report, Trainer
 from ..erasure.workspace import Workspace
 from ..errors import BenchError
@@ -73,9 +74,13 @@ def check_weights(setup: Setup, erasures: Iterable[Erasure]) -> None:
     """Raise unless the store has the weights of all of them.
 
     Raises:
-        BenchError: it lacks those of a row, or a row has none: it guides sampling.
+        BenchError: it lacks those of a row, a row has none, as it guides sampling, or several concepts are erased.
     """
     erasures = list(erasures)
+    if setup.plan.concepts:
+        raise BenchError(
+            f"{setup.plan.subject}: attacks, purification and duels are about one erased concept. Erase one for them."
+        )
     if guides := dict.fromkeys(erasure.row for erasure in erasures if erasure.guide is not None):
         raise BenchError(
             f"{', '.join(guides)}: images are sampled in another way, which only a run's own images show so far. "
@@ -159,7 +164,7 @@ def _note(setup: Setup, erasure: Erasure, place: Path) -> None:
         "made_from": erasure.made_from(setup.source.revision, setup.device),
         "method": erasure.name,
         "config": erasure.config.model_dump(),
-        "task": vars(erasure.task),
+        "task": erasure.task.facts,
         "guides": True,
         "cost": None,
         "history": [],
@@ -197,7 +202,7 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
     )
     network.cut.clear()
     try:
-        erasure.method.erase(network, erasure.task, erasure.config, trainer)
+        several.erase(erasure.method, network, erasure.task, erasure.config, trainer)
         cost = trainer.cost()
         patch = difference(before, network.unet)
         check(patch, set(trainer.parameters), erasure.label)
@@ -209,7 +214,7 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
         "made_from": erasure.made_from(setup.source.revision, setup.device),
         "method": erasure.name,
         "config": erasure.config.model_dump(),
-        "task": vars(erasure.task),
+        "task": erasure.task.facts,
         "cost": {**asdict(cost), "workers": workers},
         "history": trainer.history,
         "truncated": sorted(network.cut),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..erasure.method import ErasureTask, Method
@@ -66,13 +66,20 @@ class Erasure:
     def steps(self) -> int | None:
         """Optimiser updates; None for a closed form."""
         steps: int | None = getattr(self.config, "steps", None)
-        return steps if steps is None else min(steps, self.max_steps or steps)
+        if steps is None:
+            return None
+        if self.method.several == "turns":
+            steps *= len(self.task.each)
+        return min(steps, self.max_steps or steps)
 
     @property
     def guide(self) -> Guide | None:
         """What it does to sampling, in place of weights or beside them; None for nothing."""
         method, config = (self.method, self.config) if self.guided is None else (self.guided.method, self.guided.config)
-        return None if method.guide is None else method.guide(self.task, config)
+        if method.guide is None:
+            return None
+        together = ", ".join(one.prompt for one in self.task.each)
+        return method.guide(replace(self.task, prompt=together, besides=()), config)
 
     @property
     def changes_weights(self) -> bool:
@@ -89,7 +96,7 @@ class Erasure:
             "method": self.name,
             "method_version": self.method.version,
             "config": self.config.model_dump(),
-            "task": vars(self.task),
+            "task": self.task.facts,
             "max_steps": self.max_steps,
             "precision": resolve_training_precision(self.precision, device),
         }
@@ -110,4 +117,4 @@ class Erasure:
             return own
         config = self.guided.config.model_dump()
         guide = {"name": self.guided.name, "version": self.guided.method.version, "config": config}
-        return content_key(weights=own, guide=guide, task=vars(self.task))
+        return content_key(weights=own, guide=guide, task=self.task.facts)

@@ -41,7 +41,7 @@ class Judges:
         context = self._contexts.of(ORIGINAL, metric)
         sets = [None if images is None else images.key for images in (context.original, context.others)]
         return {
-            "concept": vars(self._concept),
+            "concept": self._concept.facts,
             "metric": metric.version,
             "versions": dict(context.versions),
             "sets": sets,

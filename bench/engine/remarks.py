@@ -67,5 +67,6 @@ def _of_images(
                 f"prompts.{role}: “world” are captions of the embedded model's pictograms; scores over them compare "
                 f"with no paper's. Give everyday captions: --prompts {role}=coco_30k.csv ({WHERE['coco_30k.csv']})."
             )
-        if source == "wordings" and not paraphrases(concept.name):
-            yield f"prompts.{role}: no other words for {concept.name!r} are known; it is asked for by its name."
+        if source == "wordings" and (plain := [one.name for one in concept.each if not paraphrases(one.name)]):
+            names = ", ".join(map(repr, plain))
+            yield f"prompts.{role}: no other words for {names} are known; it is asked for by name."

@@ -35,7 +35,7 @@ def score_made_from(name: str, metric: Metric, context: ScoringContext, images: 
         "metric": name,
         "metric_version": metric.version,
         "row": context.row if context.row in UNRANKED_ROWS else "erased",
-        "concept": vars(context.concept),
+        "concept": context.concept.facts,
         "images": key_of(images),
         "original": key_of(context.original),
         "others": key_of(context.others),

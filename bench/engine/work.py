@@ -8,7 +8,7 @@ from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
-from erasebench.prompts.concepts import Concept, get_concept
+from erasebench.prompts.concepts import Concept, get_concepts
 from erasebench.prompts.sets import PromptSet, prompt_set
 
 from ..erasure.method import ErasureTask, Method
@@ -112,7 +112,7 @@ def unfold(setup: Setup) -> Work:
             reaches a snapshot's step, or the CLIP model can't exist.
     """
     plan, model, device = setup.plan, setup.source, setup.device
-    concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family.name)
+    concept = get_concepts(plan.erased, plan.kind, plan.replacement, model.family.name)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family.name)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
@@ -191,27 +191,16 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
     without: list[str] = []
     for row, variant in plan.rows.items():
         if variant.method is None:
-            task = ErasureTask(
-                concept.name,
-                concept.preset,
-                concept.name,
-                concept.replacement,
-                concept.anchors,
-                concept.phrase,
-                UNSEEDED,
-            )
-            erasures.append(own_row(row, variant, task, plan.training.precision))
+            erasures.append(own_row(row, variant, _task(concept, UNSEEDED), plan.training.precision))
             continue
         method: Method = METHODS.load(variant.method)
         config = method.configure(family, concept.preset, variant.settings)
         guided = _guide(row, variant, method, family, concept.preset)
         labels = [method.label, *([guided.method.label] if guided else [])]
-        if method.needs_replacement and not concept.replacement:
+        _check_several(row, concept, *(method for method in (method, guided and guided.method) if method))
+        if method.needs_replacement and not all(one.replacement for one in concept.each):
             without.append(row)
         for seed in [UNSEEDED] if method.deterministic else plan.seeds:
-            task = ErasureTask(
-                concept.name, concept.preset, concept.name, concept.replacement, concept.anchors, concept.phrase, seed
-            )
             erasures.append(
                 Erasure(
                     row,
@@ -219,7 +208,7 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
                     variant.method,
                     method,
                     config,
-                    task,
+                    _task(concept, seed),
                     plan.train_steps,
                     plan.training.precision,
                     (),
@@ -228,7 +217,8 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
             )
     if without:
         raise BenchError(
-            f"{', '.join(without)}: these methods need a text that takes the place of {concept.name!r}. Give "
+            f"{', '.join(without)}: these methods need a text that takes the place of "
+            f"{', '.join(repr(one.name) for one in concept.each if not one.replacement)}. Give "
             "--replacement TEXT, or leave them out of --methods."
         )
     if not plan.snapshots:
@@ -247,6 +237,29 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
             f"({', '.join(f'{e.row}: {e.steps or 0}' for e in kept)})."
         )
     return kept
+
+
+def _task(concept: Concept, seed: int) -> ErasureTask:
+    """All concepts' task, the first with the others besides."""
+    first, *more = (
+        ErasureTask(one.name, one.preset, one.name, one.replacement, one.anchors, one.phrase, seed)
+        for one in concept.each
+    )
+    return replace(first, besides=tuple(more))
+
+
+def _check_several(row: str, concept: Concept, *methods: Method) -> None:
+    """Raise where a method erases one concept only and there are more.
+
+    Raises:
+        BenchError: it names the methods that erase several.
+    """
+    if concept.besides and (alone := [method.label for method in methods if method.several is None]):
+        able = [name for name in METHODS.names() if METHODS.load(name).several is not None]
+        raise BenchError(
+            f"{row}: {alone[0]} erases one concept at a time, not {len(concept.each)}. Methods that erase several: "
+            f"{', '.join(able)}."
+        )
 
 
 def _guide(row: str, variant: Variant, method: Method, family: str, kind: str) -> Guided | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -60,6 +60,7 @@ class ErasureTask:
         anchors: prompts that show the replacement, or for a style generic paintings.
         phrase: the concept as it stands in a prompt, such as "a garbage truck".
         seed: fixes everything that is random in the training.
+        besides: further concepts that the same erasure takes away; none for most methods (see `Method.several`).
     """
 
     concept: str
@@ -69,9 +70,26 @@ class ErasureTask:
     anchors: tuple[str, ...]
     phrase: str
     seed: int
+    besides: tuple[ErasureTask, ...] = ()
+
+    @property
+    def each(self) -> tuple[ErasureTask, ...]:
+        """All concepts of the erasure, each alone."""
+        return (replace(self, besides=()), *self.besides) if self.besides else (self,)
+
+    @property
+    def words(self) -> set[str]:
+        """Of all concepts' names, in small letters: what is preserved names none of them."""
+        return {word for one in self.each for word in one.prompt.lower().split()}
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All of it as JSON has it; `besides` where there are any."""
+        return {key: value for key, value in asdict(self).items() if key != "besides" or value}
 
 
 EraseFunction = Callable[["TextToImage", ErasureTask, Any, "Trainer"], None]
+Several = Literal["sum", "turns", "joined"]
 GuideFunction = Callable[[ErasureTask, Any], "Guide"]
 
 
@@ -90,6 +108,9 @@ class Method:
         version: raise it when the method's results change; it is part of the cache key.
         deterministic: whether no seed changes its weights, as for a closed form: it is trained and drawn once.
         guide: of a method that changes no weights, what it does to sampling; None for all others.
+        several: how it erases several concepts at once: "sum", in one solution, from `task.each`; "turns", a training
+            whose steps take them in turns, each as many as it would have alone; "joined", with their texts joined by
+            commas; None: one only.
     """
 
     label: str
@@ -101,6 +122,7 @@ class Method:
     version: int = 1
     deterministic: bool = False
     guide: GuideFunction | None = None
+    several: Several | None = None
 
     def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> Any:
         """The configuration for a model family and a kind of concept, with a plan's settings on top.
@@ -121,6 +143,7 @@ def method(
     version: int = 1,
     deterministic: bool = False,
     guides: bool = False,
+    several: Several | None = None,
 ) -> Callable[[Callable[..., Any]], Method]:
     """Register a function as an erasure method, under its own name with dashes for underscores.
 
@@ -129,9 +152,9 @@ def method(
     """
 
     def register(function: Callable[..., Any]) -> Method:
-        if guides:
-            return Method(label, paper, config, _no_weights, presets or {}, needs_replacement, version, True, function)
-        return Method(label, paper, config, function, presets or {}, needs_replacement, version, deterministic)
+        erase, fixed = (_no_weights, True) if guides else (function, deterministic)
+        guide = function if guides else None
+        return Method(label, paper, config, erase, presets or {}, needs_replacement, version, fixed, guide, several)
 
     return register
 

@@ -44,6 +44,8 @@ class Trainer:
         snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated.
         workspace: files for checkpoints and shared trajectories.
         block: steps whose latents are drawn together.
+        turns: concepts that the steps take in turns.
+        averaged: the moving average of the student, for a method that asked for one.
         shared: tensors that the original model makes once for all trainings.
     """
 
@@ -58,13 +60,14 @@ class Trainer:
     workspace: Workspace = field(default_factory=Workspace)
     block: int = BLOCK
     step: int = 0
+    turns: int = 1
+    averaged: UNet2DConditionModel | None = field(default=None, init=False)
     generator: torch.Generator = field(init=False)
     shared: SharedTensors = field(init=False)
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
         self.parameters: Mapping[str, nn.Parameter] = select(self.model.unet, self.group)
-        self._average: UNet2DConditionModel | None = None
         self._average_decay = 0.0
         self._kept: dict[str, torch.Tensor] = {}
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
@@ -115,8 +118,8 @@ class Trainer:
     def moving_average(self, decay: float) -> UNet2DConditionModel:
         """θ̄ ← decay · θ̄ + (1 − decay) · θ after every update; it becomes the result of the training."""
         self._average_decay = decay
-        self._average = self.model.frozen_copy(self._frozen())
-        return self._average
+        self.averaged = self.model.frozen_copy(self._frozen())
+        return self.averaged
 
     def keep(self, name: str, tensor: torch.Tensor, optimiser: torch.optim.Optimizer | None = None) -> torch.Tensor:
         """Let a tensor of the method's own, which it changes in place, survive an interruption."""
@@ -205,7 +208,7 @@ class Trainer:
         update = OPTIMISERS[optimiser](weights, lr=lr, weight_decay=weight_decay)
         self._optimisers["student"] = update
         steps = min(steps, self.max_steps or steps)
-        self.shared.calls = steps * accumulate
+        self.shared.calls = -(-steps // self.turns) * accumulate
         checkpoint = Checkpoint(self.workspace)
         if (found := checkpoint.load()) is not None:
             self._restore(*found)
@@ -224,14 +227,14 @@ class Trainer:
                 update.step()
                 self.step += 1
                 self._check_weights(steps, lr)
-                if self._average is not None:
-                    self._update_average(self._average)
+                if self.averaged is not None:
+                    self._update_average(self.averaged)
                 self.report(self.step, f"step {self.step}/{steps}, loss {total:.4g}")
                 self._snapshot()
                 if checkpoint.is_due and self.step < steps:
                     with self._meter.paused():
                         checkpoint.save(*self._state())
-        if self._average is not None:
+        if self.averaged is not None:
             self._write(self._weights())
 
     def cost(self) -> Cost:
@@ -284,7 +287,7 @@ class Trainer:
 
     def _weights(self) -> Mapping[str, torch.Tensor]:
         """The group's weights as they would be evaluated."""
-        return self.parameters if self._average is None else select(self._average, self.group)
+        return self.parameters if self.averaged is None else select(self.averaged, self.group)
 
     @torch.no_grad()
     def _write(self, weights: Mapping[str, torch.Tensor]) -> None:
@@ -299,7 +302,7 @@ class Trainer:
     def _state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that the rest of the training depends on: tensors, and facts that are JSON."""
         tensors: dict[str, torch.Tensor] = {f"student/{name}": value for name, value in self.parameters.items()}
-        if self._average is not None:
+        if self.averaged is not None:
             tensors |= {f"average/{name}": value for name, value in self._weights().items()}
         tensors |= {f"kept/{name}": value for name, value in self._kept.items()}
         for name, optimiser in self._optimisers.items():
@@ -312,9 +315,9 @@ class Trainer:
     def _restore(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
         """Go on from what `_state` gave."""
         self._write(with_prefix(tensors, "student"))
-        if self._average is not None:
+        if self.averaged is not None:
             stored = with_prefix(tensors, "average")
-            for name, weight in select(self._average, self.group).items():
+            for name, weight in select(self.averaged, self.group).items():
                 weight.copy_(stored[name])
         for name, kept in self._kept.items():
             kept.copy_(tensors[f"kept/{name}"])

@@ -42,11 +42,16 @@ def visible_cross_attention(unet: UNet2DConditionModel, change: Change) -> Itera
     """Inside the block, every attn2 passes its probabilities through `change`.
 
     `change` gets and returns a tensor of shape (batch, heads, pixels, tokens); rows sum to 1 before it and are
-    not normalised after it.
+    not normalised after it. Of blocks within one another, the outer one sees them first.
     """
+
+    def seen(old: Any) -> VisibleAttention:
+        if isinstance(old, VisibleAttention):
+            return VisibleAttention(lambda probabilities: change(old.change(probabilities)))
+        return VisibleAttention(change)
+
     before = unet.attn_processors
-    processor = VisibleAttention(change)
-    unet.set_attn_processor({name: processor if ".attn2." in name else old for name, old in before.items()})
+    unet.set_attn_processor({name: seen(old) if ".attn2." in name else old for name, old in before.items()})
     try:
         yield
     finally:

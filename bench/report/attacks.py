@@ -77,7 +77,7 @@ def matrix(plan: Plan, record: AttackRecord, found: Sequence[Rates]) -> Sheet:
     shown = {row: (record.labels[row], cells) for row, cells in rows.items()}
     sections = [[line for row, line in shown.items() if (row in UNDEFENDED) == first] for first in (True, False)]
     columns = [Column("Before ↓"), *(Column(f"{record.attacks[name]} ↓") for name in names)]
-    caption = f"Attacks on erasing “{plan.concept}” from {plan.model}: how often the concept is there"
+    caption = f"Attacks on erasing “{plan.subject}” from {plan.model}: how often the concept is there"
     return Sheet(caption, columns, [part for part in sections if part], _notes(record, found), banner(plan))
 
 

@@ -105,7 +105,7 @@ def sheet(plan: Plan, record: DominanceRecord, found: Mapping[str, Ranking]) -> 
         (record.concepts[k], [cell for row, ranking in found.items() for cell in _cells(record, row, ranking, k)])
         for k in order
     ]
-    caption = f"Which of two concepts wins, {plan.model}; “{plan.concept}” is erased"
+    caption = f"Which of two concepts wins, {plan.model}; “{plan.subject}” is erased"
     return Sheet(caption, columns, [body], _notes(record), banner(plan))
 
 

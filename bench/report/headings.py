@@ -100,7 +100,7 @@ def footnotes(scores: Scores, plan: Plan, record: RunRecord, plain: bool = False
         sampler += f", {record.precision['generation']} in batches of {record.batch_size}"
     marks = "No marks." if plan.quick else PLAIN_MARKS if plain else TESTED_MARKS
     lines = [
-        f"Model {plan.model}, concept “{plan.concept}”, training seeds {seeds} (closed forms are trained once), image "
+        f"Model {plan.model}, concept “{plan.subject}”, training seeds {seeds} (closed forms are trained once), image "
         f"seed {plan.image_seed}; {sampler}, size {drawn.size or 'the model’s own'}. {marks}"
     ]
     if plan.protocol is not None:

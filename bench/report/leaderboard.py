@@ -15,6 +15,7 @@ from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import ScoreRecord, Scores, read_scores
 from ..storage.files import write_csv, write_text
 from .bands import band_table
+from .concepts import concept_sheet, concept_table
 from .formats import html, latex, markdown
 from .headings import QUICK, Heading, first_line, footnotes, headings, places, remarks
 from .marks import marked
@@ -42,7 +43,7 @@ def leaderboard(scores: Scores, plan: Plan, record: RunRecord) -> pd.DataFrame:
             "row": row,
             "label": record.labels[row],
             "model": plan.model,
-            "concept": plan.concept,
+            "concept": plan.subject,
             "seeds": _trainings(record, row),
             "failed": " ".join(failed),
             "quick": plan.quick,
@@ -105,7 +106,7 @@ def sheet(scores: Scores, table: pd.DataFrame, plan: Plan, record: RunRecord, pl
         lines[row] = (str(line["label"]), cells)
     parts = ([ORIGINAL], [row for row in lines if row not in UNRANKED_ROWS], [REFERENCE])
     sections = [[lines[row] for row in part if row in lines] for part in parts]
-    caption = f"Erasing “{plan.concept}” from {plan.model}"
+    caption = f"Erasing “{plan.subject}” from {plan.model}"
     columns = [Column(head.with_arrow) for head in heads.values()]
     notes = footnotes(scores, plan, record, plain)
     if not plain:
@@ -150,12 +151,17 @@ def interval_hint(heading: Heading, low: float | None, high: float | None, n: in
 
 
 def write_tables(folder: RunFolder, plan: Plan, record: RunRecord, plain: bool = False) -> pd.DataFrame:
-    """Write leaderboard.csv, .md, .tex and .html, and bands.csv, from the stored scores; `plain` as for `sheet`."""
+    """Write leaderboard.csv, .md, .tex and .html from the stored scores, and bands.csv and concepts.csv where a plan
+    has bands or several concepts; `plain` as for `sheet`.
+    """
     scores = read_scores(folder, record.rows, plan.metrics)
     table = leaderboard(scores, plan, record)
     write_csv(folder.table("csv"), table)
     if not (bands := band_table(scores, plan)).empty:
         write_csv(folder.root / "bands.csv", bands)
+    if not (concepts := concept_table(scores, plan)).empty:
+        write_csv(folder.root / "concepts.csv", concepts)
+        write_text(folder.root / "concepts.md", markdown(concept_sheet(scores, plan, record.labels)))
     view = sheet(scores, table, plan, record, plain)
     for suffix, form in FORMATS.items():
         write_text(folder.table(suffix), form(view))
@@ -169,7 +175,7 @@ def terminal_tables(folder: RunFolder, plan: Plan, record: RunRecord, plain: boo
     heads = headings(scores, plan.metrics)
     from rich.markup import escape
 
-    title = f"{'quick-' if plan.quick else ''}{plan.name}: erasing “{plan.concept}” from {plan.model}"
+    title = f"{'quick-' if plan.quick else ''}{plan.name}: erasing “{plan.subject}” from {plan.model}"
     views: list[Any] = []
     for text, is_cost in ((title, False), ("Cost", True)):
         names = [name for name in heads if heads[name].is_cost == is_cost]
@@ -178,4 +184,6 @@ def terminal_tables(folder: RunFolder, plan: Plan, record: RunRecord, plain: boo
             shown = sheet(scores, lines, plan.model_copy(update={"metrics": names}), record, plain)
             views.append(terminal_table(text, shown))
             views += [] if is_cost else [escape(line) for line in remarks(scores, plan, record.labels)]
+    if not concept_table(scores, plan).empty:
+        views.insert(1, terminal_table("Each concept", concept_sheet(scores, plan, record.labels)))
     return views

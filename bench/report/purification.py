@@ -99,7 +99,7 @@ def sheet(plan: Plan, record: PurifyRecord) -> Sheet:
             found += _cells([cell for cell in cells if cell.strength == strength], source)
         sections.setdefault(row, []).append((f"{who}, {what}", found))
     return Sheet(
-        f"Purifying {len(record.before)} images of “{plan.concept}”, {plan.model}",
+        f"Purifying {len(record.before)} images of “{plan.subject}”, {plan.model}",
         columns,
         list(sections.values()),
         _notes(record),

@@ -64,5 +64,5 @@ def list_runs() -> list[tuple[str, ...]]:
         methods = ", ".join(rows[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
         last = record.sessions[-1] if record.sessions else None
         date = (last.ended or last.started)[:16].replace("T", " ") if last else ""
-        lines.append((folder.name, plan.concept, methods, str(plan.images), status_of(RunFolder(folder)), date))
+        lines.append((folder.name, plan.subject, methods, str(plan.images), status_of(RunFolder(folder)), date))
     return lines

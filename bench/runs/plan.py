@@ -181,6 +181,18 @@ def _with_sources(prompts: dict[str, Any], family: Family) -> dict[str, Any]:
     return usual
 
 
+def _first_of_several(given: dict[str, Any]) -> dict[str, Any]:
+    """`concept` and `concepts` of a plan that gives one of them, or both in agreement."""
+    several = given.get("concepts")
+    if not isinstance(several, list) or not several or not all(isinstance(name, str) for name in several):
+        return {}
+    several = list(dict.fromkeys(map(canonical_name, several)))
+    first = given.get("concept", several[0])
+    if not isinstance(first, str) or canonical_name(first) != several[0]:
+        raise ValueError(f"concept: {first!r} is not the first of concepts ({several[0]!r}). Give `concepts` alone")
+    return {"concept": several[0], "concepts": several if len(several) > 1 else []}
+
+
 class Plan(_Strict):
     """A run: one model, one concept, many methods, metrics and trainings.
 
@@ -188,6 +200,7 @@ class Plan(_Strict):
         name: what the run is called.
         model: what is erased from: mini, sd-v1-4, a diffusers folder, or a hub id.
         concept: a built-in concept's name, or with `kind` any text; in its canonical spelling.
+        concepts: several that one erasure takes away at once, `concept` the first; none for `concept` alone.
         kind: of a text of the user's own: object, style, person, …
         replacement: the text that takes the concept's place; None for the built-in one.
         methods: registered names, or two as `esd+sld`, whose images a guide samples with trained weights; `all` for the
@@ -217,6 +230,7 @@ class Plan(_Strict):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "main"
     model: str = EMBEDDED_MODEL
     concept: Annotated[str, AfterValidator(canonical_name)] = "nudity"
+    concepts: list[Annotated[str, AfterValidator(canonical_name)]] = []
     kind: str | None = None
     replacement: str | None = None
     methods: list[str] = []
@@ -247,11 +261,27 @@ class Plan(_Strict):
             return given
         family = family_of(str(given.get("model", EMBEDDED_MODEL)))
         prompts, scoring = given.get("prompts", {}), given.get("scoring", {})
-        filled = {
+        filled = _first_of_several(given) | {
             "prompts": _with_sources(prompts, family) if isinstance(prompts, dict) else prompts,
             "scoring": {"clip": family.clip, **scoring} if isinstance(scoring, dict) else scoring,
         }
         return {**given, **filled}
+
+    @model_validator(mode="after")
+    def _one_to_attack(self) -> Self:
+        if self.attacks is not None and self.concepts:
+            raise ValueError("attacks are about one erased concept: leave them out, or give `concept` instead")
+        return self
+
+    @property
+    def erased(self) -> list[str]:
+        """The names of all concepts that are erased."""
+        return self.concepts or [self.concept]
+
+    @property
+    def subject(self) -> str:
+        """What is erased, as titles say it."""
+        return " + ".join(self.erased)
 
     @property
     def family(self) -> Family:
@@ -299,7 +329,7 @@ def _check_keys(tree: yaml.Node, where: str) -> None:
 
 def _usual_metrics(plan: Plan) -> list[str]:
     """What "all" means: a detector of nudity is for that concept alone; asked for by name it is always there."""
-    from erasebench.prompts.concepts import get_concept
+    from erasebench.prompts.concepts import get_concepts
 
-    about_nudity = get_concept(plan.concept, plan.kind).kind == "nudity"
+    about_nudity = all(one.kind == "nudity" for one in get_concepts(plan.erased, plan.kind).each)
     return [name for name in METRICS.usual() if about_nudity or name not in NUDITY_METRICS]

@@ -138,7 +138,10 @@ def _with_sampler(merged: dict[str, Any], family: Family) -> dict[str, Any]:
 
 
 def _spelled_out(layer: dict[str, Any]) -> dict[str, Any]:
-    """A layer with prompt sets and attacks as mappings, so that layers can be merged."""
+    """A layer with prompt sets and attacks as mappings, and both of `concept` and `concepts`, so that layers merge."""
+    several = layer.get("concepts", [])
+    if isinstance(several, list) and (several or "concept" in layer):
+        layer = {"concepts": several, **({"concept": several[0]} if several else {}), **layer}
     prompts, attacks = layer.get("prompts"), layer.get("attacks")
     if isinstance(prompts, dict):
         layer = {**layer, "prompts": {role: _by_name(value) for role, value in prompts.items()}}
@@ -158,8 +161,10 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 def _explain(detail: Any, where: str, tree: yaml.Node | None, overrides: dict[str, Any]) -> str:
     location = [part for part in detail["loc"]]
     key = ".".join(str(part) for part in location)
-    given = overrides.get(str(location[0]), {}) if location else {}
-    if location and location[0] in overrides and (len(location) == 1 or not isinstance(given, dict)):
+    if not location:  # about several keys at once, which it names
+        return f"{where}: {detail['msg'].removeprefix('Value error, ')}."
+    given = overrides.get(str(location[0]), {})
+    if location[0] in overrides and (len(location) == 1 or not isinstance(given, dict)):
         return f"--{str(location[0]).replace('_', '-')}: {_reason(detail)}."
     if isinstance(given, dict) and location[-1] in given:
         return f"--{str(location[-1]).replace('_', '-')}: {_reason(detail)}."

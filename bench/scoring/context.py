@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from erasebench.prompts.prompt import concept_of_prompt
+
 from ..errors import BenchError, NotApplicable, NotScored
 from ..images.image_set import Encoder, ImageSet
+from ..images.selected import Selected, select
 from ..runs.scores import TrainingScore
 from .nudenet import Detections, detections
 from .scores import SetScore
@@ -18,6 +21,7 @@ from .scores import SetScore
 if TYPE_CHECKING:
     from erasebench.prompts.concepts import Concept
 
+    from ..images.jobs import Job
     from ..runs.plan import Scoring
     from .metric import Look
 
@@ -159,6 +163,18 @@ class ScoringContext:
     device: str = "cpu"
     encoder: Callable[[Look], Encoder] = unknown_look
     lpips: Callable[[], Callable[[np.ndarray, np.ndarray], float]] = no_network
+
+    def each(self, images: ImageSet) -> list[tuple[Selected, ScoringContext]]:
+        """For each erased concept, the images whose prompts ask for it, and what is known with that concept alone."""
+        concepts, found = self.concept.each, []
+        for k, one in enumerate(concepts):
+
+            def asks(job: Job, number: int = k) -> bool:
+                return len(concepts) == 1 or concept_of_prompt(job.prompt_id) == number
+
+            original = None if self.original is None else select(self.original, asks)
+            found.append((select(images, asks), replace(self, concept=one, original=original)))
+        return found
 
     def on_original(self, found: Callable[[ImageSet], Sequence[float | None]]) -> str:
         """How far a detector can be trusted, as notes say it: its rates on the original model's images.

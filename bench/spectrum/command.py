@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from erasebench.prompts.bands import related_things
-from erasebench.prompts.concepts import Concept, concept_names, get_concept
+from erasebench.prompts.concepts import Concept, concept_names, get_concept, get_concepts
 
 from ..errors import BenchError
 from ..mini.kinds import EVERYTHING
@@ -48,7 +48,7 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
     """
     plan, record, model, erased = _open(folder, request, device)
     words = read_vocabulary(request.vocabulary, model.tokenizer, request.limit)
-    concept = get_concept(plan.concept, plan.kind, plan.replacement, model.family)
+    concept = get_concepts(plan.erased, plan.kind, plan.replacement, model.family)
     named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), request.seed))
     latents, batch, store = request.latents(plan.image_seed), request.batch_size, folder.store / "spectrum"
     with StageBar("named concepts", 0, "predictions") as bar:
@@ -69,7 +69,7 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
             files.append(target / f"{one.name}.csv")
         told = {
             "method": one.name,
-            "concept": plan.concept,
+            "concept": plan.subject,
             "vocabulary": words.name,
             "remark": words.remark,
             "levels": request.levels,
@@ -126,7 +126,7 @@ def named_concepts(concept: Concept, picked: Sequence[str] = ()) -> tuple[Vocabu
     `picked` are words that an adversarial search held, where one was among the run's methods.
     """
     near = "person" if concept.kind == "nudity" else concept.kind
-    kinds = {concept.name: "erased"} | dict.fromkeys(NEUTRAL, "neutral")
+    kinds = dict.fromkeys((one.name for one in concept.each), "erased") | dict.fromkeys(NEUTRAL, "neutral")
     for name in concept_names():
         kinds.setdefault(name, "related" if get_concept(name).kind == near else "unrelated")
     for name, band in bands(concept).items():
@@ -139,7 +139,7 @@ def named_concepts(concept: Concept, picked: Sequence[str] = ()) -> tuple[Vocabu
 
 def bands(concept: Concept) -> dict[str, str]:
     """Each thing of the embedded world with its band of relation; none for a concept that is not in the tree."""
-    if concept.kind == "style" or concept.name not in kinds_of_things():
+    if concept.besides or concept.kind == "style" or concept.name not in kinds_of_things():
         return {}
     return {name: band for band, names in related_things(concept).items() for name in names}
 

@@ -156,7 +156,7 @@ def _definition(plan: Plan, record: RunRecord, metric: str, score: ScoreRecord) 
     meaning: dict[str, Any] = {
         "metric version": score.version,
         "model": record.model.revision,
-        "concept": plan.concept,
+        "concept": plan.subject,
         **{f"scoring.{key}": value for key, value in plan.scoring.model_dump().items()},
     }
     if (role := score.prompts) is not None:

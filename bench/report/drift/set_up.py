@@ -24,7 +24,7 @@ def show(folder: RunFolder) -> Iterator[str]:
     plan, record = read_run(folder)
     last = record.sessions[-1].provenance if record.sessions else {}
     yield f"{folder.root}: {record.status}, plan {plan.name} ({plan.key[:8]}), fingerprint {record.fingerprint}"
-    yield f"concept “{plan.concept}”, model {record.model.name} ({record.model.revision})"
+    yield f"concept “{plan.subject}”, model {record.model.name} ({record.model.revision})"
     yield f"training seeds: {', '.join(map(str, plan.seeds))}; image seed: {plan.image_seed}"
     rows = (f"{row} ({record.methods[row]})" if row in record.methods else row for row in record.rows)
     yield "rows: " + ", ".join(rows)

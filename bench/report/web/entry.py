@@ -119,7 +119,7 @@ def entry_of(run: OpenRun) -> Entry:
         name=run.name,
         fingerprint=record.fingerprint,
         model=plan.model,
-        concept=plan.concept,
+        concept=plan.subject,
         protocol=protocol,
         quick=plan.quick,
         basis=_basis(run, protocol),
@@ -137,7 +137,7 @@ def _basis(run: OpenRun, protocol: str) -> dict[str, Any]:
     drawn = plan.generation.model_dump(exclude={"batch_size", "precision"})
     return {
         "model": record.model.revision or plan.model,
-        "concept": plan.concept,
+        "concept": plan.subject,
         "kind": plan.kind or "",
         "protocol": protocol,
         "quick": plan.quick,

@@ -78,7 +78,7 @@ def _set_up(run: OpenRun) -> Iterator[Fact]:
     revision = f", revision {record.model.revision}" if record.model.revision else ""
     yield Fact("Model", (f"{plan.model}{revision}",))
     kind = f" ({plan.kind})" if plan.kind else ""
-    yield Fact("Erased", (f"{plan.concept}{kind}" + (f" → {plan.replacement}" if plan.replacement else ""),))
+    yield Fact("Erased", (f"{plan.subject}{kind}" + (f" → {plan.replacement}" if plan.replacement else ""),))
     for role, used in sorted(record.prompts.items()):
         size = f"{used['size']} of {used['available']} prompts, from {used['clusters']} templates or single prompts"
         yield Fact(f"Prompts “{role}”", (f"{used['source']}: {size}", f"hash {used['hash']}"))

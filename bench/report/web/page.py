@@ -22,6 +22,7 @@ from ...runs.purification import read_purified
 from ...storage.files import write_text
 from ..attack_rates import attack_rates
 from ..attacks import detail_sheet, matrix
+from ..concepts import concept_sheet
 from ..dominance import rankings
 from ..dominance import sheet as dominance_sheet
 from ..formats import tex_text
@@ -195,14 +196,16 @@ def board_data(board: Board) -> dict[str, Any]:
 
 
 def _sheets(run: OpenRun) -> list[tuple[str, Sheet]]:
-    """Tables under their headings: published beside measured, attacks, purification, duels of concepts."""
+    """Tables under their headings: published beside measured, several concepts, attacks, purification, duels."""
     found: list[tuple[str, Sheet]] = []
     published = published_table(PUBLISHED)
     rows = [row for row in published.rows if row in run.record.rows]
-    if run.plan.concept == "nudity" and any(row in run.methods for row in rows):
+    if "nudity" in run.plan.erased and any(row in run.methods for row in rows):
         numbers = compared(run.tabled, run.plan, published, rows, run.record.labels)
         table = table1_sheet(numbers, run.tabled, run.plan, published, run.record)
         found.append(("Measured beside published", table))
+    if run.plan.concepts:
+        found.append(("Each concept", concept_sheet(run.scores, run.plan, run.record.labels)))
     attacks = read_attacks(run.folder)
     if attacks is not None:
         rates = attack_rates(attacks)

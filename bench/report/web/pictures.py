@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 
-from erasebench.prompts.concepts import get_concept
+from erasebench.prompts.concepts import get_concepts
 from erasebench.prompts.files import is_file_source
 
 from ...errors import BenchError
@@ -153,7 +153,7 @@ def is_blurred(run: OpenRun, role: str) -> bool:
     if role != "concept":
         return False
     try:
-        return plan.kind is not None or get_concept(plan.concept).kind not in HARMLESS
+        return plan.kind is not None or any(one.kind not in HARMLESS for one in get_concepts(plan.erased).each)
     except BenchError:
         return True
 
