@@ -47,7 +47,7 @@ def toy_model() -> TextToImage:
     model.image_size = 16
     model.latent_shape, model.forwards, model.autocast_dtype = (1, 2, 2), ForwardCount(), None
 
-    def encode(prompts: Sequence[str]) -> torch.Tensor:
+    def encode(prompts: Sequence[str], texts: object = None) -> torch.Tensor:
         return torch.stack([torch.full((3, 1), CODES.get(prompt, 9.0)) for prompt in prompts])
 
     model.encode = encode  # type: ignore[method-assign]

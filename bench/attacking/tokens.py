@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
+
+from ..models.token_vectors import tokens_replaced
 
 if TYPE_CHECKING:
     from ..models.text_to_image import TextToImage
@@ -65,17 +67,9 @@ class Tokens:
     def encode_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
         """Embeddings of vectors in the tokens' place, both (batch, 77, width); gradients pass through."""
         self.passes += len(vectors)
-        layer = self._model.text_encoder.get_input_embeddings()
-
-        def put(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-            return vectors.to(output.dtype)
-
-        hook = layer.register_forward_hook(put)
-        try:
-            ids = torch.full(vectors.shape[:2], self.end, device=self._model.device)
+        ids = torch.full(vectors.shape[:2], self.end, device=self._model.device)
+        with tokens_replaced(self._model.text_encoder, 0, vectors):
             return self._model.text_encoder(ids)[0].float()
-        finally:
-            hook.remove()
 
     def _framed(self, content: list[int]) -> torch.Tensor:
         kept = [self.start, *content[: self.length - 2], self.end]

@@ -11,10 +11,11 @@ from torch import nn
 from ..erasure.method import ErasureTask, Method, MethodConfig
 from ..erasure.trainer import Trainer
 from ..models.cost import Cost
-from ..models.patch import snapshot
+from ..models.patch import restored
 from ..models.text_to_image import TextToImage
 
 TRIED = 24  # steps from which a longer training is extrapolated
+PLAIN = "plain_steps"  # the setting of methods that begin without their inner attack: the steps of both are counted
 
 
 def count_forwards(carrier: TextToImage, method: Method, config: MethodConfig, task: ErasureTask) -> Cost:
@@ -32,33 +33,39 @@ def count_forwards(carrier: TextToImage, method: Method, config: MethodConfig, t
     steps: int | None = getattr(config, "steps", None)
     if steps is None:
         return Cost()
-    before = snapshot(carrier.unet)
-    try:
-        try:
-            tried = min(steps, TRIED)
-            with _hollow(carrier, with_gradient=True):
-                short, long = (_cost(carrier, method, config, task, few) for few in (1, tried))
-        except (ValueError, RuntimeError, IndexError, ZeroDivisionError):
-            carrier.unet.load_state_dict(before)
-            tried = min(steps, 2)
-            with _hollow(carrier, with_gradient=False):
-                short, long = (_cost(carrier, method, config, task, few) for few in (1, tried))
-    finally:
-        carrier.unet.load_state_dict(before)
-    return _extrapolated(short, long, tried, steps)
+    plain = min(steps, getattr(config, PLAIN, 0))
+    if steps <= TRIED or plain in (0, steps):
+        return _sum(steps, _counted(carrier, method, config, task, steps))
+    first, later = plain, config.model_copy(update={PLAIN: 0})
+    before, each = _counted(carrier, method, config, task, first)
+    _, attacked = _counted(carrier, method, later, task, steps - first)
+    share = first / steps
+    return _sum(steps, (before, [share * a + (1 - share) * b for a, b in zip(each, attacked, strict=True)]))
 
 
-def _extrapolated(short: Cost, long: Cost, tried: int, steps: int) -> Cost:
+def _sum(steps: int, counted: tuple[list[float], list[float]]) -> Cost:
     """What comes before the first step once, and the mean step `steps` times."""
-    slopes = [
-        (getattr(long, name) - getattr(short, name)) / max(1, tried - 1)
-        for name in ("forwards", "forwards_with_gradient")
-    ]
-    without, having = (
-        round(getattr(long, name) + slope * (steps - tried))
-        for name, slope in zip(("forwards", "forwards_with_gradient"), slopes, strict=True)
-    )
-    return Cost(steps, 0.0, without, having)
+    return Cost(steps, 0.0, *(round(before + steps * each) for before, each in zip(*counted, strict=True)))
+
+
+def _counted(
+    carrier: TextToImage, method: Method, config: MethodConfig, task: ErasureTask, steps: int
+) -> tuple[list[float], list[float]]:
+    """Forwards without and with gradient before the first step, and of a step, from at most TRIED of so many."""
+    try:
+        return _tried(carrier, method, config, task, min(steps, TRIED), with_gradient=True)
+    except (ValueError, RuntimeError, IndexError, ZeroDivisionError):
+        return _tried(carrier, method, config, task, min(steps, 2), with_gradient=False)
+
+
+def _tried(
+    carrier: TextToImage, method: Method, config: MethodConfig, task: ErasureTask, steps: int, with_gradient: bool
+) -> tuple[list[float], list[float]]:
+    with restored(carrier), _hollow(carrier, with_gradient):
+        short, long = (_cost(carrier, method, config, task, few) for few in (1, steps))
+    names = ("forwards", "forwards_with_gradient")
+    each = [(getattr(long, name) - getattr(short, name)) / max(1, steps - 1) for name in names]
+    return [getattr(short, name) - slope for name, slope in zip(names, each, strict=True)], each
 
 
 def _cost(carrier: TextToImage, method: Method, config: MethodConfig, task: ErasureTask, steps: int) -> Cost:
@@ -93,7 +100,7 @@ def _hollow(model: TextToImage, with_gradient: bool) -> Iterator[None]:
         model.forwards.without_gradient += len(z)
         return z * 0.5
 
-    def encode(prompts: list[str]) -> torch.Tensor:
+    def encode(prompts: list[str], texts: object = None) -> torch.Tensor:
         generator = torch.Generator().manual_seed(len(prompts))
         return torch.randn(len(prompts), *encoded.shape[1:], generator=generator)
 

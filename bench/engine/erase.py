@@ -15,7 +15,7 @@ from ..erasure import several
 from ..erasure.trainer import Report, Trainer
 from ..erasure.workspace import Workspace
 from ..errors import BenchError
-from ..models.patch import Patch, changed, check, difference, load_patch, save_patch, snapshot
+from ..models.patch import Patch, changed, check, difference, load_patch, restored, save_patch
 from ..models.text_to_image import TextToImage
 from ..runs.rows import SNAPSHOT
 from ..storage.files import read_json, write_json
@@ -175,40 +175,15 @@ def _note(setup: Setup, erasure: Erasure, place: Path) -> None:
 
 
 def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, report: Report, workers: int) -> None:
-    key, seed, store = training_key(setup, erasure), erasure.task.seed, setup.store
-    steps = [step for step in erasure.snapshots if step]
-    missing = [step for step in steps if patch_of(setup, erasure, step) is None]
-    before = snapshot(network.unet)
-
-    def keep(step: int, weights: Mapping[str, torch.Tensor]) -> None:
-        if step:
-            with suppress(Busy), store.making("snapshot", snapshot_key(setup, erasure, step)) as folder:
-                save_patch(folder / PATCH, changed(before, weights))
-                store.put("snapshot", snapshot_key(setup, erasure, step), {"step": step}, of=[key])
-
-    version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
-    tensors = store.root / "tensors"
-    workspace = Workspace(place / CHECKPOINT, tensors, key, version, resume_before=min(missing, default=math.inf))
-    trainer = Trainer(
-        network,
-        erasure.config.parameters,
-        seed,
-        erasure.max_steps,
-        erasure.precision,
-        report,
-        frozenset(erasure.snapshots),
-        keep,
-        workspace,
-    )
+    key, store = training_key(setup, erasure), setup.store
     network.cut.clear()
-    try:
+    with restored(network) as before:
+        trainer = _trainer(setup, erasure, place, network, report, before)
         several.erase(erasure.method, network, erasure.task, erasure.config, trainer)
         cost = trainer.cost()
-        patch = difference(before, network.unet)
+        patch = difference(before, network)
         check(patch, set(trainer.parameters), erasure.label)
         save_patch(place / PATCH, patch)
-    finally:
-        network.unet.load_state_dict(before)
     facts = {
         "key": key,
         "made_from": erasure.made_from(setup.source.revision, setup.device),
@@ -222,6 +197,36 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
     write_json(place / FACTS, facts)
     (place / CHECKPOINT).unlink(missing_ok=True)
     store.put("training", key, {"tensors": sorted(trainer.shared.charged)})
+
+
+def _trainer(
+    setup: Setup, erasure: Erasure, place: Path, network: TextToImage, report: Report, before: Patch
+) -> Trainer:
+    """What a method trains with; `before` are the original's weights, from which snapshots tell what changed."""
+    key, store = training_key(setup, erasure), setup.store
+    steps = [step for step in erasure.snapshots if step]
+    missing = [step for step in steps if patch_of(setup, erasure, step) is None]
+
+    def keep(step: int, weights: Mapping[str, torch.Tensor]) -> None:
+        if step:
+            with suppress(Busy), store.making("snapshot", snapshot_key(setup, erasure, step)) as folder:
+                save_patch(folder / PATCH, changed(before, weights))
+                store.put("snapshot", snapshot_key(setup, erasure, step), {"step": step}, of=[key])
+
+    version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
+    tensors = store.root / "tensors"
+    workspace = Workspace(place / CHECKPOINT, tensors, key, version, resume_before=min(missing, default=math.inf))
+    return Trainer(
+        network,
+        erasure.config.parameters,
+        erasure.task.seed,
+        erasure.max_steps,
+        erasure.precision,
+        report,
+        frozenset(erasure.snapshots),
+        keep,
+        workspace,
+    )
 
 
 def facts_of(store: Store, key: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..models.cost import Cost
 from ..models.devices import is_gpu, resolve_precision
 from ..models.families import EMBEDDED_MODEL, STABLE_DIFFUSION
 from ..models.loading import load_model
-from ..models.parameter_groups import select
+from ..models.parameter_groups import select, trained_of
 from ..models.text_to_image import TextToImage
 from ..models.timing import synchronize
 from ..report.overview import PER_SET
@@ -264,7 +264,7 @@ def _costs(erasures: list[Erasure]) -> dict[str, Cost]:
 
 
 def _patch_bytes(model: TextToImage, group: str) -> int:
-    return sum(weight.numel() * 4 for weight in select(model.unet, group).values())
+    return sum(weight.numel() * 4 for weight in trained_of(model, group).values())
 
 
 def _drawn(work: Work) -> int:

@@ -17,6 +17,7 @@ from ..images.image_set import ImageSet
 from ..images.jobs import plan_jobs
 from ..images.reference import open_reference, world_reference
 from ..images.shards import cuts_of, shards_of
+from ..models.parameter_groups import two_encoders
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
 from ..runs.folder import UNSEEDED
@@ -109,12 +110,16 @@ def unfold(setup: Setup) -> Work:
 
     Raises:
         BenchError: a method's settings are wrong, it needs a replacement that the concept does not have, no method
-            reaches a snapshot's step, or the CLIP model can't exist.
+            reaches a snapshot's step, it trains the text encoder of a model that has two, or the CLIP model can't
+            exist.
     """
     plan, model, device = setup.plan, setup.source, setup.device
     concept = get_concepts(plan.erased, plan.kind, plan.replacement, model.family.name)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family.name)
+    for erasure in erasures:
+        if "text_encoder" in erasure.method.parts and model.text_encoders > 1:
+            raise BenchError(two_encoders(plan.model, erasure.row))
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
     of_original = needed | dict.fromkeys(metric.others for metric in metrics.values() if metric.others)
     sets = {name: _prompts(plan, name, concept) for name in of_original}

@@ -15,8 +15,7 @@ from ..errors import BenchError, Broken, told
 from ..models.cost import Cost
 from ..models.families import FAMILIES
 from ..models.guidance import GuidedBatch
-from ..models.parameter_groups import PARAMETER_GROUPS
-from ..models.patch import attached, check, difference, load_patch, save_patch, snapshot
+from ..models.patch import attached, check, difference, load_patch, restored, save_patch
 from ..models.text_to_image import TextToImage
 from .method import ErasureTask, Method
 from .trainer import Trainer
@@ -52,14 +51,11 @@ class Subject:
 
     def erase(self, seed: int = TASK.seed) -> TrainedOnce:
         """Erase with the embedded model's preset, at most STEPS steps."""
-        before = snapshot(self.model.unet)
         config = self.method.configure("mini", TASK.kind, {})
-        trainer = Trainer(self.model, config.parameters, seed, max_steps=STEPS)
-        try:
+        with restored(self.model) as before:
+            trainer = Trainer(self.model, config.parameters, seed, max_steps=STEPS)
             self.method.erase(self.model, replace(TASK, seed=seed), config, trainer)
-            return TrainedOnce(difference(before, self.model.unet), set(trainer.parameters), trainer.cost())
-        finally:
-            self.model.unet.load_state_dict(before)
+            return TrainedOnce(difference(before, self.model), set(trainer.parameters), trainer.cost())
 
     @property
     def first(self) -> TrainedOnce:
@@ -154,8 +150,6 @@ def configuration_is_strict_and_frozen(subject: Subject) -> None:
     for kind in ("nudity", "object", "style"):
         for family in FAMILIES:
             config = method.configure(family.name, kind, {})
-            if method.guide is None and config.parameters not in PARAMETER_GROUPS:
-                raise Broken(f"parameters {config.parameters!r} is no group; allowed: {', '.join(PARAMETER_GROUPS)}.")
     try:
         setattr(config, next(iter(type(config).model_fields)), None)
     except ValueError:

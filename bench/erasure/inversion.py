@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch.nn.functional import mse_loss
 
 from ..models.text_to_image import TextToImage
+from ..models.token_vectors import PLACEHOLDER, tokens_replaced
 
-PLACEHOLDER = "x"  # one token of CLIP's vocabulary
 TIMESTEPS = 1000
 PULL = 0.1  # part of the way to the usual length that an embedding goes after each step
 
@@ -49,19 +48,14 @@ def invert(
     table = model.text_encoder.get_input_embeddings()
     ids = _ids(model, template.format(x=" ".join([PLACEHOLDER] * count)))
     end = 1 + model.token_count(template.format(x=" ".join([PLACEHOLDER] * count)))
-    columns = slice(end - count, end)
     own = _ids(model, concept)[0, 1 : 1 + min(count, model.token_count(concept))]
     usual = table.weight.detach().float().norm(dim=1).mean()
     start = torch.randn(count, table.weight.shape[1], generator=generator).to(model.device)
     start[: len(own)] = table.weight[own].detach().float()
     learned = start.requires_grad_(True)
 
-    def put(module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-        return torch.cat([output[:, : columns.start], learned[None].to(output.dtype), output[:, columns.stop :]], 1)
-
     optimiser = torch.optim.AdamW([learned], lr=lr, weight_decay=weight_decay)
-    hook = table.register_forward_hook(put)
-    try:
+    with tokens_replaced(model.text_encoder, end - count, learned):
         for step in range(steps):
             which = torch.randint(len(latents), (1,), generator=generator)
             t = torch.randint(TIMESTEPS, (1,), generator=generator).to(model.device)
@@ -77,8 +71,6 @@ def invert(
             report(step + 1, f"inversion {step + 1}/{steps}, loss {float(loss.detach()):.4g}")
         with torch.no_grad():
             return model.text_encoder(ids)[0].float()
-    finally:
-        hook.remove()
 
 
 def _ids(model: TextToImage, text: str) -> torch.Tensor:

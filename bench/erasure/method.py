@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from ..errors import BenchError
+from ..models.parameter_groups import part_of_group
 from ..storage.schema import configured
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ class Method:
         several: how it erases several concepts at once: "sum", in one solution, from `task.each`; "turns", a training
             whose steps take them in turns, each as many as it would have alone; "joined", with their texts joined by
             commas; None: one only.
+        parts: of the model, whose weights it may change: "unet" or "text_encoder".
     """
 
     label: str
@@ -123,14 +126,21 @@ class Method:
     deterministic: bool = False
     guide: GuideFunction | None = None
     several: Several | None = None
+    parts: tuple[str, ...] = ("unet",)
 
     def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> Any:
         """The configuration for a model family and a kind of concept, with a plan's settings on top.
 
         Raises:
-            BenchError: a setting is unknown or of a wrong type.
+            BenchError: a setting is unknown or of a wrong type, or names parameters of another part of the model.
         """
-        return configured(self.config, self.label, self.presets, family, kind, settings)
+        config: Any = configured(self.config, self.label, self.presets, family, kind, settings)
+        if self.guide is None and (part := part_of_group(config.parameters)) not in self.parts:
+            raise BenchError(
+                f"{self.label}: the parameters {config.parameters!r} are of {part}, and it trains "
+                f"{' and '.join(self.parts)}. Give a group of these: CONTRIBUTING.md names them."
+            )
+        return config
 
 
 def method(
@@ -144,17 +154,21 @@ def method(
     deterministic: bool = False,
     guides: bool = False,
     several: Several | None = None,
+    parts: tuple[str, ...] = ("unet",),
 ) -> Callable[[Callable[..., Any]], Method]:
     """Register a function as an erasure method, under its own name with dashes for underscores.
 
-    The function changes a model's weights, or, where it `guides`, gives the `Guide` that draws in their place.
+    The function changes weights of the model's `parts`, or, where it `guides`, gives the `Guide` that draws in their
+    place.
     `aliases` are read by the registry, which needs them before it imports anything.
     """
 
     def register(function: Callable[..., Any]) -> Method:
         erase, fixed = (_no_weights, True) if guides else (function, deterministic)
-        guide = function if guides else None
-        return Method(label, paper, config, erase, presets or {}, needs_replacement, version, fixed, guide, several)
+        guide, own = (function, ()) if guides else (None, parts)
+        return Method(
+            label, paper, config, erase, presets or {}, needs_replacement, version, fixed, guide, several, own
+        )
 
     return register
 

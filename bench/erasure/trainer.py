@@ -16,11 +16,12 @@ from torch import nn
 from ..errors import BenchError
 from ..models.cost import Cost, Meter
 from ..models.devices import resolve_training_precision
-from ..models.parameter_groups import select
+from ..models.parameter_groups import part_of_group, select, trained_of
 from ..models.text_to_image import TextToImage
 from ..storage.tensors import with_prefix
 from .checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
 from .shared_tensors import SharedTensors
+from .texts import Texts
 from .workspace import Workspace
 
 Report = Callable[[int, str], None]
@@ -35,7 +36,7 @@ class Trainer:
     """What a method trains with: texts, noise, levels, a teacher, and the loop.
 
     Attributes:
-        model: the model whose UNet is the student.
+        model: the model whose UNet, or whose text encoder, is the student.
         group: the parameters that may change, a name in `erasebench.PARAMETER_GROUPS`.
         seed: of every random number that the training draws.
         max_steps: an upper limit on steps (a plan's `train_steps`), or None.
@@ -67,11 +68,12 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.generator = torch.Generator().manual_seed(self.seed)
-        self.parameters: Mapping[str, nn.Parameter] = select(self.model.unet, self.group)
+        self.parameters: Mapping[str, nn.Parameter] = trained_of(self.model, self.group)
+        self._trains_text = part_of_group(self.group) == "text_encoder"
+        self._texts = Texts(self.model, self.parameters if self._trains_text else {})
         self._average_decay = 0.0
         self._kept: dict[str, torch.Tensor] = {}
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
-        self._texts: dict[str, torch.Tensor] = {}
         self.history: list[dict[str, Any]] = []
         self._precision = resolve_training_precision(self.precision, self.model.device)
         self.shared = SharedTensors(self.model, self.seed, self._precision, self.workspace, self.block)
@@ -81,12 +83,18 @@ class Trainer:
     # What losses are made of
 
     def text(self, *prompts: str) -> torch.Tensor:
-        """Embeddings of shape (len(prompts), 77, width), each encoded once."""
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._texts]
-        for start in range(0, len(new), 64):
-            chunk = new[start : start + 64]
-            self._texts |= dict(zip(chunk, self.model.encode(chunk).float(), strict=True))
-        return torch.stack([self._texts[prompt] for prompt in prompts])
+        """The original's embeddings, of shape (len(prompts), 77, width), each encoded once."""
+        return self._texts.original(*prompts)
+
+    def student_text(self, *prompts: str, prefix: torch.Tensor | None = None) -> torch.Tensor:
+        """The embeddings that the student's text encoder gives now, with gradient, of shape (len(prompts), 77, width).
+
+        Args:
+            prompts: texts, encoded at every call.
+            prefix: vectors (tokens, width) that the text encoder reads before every prompt, as if tokens had them;
+                gradients pass into them.
+        """
+        return self._texts.student(*prompts, prefix=prefix)
 
     def noise(self, batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
         """Standard normal latents of shape (batch, channels, height, width)."""
@@ -117,6 +125,8 @@ class Trainer:
 
     def moving_average(self, decay: float) -> UNet2DConditionModel:
         """θ̄ ← decay · θ̄ + (1 − decay) · θ after every update; it becomes the result of the training."""
+        if self._trains_text:
+            raise RuntimeError("a moving average is one of the UNet, and here the text encoder trains")
         self._average_decay = decay
         self.averaged = self.model.frozen_copy(self._frozen())
         return self.averaged
@@ -267,7 +277,9 @@ class Trainer:
         """The group's weights take gradients inside the block, in the training's precision."""
         unet = self.model.unet
         large = sum(weight.numel() for weight in unet.parameters()) > LARGE_UNET
-        unet.requires_grad_(False)
+        networks: list[nn.Module] = [unet, *([self.model.text_encoder] if self._trains_text else [])]
+        for network in networks:
+            network.requires_grad_(False)
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
         if large:
@@ -277,8 +289,9 @@ class Trainer:
                 yield
         finally:
             unet.disable_gradient_checkpointing()
-            unet.requires_grad_(False)
-            unet.zero_grad(set_to_none=True)
+            for network in networks:
+                network.requires_grad_(False)
+                network.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def _update_average(self, average: UNet2DConditionModel) -> None:

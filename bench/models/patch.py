@@ -23,20 +23,30 @@ Patch = Mapping[str, torch.Tensor]
 OTHER_PARTS = ("text_encoder", "text_encoder_2", "vae")  # beside the UNet
 
 
-def snapshot(unet: nn.Module) -> dict[str, torch.Tensor]:
+def snapshot(network: nn.Module) -> dict[str, torch.Tensor]:
     """A copy of all weights on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in unet.state_dict().items()}
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
 
 
-def difference(before: Patch, unet: nn.Module) -> dict[str, torch.Tensor]:
-    """Copies of the weights of `unet` that are not bit-equal to `before`, float32 on the CPU."""
-    return changed(before, unet.state_dict())
+def difference(before: Patch, network: nn.Module | TextToImage) -> dict[str, torch.Tensor]:
+    """Copies of a network's or a whole model's weights that are not bit-equal to `before`, float32 on the CPU."""
+    return changed(before, weights_of(network) if isinstance(network, TextToImage) else network.state_dict())
 
 
 def changed(before: Patch, weights: Patch) -> dict[str, torch.Tensor]:
     """Copies of those of `weights` that are not bit-equal to `before`, float32 on the CPU."""
     after = {name: value.detach().cpu() for name, value in weights.items()}
     return {name: value.float().clone() for name, value in after.items() if not torch.equal(value, before[name])}
+
+
+@contextmanager
+def restored(model: TextToImage) -> Iterator[dict[str, torch.Tensor]]:
+    """All weights as they are before the block, by a patch's names: copies on the CPU, put back after it."""
+    before = {name: value.detach().cpu().clone() for name, value in weights_of(model).items()}
+    try:
+        yield before
+    finally:
+        _write(weights_of(model), before)
 
 
 def check(patch: Patch, allowed: set[str], label: str) -> None:

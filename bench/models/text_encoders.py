@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -32,6 +33,16 @@ class TextEncoders(Protocol):
 def text_encoders(pipeline: DiffusionPipeline, device: str) -> TextEncoders:
     """A pipeline's, on a device."""
     return TwoEncoders(pipeline, device) if hasattr(pipeline, "text_encoder_2") else OneEncoder(pipeline, device)
+
+
+def frozen_copy(texts: TextEncoders, shared: Iterable[torch.Tensor]) -> TextEncoders:
+    """Encoders as they are now, frozen; weights in `shared` never change and are not copied."""
+    copied, same = copy.copy(texts), {id(weight): weight for weight in shared}
+    copied.networks = {
+        part: copy.deepcopy(network, dict(same)).eval().requires_grad_(False)
+        for part, network in texts.networks.items()
+    }
+    return copied
 
 
 class OneEncoder:

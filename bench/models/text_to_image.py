@@ -22,7 +22,7 @@ from ..errors import BenchError, ModelUnavailable
 from .pipeline_folder import noise_schedule
 from .sampler import Sampler, new_sampler
 from .sampler_steps import schedule_fault
-from .text_encoders import TwoEncoders, text_encoders
+from .text_encoders import TextEncoders, TwoEncoders, text_encoders
 from .velocity import noise_of_velocity
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
@@ -72,13 +72,14 @@ class TextToImage:
         self.cut: set[str] = set()
 
     @torch.no_grad()
-    def encode(self, prompts: Sequence[str]) -> torch.Tensor:
+    def encode(self, prompts: Sequence[str], texts: TextEncoders | None = None) -> torch.Tensor:
         """Text embeddings of shape (len(prompts), rows, width); longer prompts are cut, and kept in `cut`.
 
-        A row for each of 77 tokens; SDXL's last row, the 78th, is the text as a whole (`TwoEncoders`).
+        A row for each of 77 tokens; SDXL's last row, the 78th, is the text as a whole (`TwoEncoders`). `texts` are the
+        encoders, the model's own by default.
         """
         self.cut.update(self.truncated(prompts))
-        return self.texts.encode(prompts)
+        return (texts or self.texts).encode(prompts)
 
     @property
     def networks(self) -> dict[str, nn.Module]:

@@ -19,7 +19,7 @@ from ...models.attention import VisibleAttention
 from ...models.catalog import find_model
 from ...models.cost import Cost
 from ...models.loading import load_model
-from ...models.patch import snapshot
+from ...models.patch import restored
 from ...models.text_to_image import TextToImage
 from ...models.timing import synchronize
 from ...registry import METHODS
@@ -46,13 +46,11 @@ def measure_overheads(methods: Sequence[str], model_name: str, device: str, step
 
 def _line(model: TextToImage, name: str, method: Method, steps: int, rounds: int) -> str:
     whole, bare, cost = [], [], Cost()
-    before = snapshot(model.unet)
     for _ in range(rounds):
         calls: Counter[Call] = Counter()
-        with _noted(model, calls):
+        with restored(model), _noted(model, calls):
             seconds, cost, trainer = _train(model, method, steps, calls)
         whole.append(seconds)
-        model.unet.load_state_dict(before)
         bare.append(_bare(model, trainer, calls))
     ratio = statistics.median(w / b for w, b in zip(whole, bare, strict=True))
     return (
@@ -91,8 +89,9 @@ def _noted(model: TextToImage, calls: Counter[Call]) -> Iterator[None]:
 
     def noting(z: torch.Tensor, t: Any, context: torch.Tensor, unet: Any = None) -> torch.Tensor:
         network = unet if unet is not None else model.unet
-        trains = torch.is_grad_enabled() and any(p.requires_grad for p in network.parameters())
-        graded = "nothing" if not trains else "text" if context.requires_grad else "weights"
+        weights = any(p.requires_grad for p in network.parameters())
+        trained = "text" if context.requires_grad else "weights" if weights else "nothing"
+        graded = trained if torch.is_grad_enabled() else "nothing"
         patched = any(isinstance(p, VisibleAttention) for p in network.attn_processors.values())
         calls[len(z), graded, patched] += 1
         return original(z, t, context, unet)
