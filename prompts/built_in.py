@@ -24,17 +24,17 @@ def numbered(wordings: Sequence[Wording], prefix: str) -> tuple[Prompt, ...]:
 
 def wordings(concept: Concept) -> tuple[Prompt, ...]:
     """The concept by its name, and in other words where any are known."""
-    return direct(concept) + (paraphrased(concept) if paraphrases(concept.name) else ())
+    return direct(concept) + (paraphrased(concept) if _other_words(concept) else ())
 
 
 def direct(concept: Concept) -> tuple[Prompt, ...]:
-    """The concept by its name."""
-    return numbered(_asking(concept, [concept.phrase]), "concept")
+    """The concept by its name, or by the word that was learned for it."""
+    return numbered(_asking(concept, [concept.asked]), "concept")
 
 
 def paraphrased(concept: Concept) -> tuple[Prompt, ...]:
     """The concept in other words."""
-    return numbered(_asking(concept, paraphrases(concept.name)), "paraphrase")
+    return numbered(_asking(concept, _other_words(concept)), "paraphrase")
 
 
 def related(concept: Concept) -> tuple[Prompt, ...]:
@@ -124,6 +124,11 @@ def _asking(concept: Concept, phrases: Sequence[str]) -> list[Wording]:
         for phrase in phrases
         if (text := template.format(x=phrase))
     ]
+
+
+def _other_words(concept: Concept) -> tuple[str, ...]:
+    """Its paraphrases; of a concept with a learned word, its plain name too."""
+    return (*([concept.phrase] if concept.word else []), *paraphrases(concept.name))
 
 
 def _kinds(concept: Concept) -> list[str]:

@@ -30,6 +30,7 @@ class Concept:
         shown: what an image of the concept is of, as a detector is asked.
         counterpart: what an image of the kind is of without the concept.
         besides: further concepts that the same erasure takes away.
+        word: the token that stands for it, where one was learned from pictures, such as "<my-cup>".
     """
 
     name: str
@@ -41,6 +42,7 @@ class Concept:
     shown: str = ""
     counterpart: str = ""
     besides: tuple[Concept, ...] = ()
+    word: str = ""
 
     @property
     def each(self) -> tuple[Concept, ...]:
@@ -49,8 +51,15 @@ class Concept:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """All of it as JSON has it; `besides` where there are any."""
-        return {key: value for key, value in asdict(self).items() if key != "besides" or value}
+        """All of it as JSON has it; `besides` and `word` where there are any."""
+        return {key: value for key, value in asdict(self).items() if value or key not in ("besides", "word")}
+
+    @property
+    def asked(self) -> str:
+        """How its direct prompts ask for it: by the learned word, or by its name."""
+        if not self.word:
+            return self.phrase
+        return f"in the style of {self.word}" if self.kind == "style" else self.word
 
     def overlaps(self, name: str) -> bool:
         """Whether a name is another way to say one of the concepts, or says one and more."""

@@ -39,6 +39,9 @@ def run(
     concepts: Annotated[
         str | None, typer.Option(help="Several that one erasure takes away at once, with commas; see docs/several.md.")
     ] = None,
+    concept_images: Annotated[
+        Path | None, typer.Option(help="Pictures of the concept, for which a word is learned first: see `bench learn`.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="Of a text of your own: object, style, person, …")] = None,
     replacement: Annotated[str | None, typer.Option(help="The text that takes the concept's place.")] = None,
     model: Annotated[
@@ -131,6 +134,9 @@ def run(
         "keep_images": keep_images,
     }
     resolved = load_plan(plan, with_quick(flags, quick))
+    if concept_images is not None:
+        flags["model"] = str(learned(resolved, concept_images, device))
+        resolved = load_plan(plan, with_quick(flags, quick))
     working = Working(workers, store, exclusive_erase, ray, gpus_per_task)
     _, failures = execute(resolved, device, out, dry_run, working)
     exit_with(failures)
@@ -148,6 +154,17 @@ def with_quick(flags: dict[str, Any], quick: bool) -> dict[str, Any]:
         **given,
         "generation": {"steps": 10, **given.get("generation", {})},
     }
+
+
+def learned(plan: Plan, images: Path, device: str) -> Path:
+    """The folder of a model that has a word for the plan's concept, learned from pictures unless it is there."""
+    from .learn import default_folder, learn_to
+
+    if plan.concepts:
+        raise BenchError("--concept-images: pictures show one concept. Give --concept.")
+    folder = default_folder(plan.concept, plan.model, images)
+    learn_to(folder, plan.concept, images, plan.kind, plan.model, None, device)
+    return folder
 
 
 def execute(

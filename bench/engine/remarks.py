@@ -67,6 +67,8 @@ def _of_images(
                 f"prompts.{role}: “world” are captions of the embedded model's pictograms; scores over them compare "
                 f"with no paper's. Give everyday captions: --prompts {role}=coco_30k.csv ({WHERE['coco_30k.csv']})."
             )
-        if source == "wordings" and (plain := [one.name for one in concept.each if not paraphrases(one.name)]):
+        if source == "wordings" and (
+            plain := [one.name for one in concept.each if not (one.word or paraphrases(one.name))]
+        ):
             names = ", ".join(map(repr, plain))
             yield f"prompts.{role}: no other words for {names} are known; it is asked for by name."

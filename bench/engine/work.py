@@ -18,6 +18,7 @@ from ..images.jobs import plan_jobs
 from ..images.reference import open_reference, world_reference
 from ..images.shards import cuts_of, shards_of
 from ..models.parameter_groups import two_encoders
+from ..models.words import read_word
 from ..registry import METHODS, METRICS
 from ..report.leaderboard import TABLE_VERSION
 from ..runs.folder import UNSEEDED
@@ -114,7 +115,7 @@ def unfold(setup: Setup) -> Work:
             exist.
     """
     plan, model, device = setup.plan, setup.source, setup.device
-    concept = get_concepts(plan.erased, plan.kind, plan.replacement, model.family.name)
+    concept = with_word(get_concepts(plan.erased, plan.kind, plan.replacement, model.family.name), plan.model)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family.name)
     for erasure in erasures:
@@ -244,10 +245,19 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
     return kept
 
 
+def with_word(concept: Concept, model: str) -> Concept:
+    """The concept by the word that a model learned for it, where it did."""
+    word = read_word(model)
+    if word is None:
+        return concept
+    first, *more = (replace(one, word=word.token) if one.name == word.name else one for one in concept.each)
+    return replace(first, besides=tuple(more))
+
+
 def _task(concept: Concept, seed: int) -> ErasureTask:
     """All concepts' task, the first with the others besides."""
     first, *more = (
-        ErasureTask(one.name, one.preset, one.name, one.replacement, one.anchors, one.phrase, seed)
+        ErasureTask(one.name, one.preset, one.word or one.name, one.replacement, one.anchors, one.asked, seed)
         for one in concept.each
     )
     return replace(first, besides=tuple(more))

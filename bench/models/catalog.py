@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import BenchError, unknown
 from ..storage.keys import files_hash
-from .families import EMBEDDED, EMBEDDED_MODEL, STABLE_DIFFUSION, Family
+from .families import EMBEDDED, EMBEDDED_MODEL, STABLE_DIFFUSION, Family, family_of
 from .hub import cached_snapshot, fetch, resolve_commit
 from .pipeline_folder import CONVERT, open_pipeline
 
@@ -105,7 +105,7 @@ def find_model(name: str) -> ModelSource:
         )
     if folder.is_dir():
         found = open_pipeline(folder)
-        return ModelSource(name, STABLE_DIFFUSION, name, None, files_hash(folder, found.files))
+        return ModelSource(name, family_of(name), name, None, files_hash(folder, found.files))
     if re.fullmatch(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", name) and not name.startswith("."):
         hub_id, _, wanted = name.partition("@")
         return _on_the_hub(name, hub_id, wanted or "main")

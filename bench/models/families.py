@@ -46,5 +46,10 @@ EMBEDDED_MODEL = "mini"
 
 
 def family_of(model: str) -> Family:
-    """The family of a model by its name, as `bench run --model` takes it."""
-    return EMBEDDED if model == EMBEDDED_MODEL else STABLE_DIFFUSION
+    """The family of a model by its name, as `bench run --model` takes it; a learned word's model is of its base's."""
+    from .words import read_word
+
+    if model == EMBEDDED_MODEL:
+        return EMBEDDED
+    word = read_word(model)
+    return STABLE_DIFFUSION if word is None else next(family for family in FAMILIES if family.name == word.family)

@@ -46,7 +46,7 @@ def test_help_has_headings_and_a_line_a_command_in_80_columns() -> None:
     sections = [section.splitlines() for section in text.split("\n\n")[-5:]]
     listed = {heading: [line.split()[0] for line in lines] for heading, *lines in sections}
     assert listed == {
-        "Run:": ["run", "list", "reference", "table1", "spectrum", "attack", "purify", "dominance", "impact"],
+        "Run:": ["run", "list", "reference", "learn", "table1", "spectrum", "attack", "purify", "dominance", "impact"],
         "Read:": [
             "show",
             "report",

@@ -25,6 +25,7 @@ from erasebench.mini.world.dataset import DRAWN, World
 from erasebench.models.clip_tokens import VOCABULARY_SIZE, vocabulary_texts
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.second_judge import SecondJudge
+from erasebench.storage.tensors import load_tensors, save_tensors
 
 LARGER = RECIPE.parent / "larger_world" / "recipe.yaml"
 
@@ -49,6 +50,25 @@ def test_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(KeyboardInterrupt):
         _fit(tmp_path / "cut", 30, stop_at=17)
     assert torch.equal(_fit(tmp_path / "cut", 30), whole)
+
+
+def test_it_goes_on_from_a_checkpoint_without_optimiser_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _fit(tmp_path / "whole", 60)
+    monkeypatch.setattr("erasebench.develop.mini.train_loop.CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path / "cut", 60, stop_at=40)
+    file = tmp_path / "cut" / "line.checkpoint"
+    tensors, facts = load_tensors(file)  # type: ignore[misc]
+    kept = {name: value.half() for name, value in tensors.items() if not name.startswith("optimiser/")}
+    save_tensors(file, kept, facts)
+    found = _fit(tmp_path / "cut", 60)
+    assert not torch.equal(found, whole)
+    assert torch.allclose(found, torch.ones(1, 2), atol=0.05)  # what is to be found
+    save_tensors(file, {"modules/other.weight": torch.zeros(1)}, facts)
+    with pytest.raises(ValueError, match="another network: other.weight"):
+        _fit(tmp_path / "cut", 60)
 
 
 def test_a_loss_that_is_not_finite_names_the_step(tmp_path: Path) -> None:

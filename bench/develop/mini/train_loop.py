@@ -32,7 +32,8 @@ def train_part(
     """Train `modules` in place and return them (with the averaged weights if `ema` is set).
 
     `loss_of_step(step)` must depend on nothing but the step and the weights, so that a resumed training
-    equals an uninterrupted one. The learning rate warms up over 2 % of the steps, stays flat until
+    equals an uninterrupted one; from a checkpoint without its optimiser's tensors it goes on with a fresh one, and from
+    one in half precision nearly where it was. The learning rate warms up over 2 % of the steps, stays flat until
     `decay_from` and then falls linearly to zero (by a half cosine if `decay_from` is 0).
 
     Raises:
@@ -43,18 +44,20 @@ def train_part(
     trainable = [p for p in modules.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99))
     average = [p.detach().clone() for p in trainable]
-    start = 0
+    start, frozen = 0, {name for name, p in modules.named_parameters() if not p.requires_grad}  # known without a file
     if (stored := load_tensors(checkpoint)) is not None:
         tensors, facts = stored
-        modules.load_state_dict(with_prefix(tensors, "modules"))
+        fault = modules.load_state_dict(with_prefix(tensors, "modules"), strict=False)
+        if wrong := [*fault.unexpected_keys, *({*fault.missing_keys} - frozen)]:
+            raise ValueError(f"{checkpoint} is of another network: {', '.join(wrong[:3])}")
         restore_optimiser(optimiser, with_prefix(tensors, "optimiser"))
         kept = with_prefix(tensors, "average")
-        average = [kept[str(k)].to(own.device) for k, own in enumerate(trainable)]
+        average = [kept[str(k)].to(own) for k, own in enumerate(trainable)]
         start = facts["step"]
         say(f"{name}: going on at step {start} of {steps}")
 
     def save(step: int) -> None:
-        tensors = {f"modules/{name}": value for name, value in modules.state_dict().items()}
+        tensors = {f"modules/{name}": value for name, value in modules.state_dict().items() if name not in frozen}
         tensors |= {f"optimiser/{name}": value for name, value in optimiser_tensors(optimiser).items()}
         tensors |= {f"average/{k}": value for k, value in enumerate(average)}
         save_tensors(checkpoint, tensors, {"step": step})
