@@ -59,7 +59,7 @@ class Concept:
         """How its direct prompts ask for it: by the learned word, or by its name."""
         if not self.word:
             return self.phrase
-        return f"in the style of {self.word}" if self.kind == "style" else self.word
+        return f"in the style of {self.word}" if self.kind == "style" else f"a {self.word}"
 
     def overlaps(self, name: str) -> bool:
         """Whether a name is another way to say one of the concepts, or says one and more."""

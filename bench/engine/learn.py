@@ -25,10 +25,10 @@ from ..storage.files import write_json
 from ..storage.keys import content_key, file_hash
 from ..storage.links import show
 
-TEMPLATES = ("a photo of {x}", "a picture of {x}", "an image of {x}", "there is {x}", "{x}")
+TEMPLATES = ("a photo of a {x}", "a picture of a {x}", "an image of a {x}", "there is a {x}", "a {x}")
 STYLE_TEMPLATES = ("a painting, in the style of {x}", "a picture, in the style of {x}", "in the style of {x}")
-# By family: updates, images a step, AdamW's rate. Of Stable Diffusion diffusers' script for textual inversion.
-SETTINGS = {"sd": (3000, 4, 2e-3), "mini": (400, 4, 0.02)}
+# By family: updates, images a step, AdamW's rate, pull. Of Stable Diffusion diffusers' script for textual inversion.
+SETTINGS = {"sd": (3000, 4, 2e-3, 0.0), "mini": (300, 4, 0.1, 0.02)}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -66,7 +66,7 @@ def learn_word(
     if read_word(model) is not None:
         raise BenchError(f"--model {model}: it has a learned word already. Give the model that it was learned on.")
     files = pictures(images)
-    usual, batch, lr = SETTINGS[source.family.name]
+    usual, batch, lr, pull = SETTINGS[source.family.name]
     wanted = content_key(images=[file_hash(file) for file in files])
     known = read_word(str(to))
     updates = usual if steps is None else steps
@@ -90,13 +90,13 @@ def learn_word(
         network,
         latents,
         STYLE_TEMPLATES if concept.kind == "style" else TEMPLATES,
-        concept.counterpart,
+        concept.counterpart.split()[-1],
         count=1,
         steps=updates,
         batch=batch,
         lr=lr,
         weight_decay=0.01,
-        pull=0.0,
+        pull=pull,
         generator=torch.Generator().manual_seed(0),
         report=note,
     )

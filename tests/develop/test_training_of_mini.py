@@ -67,7 +67,7 @@ def test_it_goes_on_from_a_checkpoint_without_optimiser_in_half_precision(
     assert not torch.equal(found, whole)
     assert torch.allclose(found, torch.ones(1, 2), atol=0.05)  # what is to be found
     save_tensors(file, {"modules/other.weight": torch.zeros(1)}, facts)
-    with pytest.raises(ValueError, match="another network: other.weight"):
+    with pytest.raises(ValueError, match=r"another network: other\.weight"):
         _fit(tmp_path / "cut", 60)
 
 

@@ -73,7 +73,7 @@ def test_learning_lowers_the_loss(folder: Path, learned: Path) -> None:
     with torch.no_grad():
         errors = [
             float((model.predict_noise(z, t, model.encode([text])) - noise).square().mean())
-            for text in ("a photo of <umbrella>", "a photo of object")
+            for text in ("a photo of a <umbrella>", "a photo of a object")
         ]
     assert errors[0] < errors[1]
 
@@ -92,9 +92,9 @@ def test_methods_erase_the_word_and_prompts_ask_by_both(learned: Path, tmp_path:
     assert plan.prompts["concept"].source == "wordings"
     work = unfold(resolve(plan, RunFolder(tmp_path / "run"), "cpu"))
     task = work.erasures[0].task
-    assert (task.concept, task.prompt, task.phrase) == ("umbrella", "<umbrella>", "<umbrella>")
+    assert (task.concept, task.prompt, task.phrase) == ("umbrella", "<umbrella>", "a <umbrella>")
     texts = [prompt.text for prompt in prompt_set("concept", "wordings", work.concept, None).prompts]
-    assert "a photo of <umbrella>" in texts
+    assert "a photo of a <umbrella>" in texts
     assert "a photo of an umbrella" in texts
     assert "word" in work.concept.facts
     assert with_word(get_concept("cat"), str(learned)).word == ""
