@@ -17,6 +17,7 @@ from ..storage.files import write_atomically
 PER_SET, TILE, GAP, HEAD = 5, 112, 4, 26
 LABEL_WIDTH, LABEL_LINES = 150, 6  # pixels; longer labels are wrapped, then cut
 CAPTION_LINES, CAPTION_LEADING = 3, 13  # a prompt above its column
+GUTTER = 8  # pixels that are free right of a prompt, so that it does not run into the next one
 HEADS = {"concept": "prompts for the concept", "objects": "other concepts"}
 
 
@@ -38,7 +39,7 @@ def write_overview(folder: RunFolder, images: Mapping[tuple[str, str], ImageSet]
         left = label_width + column * (PER_SET * (TILE + GAP) + 3 * GAP)
         draw.text((left, 5), HEADS[name], fill="black", font=large)
         for k, (prompt, _) in enumerate(chosen(images[rows[0], name])):
-            for number, line in enumerate(wrapped(prompt, small, TILE, CAPTION_LINES)):
+            for number, line in enumerate(wrapped(prompt, small, TILE - GUTTER, CAPTION_LINES)):
                 place = left + k * (TILE + GAP), HEAD + number * CAPTION_LEADING
                 draw.text(place, line, fill="dimgray", font=small)
         for down, row in enumerate(rows):

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
-from .overview import CAPTION_LEADING, CAPTION_LINES, GAP, wrapped
+from .overview import CAPTION_LEADING, CAPTION_LINES, GAP, GUTTER, wrapped
 
 TILE, LABEL_WIDTH, FRAME = 80, 180, 3  # pixels
 NOTE_LINES, NOTE_LEADING = 2, 11
@@ -22,7 +22,7 @@ def tiles(captions: Sequence[str], lines: Sequence[Line], notes: Sequence[Sequen
     page = Image.new("RGB", (LABEL_WIDTH + len(captions) * (TILE + GAP), head + len(lines) * high), "white")
     draw = ImageDraw.Draw(page)
     for k, caption in enumerate(captions):
-        for number, text in enumerate(wrapped(caption, small, TILE, CAPTION_LINES)):
+        for number, text in enumerate(wrapped(caption, small, TILE - GUTTER, CAPTION_LINES)):
             draw.text((LABEL_WIDTH + k * (TILE + GAP), number * CAPTION_LEADING), text, fill="dimgray", font=small)
     for down, (label, files) in enumerate(lines):
         top = head + down * high
@@ -30,7 +30,7 @@ def tiles(captions: Sequence[str], lines: Sequence[Line], notes: Sequence[Sequen
         draw.text((GAP, top + TILE // 2), text, fill="black", font=large, anchor="lm")
         for k, (file, is_framed) in enumerate(files):
             left = LABEL_WIDTH + k * (TILE + GAP)
-            for number, told in enumerate(wrapped(notes[down][k], small, TILE, NOTE_LINES) if notes else ()):
+            for number, told in enumerate(wrapped(notes[down][k], small, TILE - GUTTER, NOTE_LINES) if notes else ()):
                 draw.text((left, top + TILE + number * NOTE_LEADING), told, fill="dimgray", font=small)
             if not file.exists():
                 continue

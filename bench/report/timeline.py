@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..runs.folder import RunFolder
@@ -15,6 +16,9 @@ from ..storage.files import write_atomically, write_csv
 SIDE_BY_SIDE = (4.6, 3.4)  # inches of one panel
 DASHES, MARKERS = ("-", "--", "-.", ":"), "osD^vP*X<>"
 THICKER, MOST_APART = 0.7, 6  # points by which a curve is thicker than the one drawn on it; how often
+
+FILLED, EDGE = 0.35, 0.3  # all bands' opacity where they lie on one another; an edge's width, of its curve's
+MARGIN = 0.05  # of an axis beyond what it shows
 
 
 def write_timeline(
@@ -54,9 +58,12 @@ def _draw(folder: RunFolder, table: pd.DataFrame, metrics: Mapping[str, Metric])
             style = _style(rows.index(row), len(rows))
             panel.plot(line["step"], line["value"], label=line["label"].iloc[0], **style)
             ends = line["low"].astype(float), line["high"].astype(float)
-            panel.fill_between(line["step"], *ends, alpha=0.12, color=style["color"], linewidth=0)
+            panel.fill_between(line["step"], *ends, alpha=FILLED / len(rows), color=style["color"], linewidth=0)
+            edge = {"color": style["color"], "linestyle": style["linestyle"], "linewidth": EDGE * style["linewidth"]}
+            for end in ends:
+                panel.plot(line["step"], end, alpha=0.8, zorder=1.5, **edge)
         arrow = "lower" if metrics[name].better == "lower" else "higher"
-        panel.set(title=f"{metrics[name].label} ({arrow} is better)", xlabel="training step", ylim=(-0.03, 1.03))
+        panel.set(title=f"{metrics[name].label} ({arrow} is better)", xlabel="training step", ylim=_limits(part))
         panel.grid(alpha=0.3)
     curves = {text: handle for panel in panels for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)}
     panels[-1].legend(curves.values(), curves, loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
@@ -74,6 +81,13 @@ def _style(number: int, count: int) -> dict[str, Any]:
         "markersize": 3.5 + 1.5 * THICKER * above,
         "markerfacecolor": "none",
     }
+
+
+def _limits(part: pd.DataFrame) -> tuple[float, float]:
+    """Where an axis begins and ends: no further than values and intervals reach, so that close curves come apart."""
+    ends = part[["value", "low", "high"]].astype(float).to_numpy()
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    return low - MARGIN * (high - low), high + MARGIN * (high - low)
 
 
 def _varies(table: pd.DataFrame, name: str) -> bool:

@@ -5,15 +5,30 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import TABLEAU_COLORS, to_rgb
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageFont
 
-from erasebench.report.overview import LABEL_WIDTH, PER_SET, TILE, chosen, wrapped, write_overview
+from erasebench.report.overview import (
+    CAPTION_LEADING,
+    CAPTION_LINES,
+    GAP,
+    GUTTER,
+    HEAD,
+    LABEL_WIDTH,
+    PER_SET,
+    TILE,
+    chosen,
+    wrapped,
+    write_overview,
+)
 from erasebench.report.strips import write_strips
+from erasebench.report.tiles import LABEL_WIDTH as SMALL_LABELS
 from erasebench.report.tiles import TILE as SMALL_TILE
-from erasebench.report.timeline import write_timeline
+from erasebench.report.tiles import tiles
+from erasebench.report.timeline import _limits, write_timeline
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.scores import ImageValue, ScoreRecord, write_score
 
@@ -53,6 +68,24 @@ def test_labels_stay_beside_the_pictures(tmp_path: Path) -> None:
     assert red.sum() == 2 * PER_SET * TILE * TILE  # no letter lies on a picture
 
 
+def test_prompts_do_not_run_into_one_another(tmp_path: Path) -> None:
+    texts = [f"{k}{'W' * 99}" for k in range(PER_SET)]
+    images = {("esd", name): image_set(tmp_path, texts) for name in ("concept", "objects")}
+    write_overview(RunFolder(tmp_path), images, {"esd": "ESD"})
+    page = np.asarray(Image.open(tmp_path / "overview.png"))
+    red = (page == [255, 0, 0]).all(2).any(0)
+    begins = np.flatnonzero(red & ~np.roll(red, 1))
+    assert len(begins) == 2 * PER_SET
+    captions = page[HEAD : HEAD + CAPTION_LINES * CAPTION_LEADING].min((0, 2))  # the darkest of each column
+    for begin in begins:
+        assert captions[begin : begin + TILE].min() < 128
+        assert (captions[begin + TILE - GUTTER + 1 : begin + TILE + GAP] == 255).all()
+    small = np.asarray(tiles(texts, []))[: CAPTION_LINES * CAPTION_LEADING].min((0, 2))
+    for k in range(PER_SET):
+        end = SMALL_LABELS + k * (SMALL_TILE + GAP) + SMALL_TILE
+        assert (small[end - GUTTER + 1 : end + GAP] == 255).all()
+
+
 def test_curves_that_lie_on_one_another_are_all_seen(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     timeline = {f"{row}@{step}": (row, step) for row in ("a", "b", "c") for step in (0, 10)}
@@ -67,6 +100,26 @@ def test_curves_that_lie_on_one_another_are_all_seen(tmp_path: Path) -> None:
     for colour in (TABLEAU_COLORS[name] for name in ("tab:blue", "tab:orange", "tab:green")):
         near = np.abs(page - [round(255 * part) for part in to_rgb(colour)]).max(2) < 12
         assert near.sum() > 150
+
+
+def test_bands_that_lie_on_one_another_leave_the_paper_light(tmp_path: Path) -> None:
+    folder, count = RunFolder(tmp_path), 12
+    timeline = {f"r{k}@{step}": (f"r{k}", step) for k in range(count) for step in (0, 10)}
+    for snapshot, (_, step) in timeline.items():
+        score = ScoreRecord(
+            row=snapshot, metric="m", label="M", better="lower", value=0.5 + step / 100, low=0.0, high=1.0, n=2
+        )
+        write_score(folder.score(snapshot, "m"), score)
+    metrics: Any = {"m": SimpleNamespace(label="M", better="lower")}
+    write_timeline(folder, timeline, metrics, {f"r{k}": f"R{k}" for k in range(count)})
+    page = np.asarray(Image.open(tmp_path / "timeline.png").convert("L"))[:, 100:550]
+    middle = page[page.shape[0] // 4 : 3 * page.shape[0] // 4]
+    assert 150 < np.median(middle) < 250  # there is a band, and curves are read on it
+
+
+def test_an_axis_ends_where_its_curves_do() -> None:
+    part = pd.DataFrame({"value": [0.92, 0.94], "low": [0.9, np.nan], "high": [0.93, np.nan]})
+    assert _limits(part) == pytest.approx((0.898, 0.942))
 
 
 def test_strips_have_a_column_a_step_and_a_line_a_row_and_prompt(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def paired_tests(run: OpenRun, most: int = MOST_VALUES, told: Callable[[], None]
     """By chosen row, other row and metric: the difference other − chosen, its interval, adjusted p, n and verdict.
 
     p is adjusted by Holm's procedure over all rows and metrics that are tested against the chosen row. The verdict is
-    "better", "worse" or "". None where there are more than `most` images in all pairs. `told` is called after each pair.
+    "better", "worse" or "". None where there are more than `most` images in all pairs. `told` is called after each
+    pair.
     """
     if not _fits(run, most):
         return None

@@ -24,13 +24,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """A labelled row: one point, or a curve through several; its number is its colour; `is_strong` stands out."""
+    """A labelled row: one point, or a curve through several; its number is its colour.
+
+    Where `is_strong`, points have a ring; where `is_hollow`, they are empty.
+    """
 
     label: str
     points: Sequence[Point]
     number: int = 0
     is_strong: bool = False
     told: str = ""
+    is_hollow: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class DrawnSeries:
     hue: int
     dash: str
     is_strong: bool
+    is_hollow: bool
     marks: list[tuple[float, float, tuple[float, float] | None, tuple[float, float] | None]]
     curve: str
     band: str
@@ -100,7 +105,19 @@ def chart(title: str, x_label: str, y_label: str, series: Sequence[Series]) -> C
         band = " ".join([*upper, *lower]) if len(marks) > 1 else ""
         dash = DASHES[one.number // HUES % len(DASHES)]
         drawn.append(
-            DrawnSeries(one.label, one.told, one.number % HUES, dash, one.is_strong, marks, curve, band, place, anchor)
+            DrawnSeries(
+                one.label,
+                one.told,
+                one.number % HUES,
+                dash,
+                one.is_strong,
+                one.is_hollow,
+                marks,
+                curve,
+                band,
+                place,
+                anchor,
+            )
         )
     return Chart(
         title,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from .page import board_data, rendered
 from .visible import page_json
 
 TITLE = "Leaderboard of concept erasure"
+MOST_LETTERS = 12  # of a differing value in a heading
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,56 @@ def groups_of(entries: Sequence[Entry]) -> list[Group]:
     by_group: dict[str, list[Entry]] = {}
     for entry in entries:
         by_group.setdefault(entry.group, []).append(entry)
-    boards = [_board(group) for group in by_group.values()]
+    groups = list(by_group.values())
+    boards = [_board(group, caption) for group, caption in zip(groups, captions(groups), strict=True)]
     data: list[dict[str, Any]] = [
         {"board": board_data(board), "against": {}, "sets": [], "words": None} for board in boards
     ]
     return [Group(board, page_json(one)) for board, one in zip(boards, data, strict=True)]
 
 
-def _board(entries: Sequence[Entry]) -> Board:
+def captions(groups: Sequence[Sequence[Entry]]) -> list[str]:
+    """A heading for each group; those that would be equal say in which parts of their basis they differ."""
+    plain = [_caption(group[0]) for group in groups]
+    bases = [_flat(group[0].basis) for group in groups]
+    found = []
+    for k, caption in enumerate(plain):
+        others = [basis for j, basis in enumerate(bases) if plain[j] == caption]
+        keys = dict.fromkeys(key for basis in others for key in basis)
+        differing = [key for key in keys if any(basis.get(key, "") != bases[k].get(key, "") for basis in others)]
+        told = [
+            f"{key.replace('_', ' ')} {_short(bases[k].get(key, ''), [basis.get(key, '') for basis in others])}"
+            for key in differing
+        ]
+        found.append(" · ".join([caption, *told]))
+    return found
+
+
+def _caption(first: Entry) -> str:
+    what = f"Erasing “{first.concept}” from {first.model}" if first.kind == "measured" else f"Published: {first.name}"
+    return f"{what}{f', protocol {first.protocol}' if first.protocol else ''}"
+
+
+def _flat(basis: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """The values of a basis by their path, such as "drawing steps"."""
+    found: dict[str, str] = {}
+    for key, value in basis.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{above}{key} ")
+        else:
+            found[above + key] = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def _short(value: str, among: Sequence[str]) -> str:
+    """A value in a heading: of a long one, such as a hash, its beginning, where that tells it from the others."""
+    begins = {other[:MOST_LETTERS] for other in among}
+    if len(value) <= MOST_LETTERS or len(begins) < len(set(among)):
+        return value or "none"
+    return f"{value[:MOST_LETTERS]}…"
+
+
+def _board(entries: Sequence[Entry], caption: str) -> Board:
     first = entries[0]
     metrics: dict[tuple[str, int], EntryMetric] = {}
     for entry in entries:
@@ -94,7 +137,7 @@ def _board(entries: Sequence[Entry]) -> Board:
     rows = tuple(
         BoardRow(
             f"{entry.name}/{row}",
-            label := f"{one.label} · {entry.name}",
+            label := one.label if entry.kind == "published" else f"{one.label} · {entry.name}",  # the heading names it
             one.method.partition(" ")[0] or "no method",
             tuple(_cell(entry, one, key, metrics[key], ranges[key]) for key in metrics),
             tex_text(label),
@@ -103,10 +146,8 @@ def _board(entries: Sequence[Entry]) -> Board:
         for entry in entries
         for row, one in entry.rows.items()
     )
-    what = f"Erasing “{first.concept}” from {first.model}" if first.kind == "measured" else f"Published: {first.name}"
     notes = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in first.basis.items()]
     notes += [f"{entry.name}: {text}" for entry in entries for text in _told(entry)]
-    caption = f"{what}{f', protocol {first.protocol}' if first.protocol else ''}"
     return Board(caption, QUICK if any(entry.quick for entry in entries) else "", columns, (rows,), tuple(notes))
 
 

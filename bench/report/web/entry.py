@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ...errors import BenchError
+from ...registry import METHODS
 from ...runs.private import without_paths
 from ...runs.protocols import deviations
-from ...runs.rows import UNRANKED_ROWS
+from ...runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ...storage.files import write_text
 from ...storage.keys import content_key
 from ...storage.schema import Stored, validated
@@ -21,6 +22,7 @@ from .opened import OpenRun
 
 SCHEMA_VERSION: Literal[1] = 1
 MOST_BYTES = 5_000_000  # of an entry's file
+NAMES = {ORIGINAL: "Original", REFERENCE: "Real images"}
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -160,9 +162,11 @@ def published_entry(name: str) -> Entry:
         )
         for key, column in table.columns.items()
     }
+    labels = {row: one.facts.get("label", row) for row, one in METHODS.entries().items()} | NAMES
     rows = {
         row: EntryRow(
-            label=row, values={key: EntryValue(value=value) for key, value in values.items() if value is not None}
+            label=labels.get(row, row),
+            values={key: EntryValue(value=value) for key, value in values.items() if value is not None},
         )
         for row, values in table.rows.items()
     }

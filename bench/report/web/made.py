@@ -6,11 +6,9 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ...registry import METHODS
 from ...runs.protocols import deviations, get_protocol, shown
-from ...storage.files import read_json
 from ..headings import first_line, headings
 from .opened import OpenRun
 
@@ -118,7 +116,7 @@ def _methods(run: OpenRun) -> Iterator[Fact]:
         if seeds is not None:
             unseeded = "guides sampling" if facts.get(source, {}).get("guides") else "closed form"
             texts.append(f"training seeds {', '.join(map(str, seeds))}" if seeds else f"{unseeded}, no seed changes it")
-        if seeds is not None and (config := _config(run, row)):
+        if seeds is not None and (config := run.configuration(row)):
             texts.append(", ".join(f"{key} {value}" for key, value in sorted(config.items())))
         texts += [
             f"weights {name}: SHA-256 {digest}"
@@ -126,12 +124,6 @@ def _methods(run: OpenRun) -> Iterator[Fact]:
             if name.rpartition("/")[0] == row
         ]
         yield Fact(run.label(row), tuple(texts))
-
-
-def _config(run: OpenRun, row: str) -> dict[str, Any]:
-    """What a row's first training was configured with."""
-    stored = read_json(run.folder.erasure(row, run.record.training_of(row)))
-    return dict((stored or {}).get("config", {}))
 
 
 def _metrics(run: OpenRun) -> Iterator[Fact]:

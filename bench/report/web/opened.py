@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ...errors import BenchError
 from ...registry import METHODS
@@ -14,6 +15,7 @@ from ...runs.record import RunRecord, read_plan, read_record
 from ...runs.references import status_of
 from ...runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ...runs.scores import Scores, read_score
+from ...storage.files import read_json
 
 DAMAGED = "damaged"
 
@@ -58,6 +60,11 @@ class OpenRun:
     def label(self, row: str) -> str:
         """How tables name a row."""
         return self.record.labels.get(row, row)
+
+    def configuration(self, row: str) -> dict[str, Any]:
+        """What a row's first training was configured with; empty where that is not known."""
+        stored = read_json(self.folder.erasure(row, self.record.training_of(row)))
+        return dict((stored or {}).get("config", {}))
 
 
 def open_runs(roots: Sequence[Path]) -> list[OpenRun]:

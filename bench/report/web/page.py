@@ -42,6 +42,7 @@ from .thumbnails import SIDE
 from .visible import page_json, visible
 from .words import words_of
 
+SCRIPTS = ("nodes.js", "board.js", "pictures.js", "viewer.js", "words.js", "page.js")  # each names what is before it
 TESTED_AT_ONCE = 5_000  # images in all pairs of rows: under a second at a run's end
 
 
@@ -109,7 +110,7 @@ def render(title: str, views: Sequence[RunView], link: bool) -> str:
 
 def rendered(template: str, link: bool, **content: Any) -> str:
     """A page's HTML with style, script and a content policy that allows nothing else; `link` for files beside it."""
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = _asset("page.css"), _script()
     # Relative files: 'self' is what browsers call them when the page is served, file: when it is opened from a disk.
     images = "data: 'self' file:" if link else "data:"
     policy = (
@@ -136,6 +137,11 @@ def _environment() -> Environment:
 @cache
 def _asset(name: str) -> str:
     return (files("erasebench.report.web") / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _script() -> str:
+    return '"use strict";\n(() => {\n' + "\n".join(map(_asset, SCRIPTS)) + "})();\n"
 
 
 def _digest(text: str) -> str:

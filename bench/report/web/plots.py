@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,13 +14,15 @@ from ...runs.scores import ScoreRecord
 from ...scoring.statistics import Estimate
 from ..attack_rates import Rates, attack_rates
 from ..headings import headings
-from ..marks import preserves
+from ..marks import not_erased, preserves
 from .chart import Chart, Point, Series, chart
+from .ladders import ladders
 from .opened import OpenRun
 from .visible import finite
 
 DRAWS = 2_000  # from the values' standard errors, for how sure it is that none dominates
 MOST_SERIES = 40  # that one chart can hold
+HOLLOW = "A hollow dot did not erase: over half of what the original shows of the concept is left."
 COSTS = ("unet_forwards", "train_seconds", "train_steps")  # the first that a run has is plotted
 
 
@@ -43,8 +44,8 @@ def plots_of(run: OpenRun) -> list[Plots]:
 def _against_preservation(run: OpenRun) -> Plots:
     heads, (erased, kept) = headings(run.scores, run.plan.metrics), _sides(run)
     note = (
-        "Each row’s value with its 95 % interval, both ways. Rows with a ring are dominated by no other method: none "
-        "is better in one and at least as good in the other. The percentage says in how many of "
+        f"Each row’s value with its 95 % interval, both ways. {HOLLOW} Rows with a ring are dominated by no other "
+        "method: none is better in one and at least as good in the other. The percentage says in how many of "
         f"{DRAWS:,} draws from the standard errors that there are, rows and axes independent, that is so."
     )
     charts = []
@@ -60,12 +61,17 @@ def _against_preservation(run: OpenRun) -> Plots:
             share = f" · {shares[row]:.0%}" if row in shares else ""
             point = Point(_number(x.value), _number(y.value), _ends(x), _ends(y))
             told = f"{heads[erased].shown(x.value)} and {heads[name].shown(y.value)}"
-            series.append(
-                Series(f"{run.label(row)}{share}", [point], list(run.record.rows).index(row), row in front, told)
-            )
+            series.append(_row(run, row, point, told, share, row in front))
         title = f"{heads[erased].label} against {heads[name].label}"
         charts.append(chart(title, heads[erased].with_arrow, heads[name].with_arrow, series))
     return Plots("Erasure against what is kept", note, charts)
+
+
+def _row(run: OpenRun, row: str, point: Point, told: str, more: str = "", is_strong: bool = False) -> Series:
+    """A row as one point, hollow where it did not erase; `more` stands behind its label."""
+    is_hollow = row in not_erased(run.scores, run.plan.metrics, run.methods)[1]
+    told = f"{told}, did not erase" if is_hollow else told
+    return Series(f"{run.label(row)}{more}", [point], list(run.record.rows).index(row), is_strong, told, is_hollow)
 
 
 def _sides(run: OpenRun) -> tuple[str, list[str]]:
@@ -122,14 +128,13 @@ def _attacks(run: OpenRun) -> Plots:
             rates, found = strongest[row]
             score, ends = run.scores[row, name], (found.low, found.high)
             point = Point(_number(score.value), found.value, _ends(score), None if None in ends else ends)  # type: ignore[arg-type]
-            label = f"{run.label(row)} · {attacks.attacks.get(rates.attack, rates.attack)}"  # type: ignore[union-attr]
-            series.append(Series(label, [point], list(run.record.rows).index(row), told=f"{found.value:.2f}"))
+            attack = attacks.attacks.get(rates.attack, rates.attack)  # type: ignore[union-attr]
+            series.append(_row(run, row, point, f"{found.value:.2f}", f" · {attack}"))
         if series:
             title = f"Strongest attack against {heads[name].label}"
             charts.append(chart(title, heads[name].with_arrow, "prompts that show the concept ↓", series[:MOST_SERIES]))
-    return Plots(
-        "Attacks", "Of each row the attack that finds the concept for most prompts, with 95 % intervals.", charts
-    )
+    note = f"Of each row the attack that finds the concept for most prompts, with 95 % intervals. {HOLLOW}"
+    return Plots("Attacks", note, charts)
 
 
 def _cost(run: OpenRun) -> Plots:
@@ -146,50 +151,31 @@ def _cost(run: OpenRun) -> Plots:
             x, y = run.scores[row, cost], run.scores[row, name]
             told = f"{heads[cost].shown(x.value)} and {heads[name].shown(y.value)}"
             point = Point(_number(x.value), _number(y.value), None, _ends(y))
-            series.append(Series(run.label(row), [point], list(run.record.rows).index(row), told=told))
+            series.append(_row(run, row, point, told))
         if len(series) > 1:
             title = f"{heads[name].label} against {heads[cost].label}"
             charts.append(chart(title, heads[cost].with_arrow, heads[name].with_arrow, series[:MOST_SERIES]))
-    return Plots(
-        "Cost", "What the erasure took; closed forms, which train nothing, stand at 0 steps and forwards.", charts
-    )
+    note = f"What the erasure took; closed forms, which train nothing, stand at 0 steps and forwards. {HOLLOW}"
+    return Plots("Cost", note, charts)
 
 
 def _strength(run: OpenRun) -> Plots:
-    """Variants of one method that differ in one number."""
+    """Rows that differ in one number."""
     heads, (erased, kept) = headings(run.scores, run.plan.metrics), _sides(run)
     charts = []
     for name in [erased, *kept] if erased else []:
-        for method, key, rows in _ladders(run):
+        for ladder in ladders(run):
             points = [
                 Point(strength, _number(run.scores[row, name].value), None, _ends(run.scores[row, name]))
-                for strength, row in rows
+                for strength, row in ladder.steps
                 if _known(run, row, name)
             ]
             if len(points) > 1:
-                title = f"{heads[name].label} by {method}’s {key}"
-                charts.append(chart(title, key, heads[name].with_arrow, [Series(method, points)]))
-    return Plots("Strength", "Variants of one method that differ in one setting, with 95 % intervals.", charts)
-
-
-def _ladders(run: OpenRun) -> list[tuple[str, str, list[tuple[float, str]]]]:
-    """Method, setting, and (value, row) by value."""
-    by_method: dict[str, dict[str, dict[str, Any]]] = {}
-    for row, variant in run.plan.variants.items():
-        if variant.method is not None:
-            by_method.setdefault(variant.method, {})[row] = dict(variant.settings)
-    found = []
-    for method, rows in by_method.items():
-        keys = {key for settings in rows.values() for key in settings}
-        changing = [key for key in keys if len({repr(settings.get(key)) for settings in rows.values()}) > 1]
-        if len(changing) == 1 and all(_is_number(settings.get(changing[0])) for settings in rows.values()):
-            key = changing[0]
-            found.append((method, key, sorted((float(settings[key]), row) for row, settings in rows.items())))
-    return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+                title = f"{heads[name].label} by {ladder.who}’s {ladder.key}"
+                charts.append(chart(title, ladder.key, heads[name].with_arrow, [Series(ladder.who, points)]))
+    return Plots(
+        "Strength", "Rows that differ in one number, with 95 % intervals; a LoRA’s scale 0 is the original.", charts
+    )
 
 
 def _timeline(run: OpenRun) -> Plots:

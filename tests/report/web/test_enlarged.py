@@ -141,3 +141,15 @@ def test_arrows_work_after_a_click_beside_the_buttons(browser: Any, tmp_path: Pa
     tab.page.keyboard.press("ArrowRight")
     assert tab.page.locator("dialog figure:first-child figcaption").inner_text() == "UCE"
     assert not tab.page.locator("dialog .lift").first.is_visible()  # nothing is blurred on the embedded model
+
+
+def test_in_a_narrow_window_all_of_it_is_seen_at_once(browser: Any, tmp_path: Path) -> None:
+    tab = enlarged(browser, write_own_page(stored_run(tmp_path / "run", prompts=2)), width=400)
+    for part in ("h2", ".large", ".beside", ".close"):
+        box = tab.page.locator(f"dialog {part}").bounding_box()
+        assert box is not None
+        assert 0 <= box["y"] < box["y"] + box["height"] <= 800
+        assert 0 <= box["x"] < box["x"] + box["width"] <= 400
+    wider = """[...document.querySelectorAll('.row button')].filter(
+        one => one.getBoundingClientRect().right > one.parentNode.getBoundingClientRect().right + 0.5).length"""
+    assert tab.page.evaluate(wider) == 0

@@ -39,6 +39,7 @@ def test_only_what_can_be_compared_stands_in_one_table(entry: Entry) -> None:
     published = published_entry("all-but-one")
     groups = groups_of([entry, same, prompts, published])
     assert [len(group.board.rows) for group in groups] == [8, 4, len(published.rows)]
+    assert [row.label for row in groups[2].board.rows][:2] == ["Original", "ESD"]  # the heading says whose they are
     assert len({one.group for one in (entry, same, prompts, published)}) == 3
     assert not any(cell.is_best for group in groups for row in group.board.rows for cell in row.cells)
 

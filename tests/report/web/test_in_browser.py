@@ -221,6 +221,20 @@ def test_it_is_accessible(browser: Any, file: Path, scheme: str) -> None:
     assert accessible(tab) == ""
 
 
+def test_a_page_of_two_runs_that_erase_the_same_tells_them_apart(browser: Any, tmp_path: Path) -> None:
+    runs = []
+    for name in ("one", "two"):
+        folder = stored_run(tmp_path / name, prompts=2)
+        stored_spectrum(folder, ["truck"])
+        Image.new("RGB", (900, 90), "red").save(folder.root / "strips.png")
+        runs.append(open_run(folder.root))
+    tab = Tab(browser, write_page(runs, tmp_path / "report.html"))
+    tab.page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert tab.texts("h2[id^=name]") == [f"Erasing “nudity” from mini · {name}" for name in ("one", "two")]
+    assert accessible(tab) == ""
+    assert tab.wrong == []
+
+
 def test_without_scripts_tables_and_plots_are_read(browser: Any, file: Path) -> None:
     page = browser.new_context(offline=True, java_script_enabled=False).new_page()
     page.goto(file.as_uri())

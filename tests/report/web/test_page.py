@@ -312,6 +312,22 @@ def test_tests_that_would_take_long_are_left_out_and_said(folder: RunFolder, tmp
     assert page_of(folder, tmp_path / "report.html").data["against"]
 
 
+def test_a_page_of_the_readmes_run_is_under_8_mb(tmp_path: Path) -> None:
+    """2,016 images of 64 pixels, by what an image cell of a small run with real pictures takes."""
+    folder, cells = stored_run(tmp_path / "run", side=64), 2 * 6 * 6  # sets, prompts, rows
+    drawn = Image.open(Path(__file__).parents[3] / "docs" / "overview.png").convert("RGB")
+    for k, file in enumerate(sorted((folder.root / "images").rglob("*.png"))):
+        left, top = 115 + 116 * (k % 5), 69 + 116 * (k // 5 % 7)
+        drawn.crop((left, top, left + 112, top + 112)).resize((64, 64)).save(file)
+    sizes = []
+    for budget in (0, 12):
+        to = write_page([open_run(folder.root)], tmp_path / "report.html", budget=budget)
+        sizes.append(to.stat().st_size)
+    a_cell = (sizes[1] - sizes[0]) / cells
+    assert 500 < a_cell < 2_500
+    assert sizes[0] + 2_016 * a_cell < 8_000_000
+
+
 def test_a_long_report_says_how_far_it_is(folder: RunFolder, tmp_path: Path) -> None:
     seen: list[tuple[str, str, int, int]] = []
     runs = [open_run(one.root) for one in (folder, stored_run(tmp_path / "other", prompts=1))]
