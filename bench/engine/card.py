@@ -109,8 +109,8 @@ def model_card(model: ErasedModel, licence: str | None = None, repository: str =
             model.facts.get("remark")
             or f"“{markdown_text(plan.subject)}” was erased from the model {plan.model} ({record.model.revision}) with "
             f"{label}, {record.methods.get(model.row, '')}{source}, training seed {model.seed}.",
-            f"Written by erasebench {version('erasebench')}; {' and '.join(sorted(model.parts))} differ from the "
-            f'original. Load it with `DiffusionPipeline.from_pretrained("{place}")`.',
+            f"Written by erasebench {version('erasebench')}; what differs from the original: "
+            f'{", ".join(sorted(model.parts))}. Load it with `DiffusionPipeline.from_pretrained("{place}")`.',
             "",
             "## Licence and use",
             "",

@@ -32,7 +32,7 @@ def tiles(captions: Sequence[str], lines: Sequence[Line], notes: Sequence[Sequen
             left = LABEL_WIDTH + k * (TILE + GAP)
             for number, told in enumerate(wrapped(notes[down][k], small, TILE - GUTTER, NOTE_LINES) if notes else ()):
                 draw.text((left, top + TILE + number * NOTE_LEADING), told, fill="dimgray", font=small)
-            if not file.exists():
+            if not file.is_file():
                 continue
             with Image.open(file) as image:
                 page.paste(image.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS), (left, top))

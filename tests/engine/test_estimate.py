@@ -12,7 +12,7 @@ from erasebench.engine.run import run
 from erasebench.erasure.contract import TASK
 from erasebench.erasure.method import Method
 from erasebench.erasure.trainer import Trainer
-from erasebench.models.patch import snapshot
+from erasebench.models.patch import difference, restored
 from erasebench.models.text_to_image import TextToImage
 from erasebench.registry import METHODS
 from erasebench.runs.folder import RunFolder
@@ -25,14 +25,13 @@ def test_forwards_counted_ahead_are_those_of_the_training(mini: TextToImage, nam
     """Exactly for a few steps: the same seed draws the same levels."""
     method: Method = METHODS.load(name)
     config = method.configure("mini", "object", {})
-    small = {"steps": 3, "sampler_steps": 4, "images": 4, "words": 30, "closest": 20, "bank": 5}
+    small = {"steps": 3, "sampler_steps": 4, "images": 4, "words": 30, "closest": 20, "bank": 5, "plain_steps": 1}
     config = config.model_copy(update={key: small[key] for key in small if key in type(config).model_fields})
-    before = snapshot(mini.unet)
-    ahead = count_forwards(mini, method, config, TASK)
-    assert all((mini.unet.state_dict()[key] == value).all() for key, value in before.items())
-    trainer = Trainer(mini, config.parameters, TASK.seed, None, block=1)
-    method.erase(mini, TASK, config, trainer)
-    mini.unet.load_state_dict(before)
+    with restored(mini) as before:
+        ahead = count_forwards(mini, method, config, TASK)
+        assert difference(before, mini) == {}
+        trainer = Trainer(mini, config.parameters, TASK.seed, None, block=1)
+        method.erase(mini, TASK, config, trainer)
     cost = trainer.cost()
     assert (ahead.forwards, ahead.forwards_with_gradient) == (cost.forwards, cost.forwards_with_gradient)
 
@@ -43,6 +42,18 @@ def test_long_trainings_are_extrapolated(mini: TextToImage) -> None:
     cost = count_forwards(mini, method, method.configure("sd", "nudity", {}), TASK)
     assert cost.forwards == pytest.approx(51_000, rel=0.2)
     assert (cost.train_steps, cost.forwards_with_gradient) == (1000, 1000)
+
+
+def test_attacks_that_begin_late_are_counted(mini: TextToImage) -> None:
+    """RACE: 1,000 plain steps, and 1,000 with 10 ascents before each; AdvUnlearn: 200, and 800 with 30."""
+    found = {}
+    for name in ("race", "advunlearn"):
+        method: Method = METHODS.load(name)
+        found[name] = count_forwards(mini, method, method.configure("sd", "nudity", {}), TASK)
+    assert (found["race"].train_steps, found["race"].forwards_with_gradient) == (2000, 1000 + 1000 * 11)
+    assert (found["advunlearn"].train_steps, found["advunlearn"].forwards_with_gradient) == (1000, 6000 + 800 * 30)
+    update, attack = 6 * 49 + 7, 49 + 1  # 24.5 guided sampler steps on average
+    assert found["advunlearn"].forwards == pytest.approx(1000 * update + 800 * 30 * attack, rel=0.1)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import torch
 
 from erasebench import ErasureTask, Method, Trainer
 from erasebench.erasure import several
+from erasebench.models.patch import restored
 from erasebench.models.text_to_image import TextToImage
 from erasebench.registry import METHODS
 
@@ -31,21 +32,18 @@ def erased(
     model: TextToImage, method: Method, config: Any, task: ErasureTask
 ) -> tuple[dict[str, torch.Tensor], Trainer]:
     """The weights that an erasure leaves; the model's own are put back."""
-    before = {name: value.clone() for name, value in model.unet.state_dict().items()}
-    trainer = Trainer(model, config.parameters, seed=0)
-    try:
+    with restored(model):
+        trainer = Trainer(model, config.parameters, seed=0)
         several.erase(method, model, task, config, trainer)
         return {name: value.detach().clone() for name, value in trainer.parameters.items()}, trainer
-    finally:
-        model.unet.load_state_dict(before)
 
 
 @pytest.mark.parametrize("name", TURNS)
 def test_trainings_take_concepts_in_turns(mini: TextToImage, name: str) -> None:
     """As many steps for each concept as it would have alone."""
     method, config = small(name)
-    before = {key: value.clone() for key, value in mini.unet.state_dict().items()}
-    both, trainer = erased(mini, method, config, BOTH)
+    with restored(mini) as before:
+        both, trainer = erased(mini, method, config, BOTH)
     assert trainer.step == 2 * config.steps
     assert any(not torch.equal(both[key], before[key]) for key in both)
 

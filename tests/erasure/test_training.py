@@ -25,6 +25,7 @@ from erasebench.storage.tensors import load_tensors, save_tensors
 
 SMALL = {"sampler_steps": 3, "batch": 1, "steps": 5}
 SEARCH = {"words": 60, "closest": 40, "bank": 6}
+ATTACK = {"plain_steps": 2, "attack_steps": 2, "restart": False}
 
 
 class Stop(Exception):
@@ -34,7 +35,7 @@ class Stop(Exception):
 def _erasure(name: str, steps: int = 5, snapshots: tuple[int, ...] = (), **settings: object) -> Erasure:
     method: Method = METHODS.load(name)
     fields = method.config.model_fields
-    small = {key: value for key, value in {**SMALL, "images": 4, **SEARCH}.items() if key in fields}
+    small = {key: value for key, value in {**SMALL, "images": 4, **SEARCH, **ATTACK}.items() if key in fields}
     config = method.configure("mini", TASK.kind, {**small, "steps": steps, **settings})
     return Erasure(name, name, name, method, config, TASK, None, "auto", snapshots)
 
@@ -58,12 +59,14 @@ def _patch(mini: TextToImage, folder: Path, erasure: Erasure, report: Callable[[
         "forget-me-not",
         "adversarial-preservation",
         "adversarial-preservation-pgd",
+        "advunlearn",
     ],
 )
 def test_interrupted_training_goes_on_to_the_same_weights(
     mini: TextToImage, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every kind of state: optimisers, a moving average, logits, an embedding, trajectories that were charged once."""
+    """Every kind of state: optimisers, a moving average, logits, an embedding, an attack's vectors that go on from one
+    update to the next, trajectories that were charged once."""
     monkeypatch.setattr("erasebench.erasure.checkpoint.SHARE", 0)
     monkeypatch.setattr(
         "erasebench.engine.erase.Workspace", lambda *given, **more: Workspace(*given, **more, checkpoint_seconds=0.0)

@@ -29,7 +29,7 @@ from erasebench.methods.time import TEMPLATES, counterparts
 from erasebench.methods.uce import edits
 from erasebench.models.attention import start_token_detached, visible_cross_attention
 from erasebench.models.parameter_groups import select
-from erasebench.models.patch import check, difference, snapshot
+from erasebench.models.patch import check, difference, restored, snapshot
 from erasebench.registry import METHODS, PAPERS
 
 
@@ -435,8 +435,7 @@ def test_a_steps_gradient_in_bf16_is_that_in_fp32(mini: TextToImage, name: str) 
         small["words"] = 4  # each is drawn, where the others only choose among them
     settings = {key: value for key, value in small.items() if key in method.config.model_fields}
     config = method.configure("mini", "object", settings)
-    before = snapshot(mini.unet)
-    gradients = []
+    gradients: list[torch.Tensor] = []
     for precision in ("fp32", "bf16"):
         trainer = Trainer(mini, config.parameters, 0, 1, precision, block=1)
         trainer.random_level = lambda levels: levels // 2  # type: ignore[method-assign]
@@ -452,10 +451,8 @@ def test_a_steps_gradient_in_bf16_is_that_in_fp32(mini: TextToImage, name: str) 
                 gradients.append(torch.cat([part.flatten() for part in parts]))
 
         trainer.fit = look  # type: ignore[method-assign]
-        try:
+        with restored(mini):
             method.erase(mini, TASK, config, trainer)
-        finally:
-            mini.unet.load_state_dict(before)
     cosine = float(torch.nn.functional.cosine_similarity(*gradients, dim=0))
     assert cosine >= 0.98
 

@@ -143,3 +143,14 @@ def test_strips_have_a_column_a_step_and_a_line_a_row_and_prompt(tmp_path: Path)
     assert len(changed)  # the confidence of the one image that has one …
     assert (told[red] == [255, 0, 0]).all()  # … and it lies on no picture either
     assert changed[:, 1].max() < page.shape[1] - 2 * SMALL_TILE  # and below the first column
+
+
+def test_a_row_that_trains_fewer_steps_leaves_places_empty(tmp_path: Path) -> None:
+    folder, images = RunFolder(tmp_path), {}
+    timeline = {"a@10": ("a", 10), "a@25": ("a", 25), "b@10": ("b", 10)}
+    for snapshot in timeline:
+        (tmp_path / snapshot).mkdir()
+        images[snapshot, "concept"] = image_set(tmp_path / snapshot, ["a truck"])
+    write_strips(folder, timeline, images, {"a": "A", "b": "B"})
+    red = (np.asarray(Image.open(tmp_path / "strips.png")) == [255, 0, 0]).all(2)
+    assert red.sum() == 3 * SMALL_TILE**2
