@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Config(MethodConfig):
     """Defaults are the command in the authors' README for Stable Diffusion v1.4, and where it is silent their code's.
 
-    What differs from that code: prompts to retain name frequent English words, where theirs name 243 objects of COCO; latents lie exactly at the noise level that is trained on; a prompt is measured in tokens, not in
-    words. Their option to train the first layers alone is left out.
+    What differs from that code: prompts to retain name frequent English words, where theirs name 243 objects of COCO;
+    latents lie exactly at the noise level that is trained on; a prompt is measured in tokens, not in words. Their
+    option to train the first layers alone is left out.
     """
 
     parameters: Literal["text-encoder"] = "text-encoder"  # all layers and the last normalisation
@@ -35,7 +36,7 @@ class Config(MethodConfig):
     eta: float = 1.0  # ESD's negative guidance
     retention: float = Field(0.3, ge=0)  # the README's weight; 1 in their code
     retained: int = Field(5, ge=1)  # prompts at every update
-    template: str = "a photo of {}"  # of these prompts
+    template: str = Field("a photo of {}", pattern=r"^[^{}]*\{\}[^{}]*$")  # of these prompts
     words: int = Field(243, ge=1)  # ours: the most frequent in English, of which these are drawn
     tokens: int = Field(1, ge=1, le=70)  # free vectors before the prompt
     attack_steps: int = Field(30, ge=1)  # before each update
@@ -53,15 +54,13 @@ class Config(MethodConfig):
     config=Config,
     presets={
         "mini": {
-            "steps": 80,
-            "plain_steps": 10,
+            "steps": 100,
+            "plain_steps": 20,
             "batch": 4,
             "lr": 1e-3,
             "retained": 4,
-            "template": "{}",
-            "tokens": 4,
-            "attack_steps": 3,
-            "attack_lr": 0.1,
+            "attack_steps": 5,
+            "attack_lr": 0.03,
             "fresh_latents": False,
             "sampler_steps": 12,
         }
@@ -72,10 +71,11 @@ class Config(MethodConfig):
 def advunlearn(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Train the text encoder so that no word before the concept's prompt makes it mean the concept again.
 
-    Equations 3 and 4: min over the text encoder of ESD's loss at an attacked prompt, ‖ε(z_t, [p; c]) − [ε*(z_t, ∅) − η
-    (ε*(z_t, c) − ε*(z_t, ∅))]‖², and w ‖ε(z′_t, r) − ε*(z′_t, r)‖² for prompts r to retain. p are free vectors in the
-    place of tokens, from steps of Adam down the attack's loss ‖ε(z_t, [p; c]) − ε*(z_t, c)‖². The UNet stays the
-    original's; it draws z_t for c and z′_t for r, with the original's embeddings, and gives ε*.
+    The paper's two-level equation, as the authors' code has it: min over the text encoder of ESD's loss at an attacked
+    prompt, ‖ε(z_t, [p; c]) − [ε*(z_t, ∅) − η (ε*(z_t, c) − ε*(z_t, ∅))]‖², and w ‖ε(z′_t, r) − ε*(z′_t, r)‖² for prompts
+    r to retain. p are free vectors in the place of tokens, from steps of Adam down the attack's loss ‖ε(z_t, [p; c]) −
+    ε*(z_t, c)‖². The UNet stays the original's; it draws z_t for c and z′_t for r, with the original's embeddings, and
+    gives ε*.
 
     The authors draw a new z_t for every step of an attack, about 1,500 forwards for an update. The preset of the
     embedded model shares the update's own z_t between them instead (`fresh_latents`), which is ours.

@@ -65,13 +65,13 @@ def test_what_is_drawn_is_the_originals_also_later(mini: TextToImage) -> None:
 
 
 def test_the_attack_brings_the_concept_nearer(mini: TextToImage) -> None:
-    found = Updates(mini, attack_steps=20).history[0]
+    found = Updates(mini, tokens=1, attack_steps=20).history[0]
     assert found["attacked"] < 0.9 * found["unattacked"]
 
 
 def test_by_the_sign_alone_where_it_is_fast(mini: TextToImage) -> None:
-    (prefix,) = Updates(mini, fast=True).trainer._kept.values()
-    assert prefix.shape == (1, 64)
+    (prefix,) = Updates(mini, fast=True, tokens=2).trainer._kept.values()
+    assert prefix.shape == (2, 64)
     assert set(prefix.grad.unique().tolist()) <= {-1.0, 0.0, 1.0}  # type: ignore[union-attr]
     (plain,) = Updates(mini).trainer._kept.values()
     assert len(plain.grad.unique()) > 3  # type: ignore[union-attr]
@@ -82,7 +82,7 @@ def test_an_attack_begins_anew_or_where_the_last_one_ended(mini: TextToImage) ->
     table = mini.text_encoder.get_input_embeddings().weight.detach()
 
     def begun(steps: int, restart: bool) -> int:
-        still = {"attack_lr": 1e-12, "attack_steps": 1, "restart": restart}
+        still = {"tokens": 1, "attack_lr": 1e-12, "attack_steps": 1, "restart": restart}
         (prefix,) = Updates(mini, steps=steps, **still).trainer._kept.values()
         return int((table - prefix.detach()).square().sum(1).argmin())
 
@@ -105,6 +105,7 @@ def test_on_stable_diffusion_it_is_the_authors_command() -> None:
     assert (config.steps, config.plain_steps, config.lr, config.retention, config.retained) == (1000, 200, 1e-5, 0.3, 5)
     assert (config.tokens, config.attack_steps, config.attack_lr, config.restart) == (1, 30, 1e-3, True)
     assert config.fresh_latents
+    assert config.template == "a photo of {}"
 
 
 def test_two_text_encoders_are_refused_before_anything_is_drawn(tmp_path: Path) -> None:
