@@ -193,6 +193,16 @@ def test_an_address_shows_what_its_sender_saw_but_lifts_no_blur(browser: Any, tm
     assert (tab.wrong, seen.wrong) == ([], [])
 
 
+def test_in_a_narrow_window_plots_scroll_and_their_letters_stay_legible(browser: Any, file: Path) -> None:
+    tab = Tab(browser, file, width=400)
+    smallest = """Math.min(...[...document.querySelectorAll('.chart text')].map(
+        one => parseFloat(getComputedStyle(one).fontSize) * one.ownerSVGElement.getBoundingClientRect().width
+            / one.ownerSVGElement.viewBox.baseVal.width))"""
+    assert tab.page.evaluate(smallest) > 9
+    assert tab.page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert accessible(tab) == ""
+
+
 def test_print_has_all_that_is_folded(browser: Any, file: Path) -> None:
     tab = Tab(browser, file)
     folded = tab.page.locator("details:not([open]) dl").last
