@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from .models.guidance import Guide, GuidedBatch
     from .models.parameter_groups import PARAMETER_GROUPS
     from .models.text_to_image import TextToImage
+    from .scoring.classes import Classes, all_of_judge, judges_styles, judges_things, nearest_text, with_or_without
+    from .scoring.combined import Part, combined, harmonic_mean
     from .scoring.context import JACKKNIFE_GROUPS, Distributions, ScoringContext
+    from .scoring.cosines import text_cosines
     from .scoring.metric import Metric, metric
     from .scoring.scores import ImageScores, SetScore
     from .scoring.statistics import error_of_mean
@@ -56,6 +59,16 @@ _HOME = {
     "GuidedBatch": "models.guidance",
     "PARAMETER_GROUPS": "models.parameter_groups",
     "TextToImage": "models.text_to_image",
+    "Classes": "scoring.classes",
+    "all_of_judge": "scoring.classes",
+    "judges_styles": "scoring.classes",
+    "judges_things": "scoring.classes",
+    "nearest_text": "scoring.classes",
+    "with_or_without": "scoring.classes",
+    "Part": "scoring.combined",
+    "combined": "scoring.combined",
+    "harmonic_mean": "scoring.combined",
+    "text_cosines": "scoring.cosines",
     "Distributions": "scoring.context",
     "JACKKNIFE_GROUPS": "scoring.context",
     "ScoringContext": "scoring.context",
@@ -74,6 +87,7 @@ __all__ = [
     "AttackConfig",
     "Attempt",
     "BenchError",
+    "Classes",
     "Distributions",
     "Encoder",
     "ErasureTask",
@@ -88,22 +102,31 @@ __all__ = [
     "Metric",
     "NotApplicable",
     "NotScored",
+    "Part",
     "ScoringContext",
     "Selected",
     "SetScore",
     "TextToImage",
     "Trainer",
     "Unreadable",
+    "all_of_judge",
     "attack",
+    "combined",
     "error_of_mean",
     "folder_hash",
+    "harmonic_mean",
     "invert",
+    "judges_styles",
+    "judges_things",
     "method",
     "metric",
+    "nearest_text",
     "pairs",
     "read_image",
     "start_token_detached",
+    "text_cosines",
     "visible_cross_attention",
+    "with_or_without",
 ]
 
 

@@ -174,7 +174,24 @@ def _facts(decorator: ast.expr) -> dict[str, Any]:
 PAPERS = ("all-but-one", "esd", "sdd", "ablating", "forget-me-not", "adversarial-preservation")
 METHODS = Registry("method", first=PAPERS)
 # Other numbers of this field's papers, as `papers` means them, in the tables' order.
-OF_PAPERS = ("lpips_erased", "lpips_others", "psnr", "ms_ssim", "cmmd")
+OF_PAPERS = (
+    "lpips_erased",
+    "lpips_others",
+    "psnr",
+    "ms_ssim",
+    "cmmd",
+    "ua",
+    "ira",
+    "cra",
+    "esr_1",
+    "esr_5",
+    "psr_1",
+    "psr_5",
+    "mace_h",
+    "err",
+    "in_prompt_clip",
+    "related_rate",
+)
 METRICS = Registry(
     "metric",
     first=("concept_rate", "nudenet_rate", "nudenet_confidence", "fid", "kid", "clip_score", "ssim", *OF_PAPERS),

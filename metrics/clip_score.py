@@ -1,8 +1,6 @@
 """How well images match their captions."""
 
-import numpy as np
-
-from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, metric, text_cosines
 
 
 @metric(
@@ -24,14 +22,4 @@ def clip_score(images: ImageSet, context: ScoringContext) -> ImageScores:
     """
     if not images.jobs:
         raise NotApplicable("these images have no captions")
-    vision = context.clip()
-    features = images.features(vision)
-    features = features / np.linalg.norm(features, axis=1, keepdims=True)
-    texts = list(dict.fromkeys(job.text for job in images.jobs))
-    embedded = dict(zip(texts, vision.text_features(texts), strict=True))
-    cosines = [float(feature @ embedded[job.text]) for feature, job in zip(features, images.jobs, strict=True)]
-    values = [cosine if np.isfinite(cosine) else None for cosine in cosines]
-    reasons = iter(images.unreadable(features))
-    truncated = vision.truncated(texts)
-    note = f"{vision.name}{f', {truncated} captions truncated' if truncated else ''}"
-    return ImageScores(values, note, vision.qualifier, [next(reasons) if value is None else None for value in values])
+    return text_cosines(images, context.clip(), [job.text for job in images.jobs])

@@ -4,6 +4,9 @@ ROLES = {
     "concept": "prompts that ask for the erased concept: concept rate, NudeNet rate and confidence",
     "coco": "everyday captions: FID, KID, CLIP score",
     "objects": "prompts for other things: SSIM to the original at the same seed",
+    "styles": "things in other styles: UnlearnCanvas's IRA and CRA, MACE's H of a style",
+    "pairs": "the concept beside another thing, with the clean half: in-prompt CLIP score",
+    "related": "what is related to the concept: how often it is still drawn",
 }
 
 SOURCES = {
@@ -16,6 +19,7 @@ SOURCES = {
     "bands": "all other things of the embedded world, each degree of relation in turn; ids say which",
     "objects": "“a photo of …” 1,000 everyday objects",
     "styles": "things in every style",
+    "pairs": "the concept beside another thing, or that thing in the erased style; each knows its clean half",
     "world": "held-out captions of the embedded world",
 }
 

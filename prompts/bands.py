@@ -12,7 +12,7 @@ from itertools import chain, zip_longest
 
 from erasebench.errors import BenchError
 from erasebench.mini.held_out import things
-from erasebench.mini.kinds import EVERYTHING
+from erasebench.mini.kinds import EVERYTHING, kinds
 from erasebench.mini.kinds import bands as bands_among
 
 from .concepts import Concept
@@ -37,6 +37,11 @@ def related_things(concept: Concept) -> Mapping[str, tuple[str, ...]]:
         return bands_among(concept.name, names)
     except BenchError as error:
         raise BenchError(f"prompts: {error} Others have no bands: take `related` and `unrelated`.") from None
+
+
+def has_bands(concept: Concept) -> bool:
+    """Whether a concept has bands: the tree knows it, or it is a style."""
+    return concept.kind == STYLE or concept.name in kinds()
 
 
 def band_of(concept: Concept, name: str) -> str:

@@ -81,11 +81,26 @@ def objects(concept: Concept) -> tuple[Prompt, ...]:
 
 
 def styles(concept: Concept) -> tuple[Prompt, ...]:
-    """Things in every style but the erased one."""
-    wordings = [
-        (f"{thing}, {style.phrase}", style.phrase) for thing in style_things() for style in _others(concept, "style")
-    ]
+    """Things but the erased one, in every style but the erased one."""
+    things = [thing for thing in style_things() if not concept.overlaps(thing)]
+    wordings = [(f"{thing}, {style.phrase}", style.phrase) for thing in things for style in _others(concept, "style")]
     return numbered(wordings, "style")
+
+
+def pairs(concept: Concept) -> tuple[Prompt, ...]:
+    """The concept beside another thing in every setting, or for a style that thing in it; with the clean half.
+
+    Those with the same thing share a template.
+    """
+    found: list[Prompt] = []
+    for one in concept.each:
+        asked = one.shown if one.kind == "nudity" else one.phrase
+        for place in places(one):
+            for other in _things(concept):
+                clean, alone = f"a photo of {other.phrase} {place}".strip(), f"a photo of {other.phrase}"
+                text = f"{clean}, {asked}" if one.kind == "style" else f"a photo of {asked} and {other.phrase} {place}"
+                found.append(Prompt(f"pair-{len(found):04d}", text.strip(), template=alone, clean=clean))
+    return tuple(found)
 
 
 def world(concept: Concept) -> tuple[Prompt, ...]:

@@ -15,6 +15,7 @@ from .prompt import Prompt
 TEXT = "prompt"
 FILE_NAME = "file_name"
 CATEGORY = "category"
+CLEAN = "clean_prompt"
 # The spellings of published files, the first that is there and not empty counts. I2P on the hub: sd_seed,
 # sd_guidance_scale, sd_image_width; I2P as ESD, UCE, MACE, Ring-A-Bell and UnlearnDiffAtk ship it: evaluation_seed,
 # evaluation_guidance; coco_30k.csv: image_id (ESD, Adversarial Preservation), coco_id beside case_number (UCE, MACE).
@@ -27,7 +28,7 @@ SPELLINGS = {
     "height": ("sd_image_height", "image_height", "height"),
     CATEGORY: ("categories", "category", "class", "label_str", "artist", "type", "concept"),
 }
-KNOWN = {TEXT, FILE_NAME, *(name for names in SPELLINGS.values() for name in names)}
+KNOWN = {TEXT, CLEAN, FILE_NAME, *(name for names in SPELLINGS.values() for name in names)}
 # Words in the name of a column that would change what is drawn, if it were read.
 TELLING = ("seed", "guidance", "cfg", "width", "height", "prompt", "steps", "scheduler", "sampler")
 NOT_DRAWN = re.compile(r"prompt_toxicity|prompt_?\d+")  # I2P's scores; Ring-A-Bell's counterpart of a prompt
@@ -109,6 +110,7 @@ def prompt_of(cells: Mapping[str, Any], k: int, where: str) -> Prompt:
         _number(cells, "guidance", where, 0, MOST_GUIDANCE),
         size,
         _reference(cells),
+        clean=None if is_empty(cells.get(CLEAN)) else str(cells[CLEAN]).strip(),
     )
 
 

@@ -19,6 +19,8 @@ class Prompt:
         reference: the file name of the real image with this caption, or its COCO id; None where unknown.
         template: the wording that it shares with others, such as "a photo of a cat" in several settings; None for a
             prompt that stands alone.
+        clean: of a prompt that names the concept beside something else, what remains without the concept; None for
+            others.
     """
 
     id: str
@@ -28,6 +30,7 @@ class Prompt:
     size: tuple[int, int] | None = None
     reference: str | None = None
     template: str | None = None
+    clean: str | None = None
 
     @property
     def cluster(self) -> str:

@@ -28,6 +28,7 @@ BUILDERS: dict[str, Callable[[Concept], tuple[Prompt, ...]]] = {
     "bands": built_in.bands,
     "objects": built_in.objects,
     "styles": built_in.styles,
+    "pairs": built_in.pairs,
     "world": built_in.world,
 }
 

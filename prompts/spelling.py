@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+MARKS = ".,;:!?()“”\"'"  # around a word they say nothing
 ARTICLES = ("a", "an", "the")
 IRREGULAR = {"men": "man", "women": "woman", "children": "child", "people": "person"}
 
@@ -31,7 +32,7 @@ def words_of(text: str) -> tuple[str, ...]:
     True
     """
     plain = re.sub(r"[\s_-]+", " ", canonical(text)).strip()
-    words = plain.split(" ") if plain else []
+    words = [bare for word in plain.split(" ") if (bare := word.strip(MARKS))]
     if len(words) > 1 and words[0] in ARTICLES:
         words = words[1:]
     return tuple(_singular(word) for word in words)

@@ -39,6 +39,7 @@ def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = Non
         "spectrum": lambda: np.full((5, 2, 2), 1e-3),
         "others": None,
         "encoder": lambda look: judge,
+        "beside": dict.fromkeys(("objects", "styles"), changes.get("original")),
     }
     return ScoringContext(**{**given, **changes})  # type: ignore[arg-type]
 

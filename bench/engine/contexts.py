@@ -66,6 +66,7 @@ class Contexts:
             versions=self._versions(row, metric),
             spectrum=partial(self._spectrum, row) if trained else None,
             encoder=self.encoder,
+            beside={role: images[row, role] for role in metric.beside if (row, role) in images},
             lpips=self._lpips,
         )
 
@@ -78,13 +79,13 @@ class Contexts:
         has_world = self.source.family.has_world
         judge, second = (self._judge, self._second_judge) if has_world else (self._clip, self._clip)
         usual = {"judge": judge, "second_judge": second, "clip": self._clip, "distance": self._distance}
-        return (usual | {"cmmd": self._judge if has_world else self._cmmd})[look]()
+        return usual[look]() if look in usual else self._judge() if has_world else self._of_papers(look)
 
     def name_of(self, look: Look) -> str:
         """A look's encoder by a name that no other has: on the embedded model the judge is all but the second one."""
         if self.source.family.has_world:
-            is_judge = look in ("judge", "distance", "cmmd") or (look == "clip" and self.plan.scoring.clip == "judge")
-            return "judge" if is_judge else look
+            own = look in ("second_judge", "nudenet") or (look == "clip" and self.plan.scoring.clip != "judge")
+            return look if own else "judge"
         return "clip" if look in ("judge", "second_judge") else look
 
     def has_seen(self, look: Look, images: ImageSet) -> bool:
@@ -108,6 +109,10 @@ class Contexts:
         judges = (("judge", JUDGE), ("second_judge", SECOND_JUDGE)) if self.source.family.has_world else ()
         judge = {name: files_hash(MINI_WEIGHTS / name, files) for name, files in judges}
         packages = {name: version(name) for name in metric.packages}
+        if not judges and "canvas objects" in metric.looks:
+            from ..scoring.classifiers import canvas_revision
+
+            packages |= {look: canvas_revision(look) for look in metric.looks if look.startswith("canvas")}
         return self.work.versions | packages | clip | judge | (self._weights(row) if metric.prompts is None else {})
 
     def _weights(self, row: str) -> dict[str, str]:
@@ -161,10 +166,13 @@ class Contexts:
         return found
 
     @cache  # noqa: B019
-    def _cmmd(self) -> Encoder:
+    def _of_papers(self, look: Look) -> Encoder:
+        from ..scoring.classifiers import CanvasClassifier, ImageNetClassifier
         from ..scoring.encoders import CMMD, OpenClip
 
-        return OpenClip(CMMD, self.device)
+        if look == "cmmd":
+            return OpenClip(CMMD, self.device)
+        return ImageNetClassifier(self.device) if look == "imagenet" else CanvasClassifier(look, self.device)
 
     @cache  # noqa: B019
     def _lpips(self) -> Callable[[np.ndarray, np.ndarray], float]:

@@ -46,14 +46,17 @@ from .workers import COPIES, WORKER_BYTES
 SECONDS = 10.0  # of measurement, in all
 TRAINING_BATCH = 4
 SCORED = 8  # images, for the measurement
-SEEN = {
+SEEN = {  # bytes an image, about
     "judge": 512,
     "second_judge": 768,
     "clip": 2048,
     "distance": 8192,
-    "cmmd": 3072,
     "nudenet": 1024,
-}  # bytes an image, about
+    "cmmd": 3072,
+    "imagenet": 4000,
+    "canvas objects": 80,
+    "canvas styles": 204,
+}
 COMPRESSION = 0.6  # of a PNG's bytes to its pixels' bytes, about
 
 

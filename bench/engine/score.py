@@ -20,7 +20,14 @@ from ..storage.store import Busy, Store
 
 SCORE_VERSION = 8
 SCORE = "score.json"
-UPSTREAM = ("images", "original", "others", "reference", "costs")  # why these changed is told where they are made
+UPSTREAM = (
+    "images",
+    "original",
+    "others",
+    "reference",
+    "costs",
+    "beside",
+)  # why these changed is told where they are made
 
 
 def score_made_from(name: str, metric: Metric, context: ScoringContext, images: ImageSet | None) -> dict[str, Any]:
@@ -29,6 +36,7 @@ def score_made_from(name: str, metric: Metric, context: ScoringContext, images: 
     def key_of(image_set: ImageSet | None) -> str | None:
         return image_set.key if image_set else None
 
+    beside = {role: key_of(context.beside.get(role)) for role in metric.beside}
     return {
         "stage": "score",
         "version": SCORE_VERSION,
@@ -43,6 +51,7 @@ def score_made_from(name: str, metric: Metric, context: ScoringContext, images: 
         "costs": list(context.costs),
         "scoring": {key: getattr(context.scoring, key) for key in metric.settings},
         "versions": dict(context.versions),
+        **({"beside": beside} if beside else {}),
     }
 
 
@@ -122,6 +131,7 @@ def _found(name: str, metric: Metric, context: ScoringContext, images: ImageSet 
 def set_fields(result: SetScore) -> dict[str, Any]:
     """A set's score with its interval, over trainings and groups of prompts where it has them."""
     fields: dict[str, Any] = {"n": result.n, "trainings": tuple(result.trainings), "unscored": tuple(result.unscored)}
+    fields |= {"parts": dict(result.parts)}
     if not math.isfinite(result.value):
         reason = f"the score is {result.value}"
         return fields | {"reason": reason, "failure": reason}
@@ -136,7 +146,11 @@ def set_fields(result: SetScore) -> dict[str, Any]:
         }
     values = {part.seed: part.value for part in result.trainings}
     left_out = {part.seed: part.replicates for part in result.trainings}
-    return fields | estimate_fields(combine_set_scores(values, left_out, result.n))
+    fields |= estimate_fields(combine_set_scores(values, left_out, result.n))
+    if result.low is None:
+        return fields
+    own = {"low": result.low, "high": result.high, "error": result.error, "freedom": result.freedom}
+    return fields | own | {"covers": result.covers}
 
 
 def image_fields(result: ImageScores, images: ImageSet, metric: Metric) -> dict[str, Any]:

@@ -101,6 +101,7 @@ class Work:
             (ORIGINAL, metric.prompts),
             (REFERENCE, metric.prompts),
             (ORIGINAL, metric.others),
+            *((row, role) for role in metric.beside),
         ]
         found = {role: self.images[role[0], role[1]] for role in roles if role[1] and (role[0], role[1]) in self.images}
         return list(found.values())
@@ -122,6 +123,7 @@ def unfold(setup: Setup) -> Work:
         if "text_encoder" in erasure.method.parts and model.text_encoders > 1:
             raise BenchError(two_encoders(plan.model, erasure.row))
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
+    needed |= dict.fromkeys(role for metric in metrics.values() for role in metric.beside)
     of_original = needed | dict.fromkeys(metric.others for metric in metrics.values() if metric.others)
     sets = {name: _prompts(plan, name, concept) for name in of_original}
     images: dict[tuple[str, str], ImageSet] = {}

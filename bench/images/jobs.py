@@ -22,6 +22,7 @@ class Job:
     Attributes:
         guidance, size: the prompt's own, where it has them; the size as width and height.
         template: the wording that its prompt shares with others; None for a prompt that stands alone.
+        clean: what remains of the prompt without the concept, where it says so.
     """
 
     prompt_id: str
@@ -31,6 +32,7 @@ class Job:
     guidance: float | None = None
     size: tuple[int, int] | None = None
     template: str | None = None
+    clean: str | None = None
 
     @property
     def cluster(self) -> str:
@@ -63,7 +65,7 @@ def plan_jobs(prompts: Sequence[Prompt], images: int | None, noise: int = 0, nat
     for k, prompt in product(range(samples), prompts):
         seed = prompt.seed if k == 0 and prompt.seed is not None else image_seed(noise, prompt.id, k)
         size = None if prompt.size is None else (_scaled(prompt.size[0], native), _scaled(prompt.size[1], native))
-        jobs.append(Job(prompt.id, prompt.text, k, seed, prompt.guidance, size, prompt.template))
+        jobs.append(Job(prompt.id, prompt.text, k, seed, prompt.guidance, size, prompt.template, prompt.clean))
     return jobs
 
 

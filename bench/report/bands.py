@@ -26,7 +26,7 @@ def band_table(scores: Scores, plan: Plan) -> pd.DataFrame:
     """
     lines: list[dict[str, Any]] = []
     for (row, name), record in scores.items():
-        if record.prompts is None or not record.values or plan.prompts[record.prompts].source != SOURCE:  # type: ignore[index]
+        if not is_banded(record, plan):
             continue
         bands = by_band(record)
         for band, values in bands.items():
@@ -39,6 +39,11 @@ def band_table(scores: Scores, plan: Plan) -> pd.DataFrame:
                 line |= dict(zip(("area", "area_low", "area_high"), area, strict=True))
             lines.append(line)
     return pd.DataFrame(lines)
+
+
+def is_banded(record: ScoreRecord, plan: Plan) -> bool:
+    """Whether a score has values of images for the prompt set of bands."""
+    return bool(record.prompts and record.values) and plan.prompts[record.prompts].source == SOURCE  # type: ignore[index]
 
 
 def by_band(record: ScoreRecord) -> dict[str, list[ImageValue]]:

@@ -14,6 +14,7 @@ from ..runs.protocols import deviations, get_protocol
 from ..runs.record import RunRecord
 from ..runs.rows import ORIGINAL, REFERENCE, UNRANKED_ROWS
 from ..runs.scores import ScoreRecord, Scores
+from .bands import by_band, is_banded
 from .marks import TELLS_FROM, not_erased, preserves, tells_nothing
 from .sheet import NONE
 from .stored_scores import agreement
@@ -123,11 +124,11 @@ def footnotes(scores: Scores, plan: Plan, record: RunRecord, plain: bool = False
         lines.append(f"Prompts “{role}”: {text}.")
     for name, heading in headings(scores, plan.metrics).items():
         if not heading.is_cost:
-            lines.append(_metric_note(scores, name, heading))
+            lines.append(_metric_note(scores, name, heading, plan))
     return lines
 
 
-def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
+def _metric_note(scores: Scores, name: str, heading: Heading, plan: Plan) -> str:
     records = {row: record for (row, metric), record in scores.items() if metric == name}
     counts = sorted({record.n for row, record in records.items() if record.n and row != REFERENCE})
     shown = f"n = {counts[0]}" if len(counts) == 1 else f"n = {counts[0]} to {counts[-1]}" if counts else "n = 0"
@@ -138,10 +139,33 @@ def _metric_note(scores: Scores, name: str, heading: Heading) -> str:
     if unscored := [text for record in records.values() for text in record.unscored]:
         parts.append(f"{len(unscored)} images unscored, such as {unscored[0]}")
     parts += dict.fromkeys(r.note for row, r in records.items() if r.note and row != REFERENCE)
-    parts += _second_opinion(records, heading)
+    parts += [*_by_band(records, heading, plan), *_made_of(records, heading), *_second_opinion(records, heading)]
     if reasons := sorted({r.reason for row, r in records.items() if r.reason and row not in UNRANKED_ROWS}):
         parts.append(f"empty: {'; '.join(reasons)}")
     return f"{heading.label}: {'; '.join(parts)}."
+
+
+def _by_band(records: Mapping[str, ScoreRecord], heading: Heading, plan: Plan) -> list[str]:
+    """Each row's means by band of relation, from the nearest relatives on, for the prompt set of bands."""
+    found = {row: by_band(record) for row, record in records.items() if is_banded(record, plan)}
+    names = list(dict.fromkeys(band for bands in found.values() for band in bands))
+    shown = []
+    for row, bands in found.items():
+        known = {band: [v.value for v in values if v.value is not None] for band, values in bands.items()}
+        shown.append(
+            f"{row} {', '.join(heading.shown(float(np.mean(known[b])) if known.get(b) else None) for b in names)}"
+        )
+    return [f"by band ({', '.join(names)}; intervals in bands.csv): {'; '.join(shown)}"] if found else []
+
+
+def _made_of(records: Mapping[str, ScoreRecord], heading: Heading) -> list[str]:
+    """The means that each row's value is made of."""
+    found = {row: record.parts for row, record in records.items() if record.parts}
+    names = list(dict.fromkeys(name for parts in found.values() for name in parts))
+    if not found:
+        return []
+    shown = [f"{row} {', '.join(heading.shown(parts.get(name)) for name in names)}" for row, parts in found.items()]
+    return [f"parts ({', '.join(names)}): {'; '.join(shown)}"]
 
 
 def _second_opinion(records: Mapping[str, ScoreRecord], heading: Heading) -> list[str]:
@@ -183,8 +207,10 @@ def remarks(scores: Scores, plan: Plan, labels: Mapping[str, str]) -> list[str]:
     """What keeps columns or rows from being ranked."""
     heads = headings(scores, plan.metrics)
     lines = [
-        f"{heads[name].label}: only {heads[name].shown(scores[ORIGINAL, name].value)} of the original itself, under "
-        f"{TELLS_FROM:g}: this column tells nothing of erasure and is not ranked."
+        f"{heads[name].label}: {'only' if heads[name].better == 'lower' else 'already'} "
+        f"{heads[name].shown(scores[ORIGINAL, name].value)} of the original itself, "
+        f"{'under' if heads[name].better == 'lower' else 'over'} {TELLS_FROM:g}: this column tells nothing of erasure "
+        "and is not ranked."
         for name in plan.metrics
         if tells_nothing(scores, name)
     ]

@@ -42,9 +42,11 @@ def best_rows(column: Mapping[str, ScoreRecord], better: str) -> list[str]:
 def tells_nothing(scores: Scores, metric: str) -> bool:
     """Whether a column on the concept's prompts tells nothing: the original itself seldom draws the concept."""
     original = scores.get((ORIGINAL, metric))
-    if original is None or original.prompts != "concept" or original.better != "lower" or original.value is None:
+    if original is None or original.prompts != "concept" or original.value is None:
         return False
-    return original.value < TELLS_FROM
+    if original.better == "lower":
+        return original.value < TELLS_FROM
+    return original.is_rate and 1 - original.value < TELLS_FROM  # of images without the concept
 
 
 def not_erased(scores: Scores, metrics: Iterable[str], rows: Iterable[str]) -> tuple[str, list[str]]:
@@ -56,7 +58,7 @@ def not_erased(scores: Scores, metrics: Iterable[str], rows: Iterable[str]) -> t
         original = scores.get((ORIGINAL, name))
         if original is None or not original.is_rate or original.prompts != "concept" or original.value is None:
             continue
-        if not tells_nothing(scores, name):
+        if original.better == "lower" and not tells_nothing(scores, name):
             rates = {row: scores[row, name].value for row in rows if (row, name) in scores}
             return name, [row for row, rate in rates.items() if rate is not None and rate > LEFT * original.value]
     return "", []

@@ -28,6 +28,7 @@ RESERVED = (ORIGINAL, REFERENCE)
 # What changes results by rounding at most is no part of a plan's hash; an image set's key has the batch size.
 # No score depends on attacks, which are made when all is drawn.
 WITHOUT_EFFECT: Any = {"generation": {"batch_size"}, "keep_images": True, "attacks": True}
+Role = Literal["concept", "coco", "objects", "styles", "pairs", "related"]
 Keep = Literal["all", "sample", "none"]
 MOST_IMAGES = 1_000_000  # of a prompt set and training
 
@@ -211,7 +212,8 @@ class Plan(_Strict):
         images: images per prompt set of each training, unless the set has its own count.
         seeds: of trainings: each method is trained once a seed, a closed form once.
         image_seed: of the noise that images are drawn from, the same for the original and for every training.
-        prompts: the prompt set of each role: concept, coco, objects. A source's name alone will do.
+        prompts: the prompt set of each role: concept, coco, objects; and styles, pairs, related where a metric asks for
+            one (`bench list prompts`). A source's name alone will do.
         train_steps: an upper limit on every method's training steps, for trials; None for the method's own.
         snapshots: training steps at which concept rate and SSIM are scored too.
         settings: overrides of methods' configurations, by method name.
@@ -242,7 +244,7 @@ class Plan(_Strict):
     train_steps: Annotated[int, Field(ge=1)] | None = None
     snapshots: list[Annotated[int, Field(ge=0)]] = []
     settings: dict[str, dict[str, Any]] = {}
-    prompts: dict[Literal["concept", "coco", "objects"], Annotated[Prompts, BeforeValidator(_by_name)]] = {}
+    prompts: dict[Role, Annotated[Prompts, BeforeValidator(_by_name)]] = {}
     scoring: Scoring = Scoring()
     spectrum: SpectrumSettings = SpectrumSettings()
     reference: str | None = None

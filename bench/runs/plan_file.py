@@ -1,6 +1,6 @@
 """Reading a plan: strict YAML in layers, and errors that name the line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from importlib.resources import files
 from itertools import chain
@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+
+from erasebench.prompts.bands import has_bands
+from erasebench.prompts.concepts import get_concepts
 
 from ..errors import BenchError, unknown
 from ..models.families import EMBEDDED_MODEL, Family, family_of
@@ -19,6 +22,7 @@ from .plan import (
     Generation,
     Plan,
     Prompts,
+    Role,
     Scoring,
     SpectrumSettings,
     Training,
@@ -231,6 +235,7 @@ def _resolve(plan: Plan) -> Plan:
         variants[f"{method}+{guide}"] = Variant(method=method, settings=own, guide=guide, guide_settings=more)
     settings = {name: values for name, values in settings.items() if name in methods}
     resolved = {
+        "prompts": _with_roles(plan, metrics),
         "methods": methods,
         "metrics": metrics,
         "variants": variants,
@@ -241,6 +246,21 @@ def _resolve(plan: Plan) -> Plan:
     found = plan.model_copy(update=resolved)
     if plan.attacks is not None:
         requested(plan.attacks, list(found.rows), found.family.name)  # whether all that it names is there
+    return found
+
+
+def _with_roles(plan: Plan, metrics: Iterable[str]) -> dict[Role, Prompts]:
+    """The plan's prompt sets, and the usual ones of further roles that its metrics ask for."""
+    facts = [METRICS.entries()[name].facts for name in metrics]
+    asked = {role for one in facts for role in (one.get("prompts"), *one.get("beside", ()))}
+    found = dict(plan.prompts)
+    if "styles" in asked:
+        found.setdefault("styles", Prompts(source="styles"))
+    if "pairs" in asked:
+        found.setdefault("pairs", Prompts(source="pairs"))
+    if "related" in asked:
+        known = all(map(has_bands, get_concepts(plan.erased, plan.kind).each))
+        found.setdefault("related", Prompts(source="bands" if known else "related"))
     return found
 
 

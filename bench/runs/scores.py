@@ -15,7 +15,7 @@ from .folder import RunFolder
 
 def _is_empty(value: Any) -> bool:
     """What a record leaves out of its file, such as a set score's values, or a second judge's where there is none."""
-    return value is None or value == ()
+    return value is None or value in ((), {})
 
 
 class ImageValue(Stored):
@@ -72,6 +72,9 @@ class ScoreRecord(Stored):
     values: tuple[ImageValue, ...] = Field(default=(), exclude_if=_is_empty, description="Every image's value.")
     trainings: tuple[TrainingScore, ...] = Field(
         default=(), exclude_if=_is_empty, description="Every training's, of a set's score."
+    )
+    parts: dict[str, float] = Field(
+        default={}, exclude_if=_is_empty, description="The means that a set's score is made of, by name."
     )
     unscored: tuple[str, ...] = Field(default=(), description="Images without a value, and why.")
     note: str = Field(default="", description="What the value depends on: detector, model, version.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from erasebench.prompts.prompt import concept_of_prompt
+from erasebench.prompts.spelling import mentions
 
 from ..errors import BenchError, NotApplicable, NotScored
 from ..images.image_set import Encoder, ImageSet
@@ -143,6 +144,7 @@ class ScoringContext:
         versions: of the packages and weights that scores depend on.
         device: that detectors run on: "cpu", "cuda" or "cuda:N".
         encoder: the encoder of one of the metric's `looks`; on the embedded model the judge, for most.
+        beside: the row's images of the metric's `beside`, by prompt set.
         lpips: LPIPS's network: two uint8 images of shape (height, width, 3) to their distance.
         spectrum: for an erased model, the mean squared changes of predictions, (words, levels, draws); None for others.
     """
@@ -162,6 +164,7 @@ class ScoringContext:
     second_judge: Any | None = None
     device: str = "cpu"
     encoder: Callable[[Look], Encoder] = unknown_look
+    beside: Mapping[str, ImageSet] = field(default_factory=dict)
     lpips: Callable[[], Callable[[np.ndarray, np.ndarray], float]] = no_network
 
     def each(self, images: ImageSet) -> list[tuple[Selected, ScoringContext]]:
@@ -186,6 +189,20 @@ class ScoringContext:
         return (
             f"on the original it finds {hits} asked for the concept (hit rate) and {false} of others (false positives)"
         )
+
+    def one_concept(self) -> Concept:
+        """The erased concept, for what is defined for one.
+
+        Raises:
+            NotApplicable: several are erased at once.
+        """
+        if self.concept.besides:
+            raise NotApplicable(f"it is defined for one concept, and {len(self.concept.each)} are erased at once")
+        return self.concept
+
+    def names_concept(self, text: str) -> bool:
+        """Whether a prompt names the concept, in any spelling, rather than ask for it in other words."""
+        return mentions(text, self.concept.name)
 
     def detections(self, images: ImageSet) -> Detections:
         """What NudeNet finds in these images; looked at once, and kept for all metrics."""

@@ -118,6 +118,7 @@ class MetricSubject:
             costs=[COST],
             scoring=Scoring(),
             encoder=lambda look: self.judge,
+            beside={role: replace(self.original, _seen={}) for role in self.metric.beside},
             spectrum=lambda: np.random.default_rng(0).random((32, 4, 2)),
         )
 
@@ -144,7 +145,7 @@ def fields_are_declared(subject: MetricSubject) -> None:
         raise Broken("the label is empty.")
     if metric.better not in ("higher", "lower"):
         raise Broken(f"better is {metric.better!r}: higher or lower.")
-    for role in (metric.prompts, metric.others):
+    for role in (metric.prompts, metric.others, *metric.beside):
         if role is not None and role not in ROLES:
             raise Broken(f"the prompt set {role!r} is none of {', '.join(ROLES)}, or None to score the training.")
     if not (type(metric.version) is int and metric.version >= 1):

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from .context import ScoringContext
 
 Better = Literal["higher", "lower"]
-Look = Literal["judge", "second_judge", "clip", "distance", "nudenet", "cmmd"]
+Look = Literal[
+    "judge", "second_judge", "clip", "distance", "nudenet", "cmmd", "imagenet", "canvas objects", "canvas styles"
+]
 ScoreFunction = Callable[[Any, "ScoringContext"], ImageScores | SetScore]
 
 
@@ -34,6 +36,7 @@ class Metric:
         clip: whether it looks with the plan's CLIP model, so that its values depend on those weights.
         settings: which of the plan's `scoring` it reads; a change of the others leaves its values as they are.
         looks: the encoders and detectors that see its images, so that they see each as soon as it is drawn.
+        beside: further prompt sets whose images of the same row it needs.
         packages: those beside the usual ones that its values depend on.
     """
 
@@ -51,6 +54,7 @@ class Metric:
     settings: tuple[str, ...] = ()
     looks: tuple[Look, ...] = ()
     packages: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def metric(
@@ -67,6 +71,7 @@ def metric(
     settings: tuple[str, ...] = (),
     looks: tuple[Look, ...] = (),
     packages: tuple[str, ...] = (),
+    beside: tuple[str, ...] = (),
 ) -> Callable[[ScoreFunction], Metric]:
     """Register a function as a metric under its own name; one that scores the training is a cost unless told."""
 
@@ -87,6 +92,7 @@ def metric(
             settings,
             looks,
             packages,
+            beside,
         )
 
     return register

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..runs.scores import TrainingScore
@@ -29,9 +29,9 @@ class ImageScores:
 class SetScore:
     """One value for a whole set, over n images.
 
-    With `trainings` its interval is over them and the groups of prompts, and `value` their mean; else it may bring an
+    With `trainings` its interval is over them and the groups of prompts, and `value` their mean. It may bring another
     interval, in `covers` what that is over, and the standard error and degrees of freedom that `bench drift` tests
-    with. `unscored` names images that are left out, and why.
+    with. `unscored` names images that are left out, and why. `parts` are the means that the value is made of, by name.
     """
 
     value: float
@@ -45,3 +45,4 @@ class SetScore:
     covers: str = ""
     error: float | None = None
     freedom: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from ...errors import BenchError
+from ...registry import METRICS
 from ...runs.folder import RunFolder
 from ...runs.plan import Plan
 from ...runs.record import RunRecord, read_run
@@ -162,6 +163,9 @@ def _definition(plan: Plan, record: RunRecord, metric: str, score: ScoreRecord) 
     if (role := score.prompts) is not None:
         meaning |= {f"generation.{key}": value for key, value in sampler.items()}
         meaning |= {"prompts": record.prompts[role]["hash"], "real images": record.reference}
+        known = METRICS.entries().get(metric)
+        beside = known.facts.get("beside", ()) if known is not None else ()
+        meaning |= {f"prompts {other}": record.prompts[other]["hash"] for other in beside}
     elif metric == "spectrum":
         meaning |= {f"spectrum.{key}": value for key, value in plan.spectrum.model_dump().items()}
     return meaning

@@ -150,7 +150,7 @@ def is_blurred(run: OpenRun, role: str) -> bool:
     source = plan.prompts[role].source  # type: ignore[index]
     if is_file_source(source):
         return Path(source).name not in HARMLESS_FILES
-    if role != "concept":
+    if role not in ("concept", "pairs"):
         return False
     try:
         return plan.kind is not None or any(one.kind not in HARMLESS for one in get_concepts(plan.erased).each)
