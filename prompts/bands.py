@@ -40,8 +40,8 @@ def related_things(concept: Concept) -> Mapping[str, tuple[str, ...]]:
 
 
 def has_bands(concept: Concept) -> bool:
-    """Whether a concept has bands: the tree knows it, or it is a style."""
-    return concept.kind == STYLE or concept.name in kinds()
+    """Whether a concept has bands: it is one alone, and the tree knows it or it is a style."""
+    return not concept.besides and (concept.kind == STYLE or concept.name in kinds())
 
 
 def band_of(concept: Concept, name: str) -> str:

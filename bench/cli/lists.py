@@ -94,12 +94,17 @@ def _told(entry: Entry, heading: str) -> str:
 
 def _list_models() -> list[tuple[str, str]]:
     from ..models.catalog import MODELS
+    from ..models.known import FAMILY_NOTES, KNOWN
 
-    return [
+    lines = [
         *MODELS.items(),
         ("FOLDER", "a Stable Diffusion pipeline in diffusers' layout"),
         ("OWNER/NAME[@REVISION]", "a pipeline on the Hugging Face hub"),
     ]
+    for family, note in FAMILY_NOTES.items():
+        lines += [("", ""), (family, note)]
+        lines += [(known.name, known.told) for known in KNOWN if known.family == family]
+    return lines
 
 
 def _list_concepts() -> list[tuple[str, str]]:

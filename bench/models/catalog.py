@@ -11,11 +11,13 @@ from ..errors import BenchError, unknown
 from ..storage.keys import files_hash
 from .families import EMBEDDED, EMBEDDED_MODEL, STABLE_DIFFUSION, Family, family_of
 from .hub import cached_snapshot, fetch, resolve_commit
+from .known import KNOWN
 from .pipeline_folder import CONVERT, open_pipeline
 
 # Pinned, so that a number always means the same weights.
-HUB_MODELS = {"sd-v1-4": ("CompVis/stable-diffusion-v1-4", "133a221b8aa7292a167afc5127cb63fb5005638b")}
-LICENCES = {"mini": "apache-2.0", "sd-v1-4": "creativeml-openrail-m"}  # by the hub's names; erased weights keep them
+HUB_MODELS = {known.name: (known.repository, known.revision) for known in KNOWN if known.revision is not None}
+# By the hub's names; erased weights keep them.
+LICENCES = {"mini": "apache-2.0"} | {known.name: known.licence for known in KNOWN if known.licence is not None}
 RANDOM_MODEL = "sd-v1-4-random"
 MODELS = {
     "mini": "the embedded model: 64×64 pictograms, in the package, for any CPU",

@@ -259,7 +259,7 @@ def _with_roles(plan: Plan, metrics: Iterable[str]) -> dict[Role, Prompts]:
     if "pairs" in asked:
         found.setdefault("pairs", Prompts(source="pairs"))
     if "related" in asked:
-        known = all(map(has_bands, get_concepts(plan.erased, plan.kind).each))
+        known = has_bands(get_concepts(plan.erased, plan.kind))
         found.setdefault("related", Prompts(source="bands" if known else "related"))
     return found
 

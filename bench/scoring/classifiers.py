@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ..errors import NotApplicable, NotScored
@@ -124,7 +125,7 @@ class CanvasClassifier(Classifier):
             self.labels = tuple(str(label).replace("_", " ").lower() for label in labels[what])
             self._model = timm.create_model("vit_large_patch16_224", num_classes=len(self.labels))
             self._model.load_state_dict(load_file(CANVAS / files[0]))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise NotScored(f"UnlearnCanvas's classifier of {what} in {CANVAS} can't be read: {error}") from None
         self._model.float().eval().requires_grad_(False).to(device)
         self.name, self.device = f"UnlearnCanvas’s ViT-L/16 of {what}", device
