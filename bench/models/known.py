@@ -50,7 +50,7 @@ class KnownModel:
 
 V1, V2, XL = "Stable Diffusion v1", "Stable Diffusion v2", "Stable Diffusion XL"
 # UNet, VAE and text encoders; a test counts them from the architectures.
-PARAMETERS = {V1: 1_066_235_307, V2: 1_289_952_427, XL: 3_468_837_835}
+PARAMETERS = {V1: 1_066_235_307, V2: 1_289_952_427, XL: 3_468_837_867}
 KNOWN = tuple(
     KnownModel(name, family, repository, revision, pixels, predicts, PARAMETERS[family], licence, seen)
     for name, family, repository, revision, pixels, predicts, licence, seen in (

@@ -28,7 +28,7 @@ def test_the_file_holds_what_there_is_and_null_where_a_number_is_missing(tmp_pat
     write_score(tmp_path / "a.json", EMPTY)
     stored = read_json(tmp_path / "a.json") or {}
     second = {"second", "second_low", "second_high"}
-    assert set(stored) == set(ScoreRecord.model_fields) - {"values", "trainings"} - second
+    assert set(stored) == set(ScoreRecord.model_fields) - {"values", "trainings", "parts"} - second
     assert (stored["value"], stored["low"], stored["n"]) == (None, None, 0)
     write_score(tmp_path / "a.json", OF_IMAGES)
     first, second = (read_json(tmp_path / "a.json") or {})["values"]

@@ -61,7 +61,7 @@ def measure_scoring(model_name: str, device: str, images: int) -> Iterator[str]:
             Plan(metrics=["ssim"], methods=["uce"], images=1, model=model_name).scoring,
             device=device,
         )
-        for name in METRICS.names():
+        for name in METRICS.usual():
             metric: Metric = METRICS.load(name)
             if metric.prompts is None:
                 continue
