@@ -63,6 +63,13 @@ class Config(MethodConfig):
         return folder_hash(Path(self.folder))
 
 
+def needs_one_encoder(config: Config) -> str:
+    """Why a configuration takes models with one text encoder alone; "" where it does not."""
+    if not config.inverted_tokens:
+        return ""
+    return "tokens are learned for one. Set forget-me-not.inverted_tokens=0: the concept's own tokens lose attention."
+
+
 def attention_norm(squares: list[torch.Tensor]) -> torch.Tensor:
     """The Frobenius norm over all layers, heads, pixels and concept tokens, averaged over the batch.
 
@@ -78,6 +85,7 @@ def attention_norm(squares: list[torch.Tensor]) -> torch.Tensor:
     config=Config,
     several="turns",
     version=2,
+    one_encoder=needs_one_encoder,
     presets={
         # The full UNet, trained towards no target, draws nothing more at any point of the grid.
         "mini": {"parameters": "xattn", "steps": 50, "batch": 4, "lr": 3e-4, "sampler_steps": 12}
@@ -89,11 +97,7 @@ def forget_me_not(model: TextToImage, task: ErasureTask, config: Config, trainer
     Equation 3 (attention resteering): the norm, not squared, of all cross-attention probabilities of the concept's
     tokens, on noised latents of images of the concept, t uniform in 0 … 999. Neither a teacher nor a target.
     """
-    if config.inverted_tokens and len(model.texts.networks) > 1:
-        raise BenchError(
-            f"Forget-Me-Not: tokens are learned for models with one text encoder; {model.name} has two. Set "
-            "forget-me-not.inverted_tokens=0, with which the concept's own tokens lose attention."
-        )
+    forget_me_not.check_encoders(len(model.texts.networks), config, model.name)
     template = "a photo in the style of {x}" if task.kind == "style" else "a photo of {x}"
     prompt = template.format(x=task.prompt)
     if config.folder is None:

@@ -111,7 +111,12 @@ class Filter:
         return predict
 
 
-@method(label="SAFREE", paper="arXiv 2410.12761", config=Config, guides=True, version=2)
+def one_encoder(config: Config) -> str:
+    """Why models with one text encoder alone are taken."""
+    return "it reads texts as wholes, whose span no single one of them holds. Leave safree out of --methods."
+
+
+@method(label="SAFREE", paper="arXiv 2410.12761", config=Config, guides=True, version=2, one_encoder=one_encoder)
 def safree(task: ErasureTask, config: Config) -> Filter:
     """Draw with a prompt whose telling tokens are projected out of a concept's span (equations 1 to 6).
 

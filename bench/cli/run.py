@@ -75,7 +75,7 @@ def run(
         list[str] | None,
         typer.Option(
             help="NAME=PATH, a row of weights that somebody made: a pipeline, UNet, text encoder, LoRA, checkpoint in "
-            "the original layout, or patch; repeat for more."
+            "the original layout, or patch; NAME+sld=PATH draws with it and a guide; repeat for more."
         ),
     ] = None,
     batch_size: Annotated[
@@ -228,14 +228,20 @@ def memory_line(folder: RunFolder) -> str | None:
 
 
 def rows_of(given: list[str]) -> dict[str, dict[str, Any]]:
-    """NAME=PATH flags as a plan's variants."""
+    """NAME=PATH flags as a plan's variants; NAME+GUIDE=PATH draws with these weights and a guide."""
+    from ..registry import METHODS
     from ..runs.plan import ROW_NAME
 
     found = pairs_of("--row", given, "NAME=PATH", "mine=esd-x.safetensors")
     for name in found:
         if not re.match(ROW_NAME, name):
             raise BenchError(f"--row {name}=…: a row's name has lower-case letters, digits, dots, dashes and +.")
-    return {name: {"path": path} for name, path in found.items()}
+    rows: dict[str, dict[str, Any]] = {}
+    for name, path in found.items():
+        _, _, last = name.rpartition("+")
+        guides = last != name and last in METHODS.entries() and METHODS.load(last).guide is not None
+        rows[name] = {"path": path, **({"guide": last} if guides else {})}
+    return rows
 
 
 def prompts_of(given: list[str]) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ from ..storage.keys import content_key
 from ..storage.links import show
 from ..storage.store import Busy, Entry, Store
 from .erasure import ERASE_VERSION, Erasure
-from .own_weights import OwnRow, bring
+from .own_weights import OwnRow, bring, remark_on
 from .setup import Setup
 
 PATCH, FACTS, CHECKPOINT = "patch.safetensors", "facts.json", ".checkpoint"
@@ -142,7 +142,7 @@ def bring_all(setup: Setup, erasures: Iterable[Erasure], model: Callable[[], Tex
         if not is_trained(setup, row):
             with suppress(Busy), setup.store.making("training", training_key(setup, row)) as place:
                 _bring(setup, row, place, model)
-        remarks.append(facts_of(setup.store, training_key(setup, row)).get("remark", ""))
+        remarks.append(remark_on(row, facts_of(setup.store, training_key(setup, row)).get("remark", "")))
     return tuple(filter(None, remarks))
 
 

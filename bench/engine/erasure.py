@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..erasure.method import ErasureTask, Method
+from ..models.catalog import ModelSource
 from ..models.devices import resolve_training_precision
 from ..models.guidance import Guide
 from ..models.provenance import made_on
@@ -80,6 +81,16 @@ class Erasure:
             return None
         together = ", ".join(one.prompt for one in self.task.each)
         return method.guide(replace(self.task, prompt=together, besides=()), config)
+
+    def check_model(self, model: ModelSource) -> None:
+        """Refuse a model that the method or the guide does not take.
+
+        Raises:
+            BenchError: it has more text encoders.
+        """
+        self.method.check_encoders(model.text_encoders, self.config, model.name)
+        if self.guided is not None:
+            self.guided.method.check_encoders(model.text_encoders, self.guided.config, model.name)
 
     @property
     def changes_weights(self) -> bool:

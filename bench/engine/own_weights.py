@@ -14,7 +14,7 @@ from ..errors import BenchError
 from ..models.formats.recognise import OwnWeights, recognise
 from ..runs.plan import Variant
 from ..storage.keys import content_key
-from .erasure import Erasure
+from .erasure import Erasure, Guided
 
 if TYPE_CHECKING:
     from ..models.text_to_image import TextToImage
@@ -49,7 +49,7 @@ class OwnRow(Erasure):
         return recognise(self.config.path)
 
 
-def own_row(row: str, variant: Variant, task: ErasureTask, precision: str) -> OwnRow:
+def own_row(row: str, variant: Variant, task: ErasureTask, precision: str, guided: Guided | None = None) -> OwnRow:
     """A plan's row of somebody's weights.
 
     Raises:
@@ -63,8 +63,10 @@ def own_row(row: str, variant: Variant, task: ErasureTask, precision: str) -> Ow
         raise BenchError(f"row {row}: {error}") from None
     config = OwnConfig(path=Path(variant.path), form=own.form, content=own.content, scale=variant.scale)
     label = variant.label or row
+    if guided is not None and variant.label is None:
+        label = f"{row.removesuffix(f'+{guided.name}')} + {guided.method.label}"
     method = Method(label, "", OwnConfig, _never, version=VERSION, deterministic=True)
-    return OwnRow(row, label, own.told, method, config, task, None, precision, ())
+    return OwnRow(row, label, own.told, method, config, task, None, precision, (), guided)
 
 
 def _never(model: TextToImage, task: ErasureTask, config: Any, trainer: Any) -> None:
@@ -96,3 +98,9 @@ def bring(row: OwnRow, model: Callable[[], TextToImage]) -> tuple[dict[str, Any]
         "truncated": [],
     }
     return patch, facts
+
+
+def remark_on(row: OwnRow, stored: str) -> str:
+    """What stored facts say of weights, by this row's label: rows of the same weights share their facts."""
+    _, what, rest = stored.partition(f" is {row.name} ")
+    return f"{row.label}{what}{rest}" if what else stored

@@ -122,6 +122,7 @@ def unfold(setup: Setup) -> Work:
     for erasure in erasures:
         if "text_encoder" in erasure.method.parts and model.text_encoders > 1:
             raise BenchError(two_encoders(plan.model, erasure.row))
+        erasure.check_model(model)
     needed = dict.fromkeys(metric.prompts for metric in metrics.values() if metric.prompts)
     needed |= dict.fromkeys(role for metric in metrics.values() for role in metric.beside)
     of_original = needed | dict.fromkeys(metric.others for metric in metrics.values() if metric.others)
@@ -199,11 +200,12 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
     without: list[str] = []
     for row, variant in plan.rows.items():
         if variant.method is None:
-            erasures.append(own_row(row, variant, _task(concept, UNSEEDED), plan.training.precision))
+            guided = _guide(row, variant, family, concept.preset)
+            erasures.append(own_row(row, variant, _task(concept, UNSEEDED), plan.training.precision, guided))
             continue
         method: Method = METHODS.load(variant.method)
         config = method.configure(family, concept.preset, variant.settings)
-        guided = _guide(row, variant, method, family, concept.preset)
+        guided = _guide(row, variant, family, concept.preset)
         labels = [method.label, *([guided.method.label] if guided else [])]
         _check_several(row, concept, *(method for method in (method, guided and guided.method) if method))
         if method.needs_replacement and not all(one.replacement for one in concept.each):
@@ -279,7 +281,7 @@ def _check_several(row: str, concept: Concept, *methods: Method) -> None:
         )
 
 
-def _guide(row: str, variant: Variant, method: Method, family: str, kind: str) -> Guided | None:
+def _guide(row: str, variant: Variant, family: str, kind: str) -> Guided | None:
     """What guides sampling beside a row's weights.
 
     Raises:
@@ -288,7 +290,9 @@ def _guide(row: str, variant: Variant, method: Method, family: str, kind: str) -
     if variant.guide is None:
         return None
     guide: Method = METHODS.load(variant.guide)
-    if guide.guide is None or method.guide is not None:
+    if variant.method is None and guide.guide is None:
+        raise BenchError(f"{row}: {variant.guide} changes weights itself; a guide is sld or another that changes none.")
+    if guide.guide is None or (variant.method is not None and METHODS.load(variant.method).guide is not None):
         raise BenchError(
             f"{row}: {variant.method} is to change weights and {variant.guide} to guide sampling, as in esd+sld. "
             "Name them in this order."

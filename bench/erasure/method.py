@@ -93,6 +93,7 @@ class ErasureTask:
 EraseFunction = Callable[["TextToImage", ErasureTask, Any, "Trainer"], None]
 Several = Literal["sum", "turns", "joined"]
 GuideFunction = Callable[[ErasureTask, Any], "Guide"]
+Reason = Callable[[Any], str]
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class Method:
             whose steps take them in turns, each as many as it would have alone; "joined", with their texts joined by
             commas; None: one only.
         parts: of the model, whose weights it may change: "unet" or "text_encoder".
+        one_encoder: why a configuration takes models with one text encoder alone, and what to do; "" for no reason, and
+            None for a method that works on all.
     """
 
     label: str
@@ -127,6 +130,7 @@ class Method:
     guide: GuideFunction | None = None
     several: Several | None = None
     parts: tuple[str, ...] = ("unet",)
+    one_encoder: Reason | None = None
 
     def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> Any:
         """The configuration for a model family and a kind of concept, with a plan's settings on top.
@@ -142,6 +146,20 @@ class Method:
             )
         return config
 
+    def check_encoders(self, count: int, config: Any, model: str) -> None:
+        """Refuse a model with several text encoders where a configuration takes one.
+
+        Args:
+            count: the model's text encoders.
+            config: the method's.
+            model: the model's name.
+
+        Raises:
+            BenchError: with the reason, and what to do.
+        """
+        if count > 1 and self.one_encoder is not None and (reason := self.one_encoder(config)):
+            raise BenchError(f"{self.label}: {model} has {count} text encoders; {reason}")
+
 
 def method(
     label: str,
@@ -155,6 +173,7 @@ def method(
     guides: bool = False,
     several: Several | None = None,
     parts: tuple[str, ...] = ("unet",),
+    one_encoder: Reason | None = None,
 ) -> Callable[[Callable[..., Any]], Method]:
     """Register a function as an erasure method, under its own name with dashes for underscores.
 
@@ -166,9 +185,8 @@ def method(
     def register(function: Callable[..., Any]) -> Method:
         erase, fixed = (_no_weights, True) if guides else (function, deterministic)
         guide, own = (function, ()) if guides else (None, parts)
-        return Method(
-            label, paper, config, erase, presets or {}, needs_replacement, version, fixed, guide, several, own
-        )
+        made = (label, paper, config, erase, presets or {}, needs_replacement, version, fixed, guide, several, own)
+        return Method(*made, one_encoder)
 
     return register
 

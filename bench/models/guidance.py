@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from ..errors import BenchError
-
 if TYPE_CHECKING:
     from .text_to_image import Predict, TextToImage
 
@@ -53,17 +51,11 @@ class GuidedBatch:
     def wholes(self, ids: torch.Tensor) -> torch.Tensor:
         """Texts as wholes, by the text encoder's output at their ends: float64 on the CPU, (texts, width).
 
+        A guide that needs them is registered with `one_encoder`.
+
         Args:
             ids: (texts, 77).
-
-        Raises:
-            BenchError: the model has two text encoders, whose outputs no single span holds.
         """
-        if len(self.model.texts.networks) > 1:
-            raise BenchError(
-                f"{self.model.name} has two text encoders; a guide that reads texts as wholes takes models with one, "
-                "such as sd-v1-4. Leave it out of --methods."
-            )
         return self.model.text_encoder(ids.to(self.model.device))[1].double().cpu()
 
     def predict(self, z: torch.Tensor, t: float, *contexts: torch.Tensor) -> tuple[torch.Tensor, ...]:

@@ -146,7 +146,7 @@ class Variant(_Strict):
         label: how tables name the row; the method's label, or the row's name, by default.
         settings: of the method.
         scale: of a LoRA: how much of it is added.
-        guide: of a method that changes weights: another that guides how its images are sampled; None for nothing.
+        guide: of weights, or a method that changes them: what guides how their images are sampled; None for nothing.
         guide_settings: of that.
     """
 
@@ -166,8 +166,6 @@ class Variant(_Strict):
             raise ValueError("weights that somebody made have no settings")
         if self.method is not None and self.scale != 1:
             raise ValueError("a method has no scale")
-        if self.guide is not None and self.path is not None:
-            raise ValueError("weights that somebody made are drawn without a guide")
         if self.guide is None and self.guide_settings:
             raise ValueError("guide_settings are there without a guide")
         return self

@@ -225,14 +225,19 @@ def _resolve(plan: Plan) -> Plan:
         guide = None if variant.guide is None else METHODS.check(variant.guide)
         changed = {"method": method, "path": _absolute(variant.path), "guide": guide}
         variants[name] = variant.model_copy(update=changed)
+    beside = {variant.guide for variant in variants.values() if variant.path is not None}
     settings: dict[str, dict[str, Any]] = {}
     for name, values in plan.settings.items():
-        if METHODS.check(name) not in (*methods, *chain.from_iterable(pairs.values())):
+        if METHODS.check(name) not in (*methods, *chain.from_iterable(pairs.values()), *beside):
             raise BenchError(f"settings: {name!r} is not among the plan's methods ({', '.join(methods)}).")
         settings.setdefault(METHODS.check(name), {}).update(values)
     for method, guide in pairs.values():
         own, more = settings.get(method, {}), settings.get(guide, {})
         variants[f"{method}+{guide}"] = Variant(method=method, settings=own, guide=guide, guide_settings=more)
+    for name, variant in variants.items():
+        if variant.path is not None and variant.guide is not None:
+            more = {**settings.get(variant.guide, {}), **variant.guide_settings}
+            variants[name] = variant.model_copy(update={"guide_settings": more})
     settings = {name: values for name, values in settings.items() if name in methods}
     resolved = {
         "prompts": _with_roles(plan, metrics),

@@ -25,7 +25,7 @@ from erasebench.models.text_to_image import TextToImage
 from erasebench.registry import METHODS
 from erasebench.runs.attacks import AttackRequest
 from erasebench.runs.folder import RunFolder
-from erasebench.runs.plan import Generation, Plan, SpectrumSettings
+from erasebench.runs.plan import Generation, Plan, SpectrumSettings, Variant
 
 TASK = ErasureTask("garbage truck", "object", "garbage truck", "road", ("road",), "a garbage truck", 0)
 
@@ -134,8 +134,25 @@ def copy_of(model: TextToImage) -> TextToImage:
 def test_forget_me_not_says_what_it_cannot_do(model: TextToImage) -> None:
     method = METHODS.load("forget-me-not")
     config = method.configure("sd", "object", {"inverted_tokens": 2})
-    with pytest.raises(BenchError, match=r"has two\. Set forget-me-not\.inverted_tokens=0"):
+    with pytest.raises(BenchError, match=r"has 2 text encoders; tokens .* Set forget-me-not\.inverted_tokens=0"):
         method.erase(model, TASK, config, Trainer(model, config.parameters, 0))
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (Variant(method="safree"), "Leave safree out"),
+        (Variant(method="uce", guide="safree"), "Leave safree out"),
+        (Variant(method="forget-me-not"), r"Set forget-me-not\.inverted_tokens=0"),
+    ],
+)
+def test_what_takes_one_encoder_is_refused_before_anything_is_drawn(
+    row: Variant, reason: str, folder: Path, tmp_path: Path
+) -> None:
+    plan = Plan(model=str(folder), concept="garbage truck", variants={"row": row}, metrics=["ssim"], images=2)
+    with pytest.raises(BenchError, match=f"has 2 text encoders; .*{reason}"):
+        run(plan, RunFolder(tmp_path / "run"), "cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_patch_may_change_the_second_encoder(model: TextToImage) -> None:

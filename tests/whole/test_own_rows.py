@@ -8,11 +8,13 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from erasebench.cli.app import main
+from erasebench.cli.run import rows_of
 from erasebench.engine.export import export
 from erasebench.engine.run import run
 from erasebench.errors import BenchError
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan, Variant
+from erasebench.runs.plan_file import load_plan
 
 OWN = ("patch", "folder", "part")
 
@@ -59,6 +61,38 @@ def test_a_brought_row_has_the_scores_of_the_method_that_made_it(first: RunFolde
     again = load_file(tmp_path / "again" / "unet" / "diffusion_pytorch_model.safetensors")
     both = load_file(exported / "unet" / "diffusion_pytorch_model.safetensors")
     assert all((again[name] == value).all() for name, value in both.items())
+
+
+def test_a_guide_samples_with_brought_weights_as_with_trained_ones(first: RunFolder, tmp_path: Path) -> None:
+    path = str(first.patch("uce", 0))
+    pairs = {
+        "mine": Variant(path=path),
+        "mine+sld": Variant(path=path, guide="sld", guide_settings={"recipe": "max"}),
+        "uce+sld": Variant(method="uce", guide="sld", guide_settings={"recipe": "max"}),
+    }
+    folder = RunFolder(tmp_path / "run")
+    assert run(plan_of({}).model_copy(update={"variants": pairs}), folder, "cpu", store=first.store) == ()
+    values = {row: json.loads(folder.score(row, "ssim").read_text())["value"] for row in pairs}
+    assert values["mine"] != values["mine+sld"] == values["uce+sld"]
+    table = folder.table("md").read_text(encoding="utf-8")
+    assert "mine is a patch" in table
+    assert "mine + SLD is a patch" in table
+    assert "mine + SLD changes weights and how images are sampled: 3 UNet forwards" in table
+    with pytest.raises(BenchError, match="drawn with sld"):
+        export(folder, "mine+sld", tmp_path / "model")
+    wrong = plan_of({}).model_copy(update={"variants": {"mine": Variant(path=path, guide="esd")}})
+    with pytest.raises(BenchError, match="mine: esd changes weights itself"):
+        run(wrong, RunFolder(tmp_path / "wrong"), "cpu", store=first.store)
+
+
+def test_the_flag_names_a_guide_behind_the_row(tmp_path: Path) -> None:
+    rows = rows_of(["mine+sld=a.safetensors", "mine+esd=b.safetensors", "c+=c.safetensors"])
+    assert {name: row.get("guide") for name, row in rows.items()} == {"mine+sld": "sld", "mine+esd": None, "c+": None}
+    file = tmp_path / "plan.yaml"
+    file.write_text("methods: []\nmetrics: [ssim]\nimages: 2\nsettings: {sld: {recipe: weak}}\n")
+    plan = load_plan(str(file), {"variants": rows})
+    assert plan.rows["mine+sld"].guide_settings == {"recipe": "weak"}
+    assert Plan(**plan.model_dump()) == plan
 
 
 def test_the_command_takes_rows_and_refuses_what_does_not_fit(
