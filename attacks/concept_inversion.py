@@ -71,7 +71,7 @@ def learned(attempt: Attempt, config: Config) -> torch.Tensor:
         ids, place = framed[int(torch.randint(len(framed), (1,), generator=random))]
         with torch.enable_grad():
             context = tokens.encode_vectors(_with_word(tokens.table[ids], place, vector)[None])
-            predicted = model.predict_noise(model.add_noise(latents[which], noise, t), t, context)
+            predicted = attempt.predict(model.add_noise(latents[which], noise, t), t, context)
             loss = mse_loss(predicted, noise)
         (vector.grad,) = torch.autograd.grad(loss, vector)
         optimiser.step()

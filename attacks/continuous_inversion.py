@@ -56,7 +56,7 @@ def learned(attempt: Attempt, config: Config) -> torch.Tensor:
         t = torch.randint(1000, (config.batch,), generator=random).to(model.device)
         noise = torch.randn((config.batch, *model.latent_shape), generator=random).to(model.device)
         with torch.enable_grad():
-            loss = mse_loss(model.predict_noise(model.add_noise(latents[which], noise, t), t, context), noise)
+            loss = mse_loss(attempt.predict(model.add_noise(latents[which], noise, t), t, context), noise)
         (context.grad,) = torch.autograd.grad(loss, context)
         optimiser.step()
         attempt.say(f"step {step + 1} of {config.steps}, loss {float(loss.detach()):.4f}")

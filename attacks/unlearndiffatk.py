@@ -110,7 +110,7 @@ def _step(
     z = model.add_noise(attempt.shown(targets), noise, t)
     with torch.enable_grad():
         vectors = torch.cat([around[:, :1], learned, around[:, 1 + learned.shape[1] :]], 1)
-        error = (model.predict_noise(z, t, tokens.encode_vectors(vectors)) - noise).square().flatten(1).mean(1)
+        error = (attempt.predict(z, t, tokens.encode_vectors(vectors)) - noise).square().flatten(1).mean(1)
     (gradient,) = torch.autograd.grad(error.sum(), learned)
     for one, own in zip(prefixes, gradient, strict=True):
         one.matrix.grad = (own @ table.T).clamp(-1, 1)

@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils.checkpoint import checkpoint
 
 from erasebench.prompts.built_in import direct
 from erasebench.prompts.concepts import Concept, paraphrases
 
 from ..errors import BenchError, NotApplicable
 from ..images.jobs import Job
+from ..models.guidance import GuidedBatch
 from ..models.parameter_groups import select
+from ..models.sampler_steps import LEVELS
 from .tokens import Tokens
 from .tries import Asked, Try, draw
 
 if TYPE_CHECKING:
+    from ..models.guidance import Guide
     from ..models.text_to_image import TextToImage
     from ..runs.plan import Generation
 
@@ -70,6 +74,7 @@ class Attempt:
         accept: which of the original's images are examples of the concept; those that the judge sees it in by default.
         keep_at: where `keep` keeps; nowhere by default.
         say: told what is going on; may stop the attack by raising.
+        guide: what the row does to sampling; None for nothing.
     """
 
     model: TextToImage
@@ -84,6 +89,7 @@ class Attempt:
     accept: Judge | None = None
     keep_at: Keep = not_kept
     say: Callable[[str], None] = lambda text: None
+    guide: Guide | None = None
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -166,7 +172,7 @@ class Attempt:
             raise BenchError("draw one try for each target at most, and only for targets of `live`.")
         if not tries:
             return []
-        images, finite = draw(self.model, self.tokens, tries, drawing or self.drawing)
+        images, finite = draw(self.model, self.tokens, tries, drawing or self.drawing, self.guide)
         found = self.judge(images)
         for one, image, fine, seen in zip(tries, images, finite, found, strict=True):
             outcome = self.outcomes[one.target.prompt_id]
@@ -177,6 +183,33 @@ class Attempt:
                 outcome.found = outcome.tries
         self.say(f"{sum(o.found is not None for o in self.outcomes.values())} of {len(self.targets)} found")
         return [self.outcomes[name].found is not None for name in names]
+
+    def predict(self, z: torch.Tensor, t: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
+        """The noise that the row's sampler is given: ε_θ(z, t, c), or what a guide makes of it; gradients pass through.
+
+        A guide gives each row's at the sampler's step nearest to its timestep, without the momentum of steps before.
+
+        Args:
+            z: latents, (batch, channels, height, width).
+            t: timesteps, (batch,).
+            context: embeddings, (batch, 77, width) or (1, 77, width).
+
+        Raises:
+            NotApplicable: the guide reads tokens.
+        """
+        guide = self.guide
+        if guide is None:
+            return self.model.predict_noise(z, t, context)
+        steps, empty = self.drawing.steps, self.model.encode([""]).float()
+        scale = torch.full((1, 1, 1, 1), self.drawing.guidance, device=z.device)
+
+        def one(z: torch.Tensor, context: torch.Tensor, t: float) -> torch.Tensor:
+            batch = GuidedBatch(self.model, [context[0]], context, empty, scale, steps)
+            return guide.predictor(batch)(z, t, min(steps - 1, round((1 - t / LEVELS) * steps)))
+
+        rows = zip(z.split(1), context.expand(len(z), -1, -1).split(1), t.tolist(), strict=True)
+        # Computed again for the gradient, so that the graph of a single row is kept at a time.
+        return torch.cat([checkpoint(one, *row, use_reentrant=False) for row in rows])
 
     @property
     def paraphrases(self) -> tuple[str, ...]:

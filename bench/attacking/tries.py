@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from ..errors import NotApplicable
 from ..images.jobs import Job
+from ..models.guidance import GuidedBatch
 
 if TYPE_CHECKING:
+    from ..models.guidance import Guide
     from ..models.text_to_image import Predict, TextToImage
     from ..runs.plan import Generation
     from .tokens import Tokens
@@ -40,9 +43,13 @@ class Try:
 
 @torch.no_grad()
 def draw(
-    model: TextToImage, tokens: Tokens, tries: Sequence[Try], drawing: Generation
+    model: TextToImage, tokens: Tokens, tries: Sequence[Try], drawing: Generation, guide: Guide | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The images, uint8 of shape (tries, height, width, 3), and which of them are finite, bool of shape (tries,)."""
+    """The images, uint8 of shape (tries, height, width, 3), and which of them are finite, bool of shape (tries,).
+
+    Raises:
+        NotApplicable: a guide draws, and several prompts are asked for at once, or it can't read what is asked.
+    """
     images: list[np.ndarray | None] = [None] * len(tries)
     finite = np.zeros(len(tries), bool)
     size = None if drawing.size is None else (drawing.size, drawing.size)
@@ -55,14 +62,32 @@ def draw(
         ]
         noise = model.noise([one.seed for one in batch], size)
         z = torch.stack([n if one.start is None else one.start.to(n) for n, one in zip(noise, batch, strict=True)])
-        clean = model.walk(z, _guided(model, empty, terms), drawing.steps, None, drawing.scheduler)
+        if guide is None:
+            predict = _summed(model, empty, terms)
+        else:
+            predict = guide.predictor(_guided(model, batch, empty, terms, drawing.steps))
+        clean = model.walk(z, predict, drawing.steps, None, drawing.scheduler)
         drawn, finite[places] = model.decode_checked(clean)
         for place, image in zip(places, drawn, strict=True):
             images[place] = image
     return np.stack([image for image in images if image is not None]), finite
 
 
-def _guided(model: TextToImage, empty: torch.Tensor, terms: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Predict:
+def _guided(
+    model: TextToImage,
+    batch: Sequence[Try],
+    empty: torch.Tensor,
+    terms: Sequence[tuple[torch.Tensor, torch.Tensor]],
+    steps: int,
+) -> GuidedBatch:
+    """What a guide draws together: the weight of what is asked is the guidance."""
+    if len(terms) > 1:
+        raise NotApplicable("it adds up several prompts by a sampler of its own, which leaves the row's guide out")
+    ((weights, context),) = terms
+    return GuidedBatch(model, [one.terms[0][1] for one in batch], context, empty, weights, steps)
+
+
+def _summed(model: TextToImage, empty: torch.Tensor, terms: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> Predict:
     """The noise estimate of a batch for terms of weights (batch, 1, 1, 1) and embeddings (batch, 77, width)."""
     weights, contexts = zip(*terms, strict=True)
 

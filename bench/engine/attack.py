@@ -35,6 +35,7 @@ from .setup import Setup
 from .work import Work
 
 if TYPE_CHECKING:
+    from ..models.guidance import Guide
     from .judges import Judges
 
 ATTACK_VERSION = 1
@@ -160,6 +161,7 @@ class Attacks:
                     _any if row == DECOY else None,
                     partial(self._keep, row, name, training, changes_text(patch), learned),
                     say,
+                    self._guide(row, training),
                 )
                 cell = self._attacked(attempt, row, name, training, key)
             _write_images(attempt, place)
@@ -235,10 +237,21 @@ class Attacks:
 
     def _of(self, row: str, training: int | None) -> list[str]:
         """The key of the training that is attacked."""
-        return [key for key in self._weights(row, training).values() if key is not None]
+        weights = self._weights(row, training)["weights"]
+        return [] if weights is None else [weights]
 
     def _weights(self, row: str, training: int | None) -> dict[str, Any]:
-        return {"weights": None if row in UNDEFENDED else training_key(self.setup, self.work.trained[row, training])}
+        """What a row's own results depend on: its weights, and a guide with its settings."""
+        if row in UNDEFENDED:
+            return {"weights": None}
+        erasure = self.work.trained[row, training]
+        weights = training_key(self.setup, erasure)
+        if erasure.guide is None:
+            return {"weights": weights}
+        return {"weights": weights, "drawn": erasure.images_key(self.setup.source.revision, self.setup.device)}
+
+    def _guide(self, row: str, training: int | None) -> Guide | None:
+        return None if row in UNDEFENDED else self.work.trained[row, training].guide
 
 
 def _any(images: np.ndarray) -> list[float | None]:

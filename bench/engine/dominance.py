@@ -28,7 +28,7 @@ from ..runs.rows import ORIGINAL
 from ..storage.files import read_json, write_json
 from ..storage.keys import content_key
 from ..storage.links import show
-from .erase import check_weights, training_key, weights_of
+from .erase import check_unguided, check_weights, training_key, weights_of
 from .executor import Executor
 from .prepare import register
 from .setup import Setup, resolve
@@ -62,6 +62,7 @@ def dominance_run(
     executor = Executor(setup, work)
     concepts = [things(name, setup.source.family.name) for name in request.concepts]
     trainings = [(ORIGINAL, None), *(key for key in work.trained if key[0] in request.rows)]
+    check_unguided(work.trained[key] for key in trainings[1:])
     check_weights(setup, (work.trained[key] for key in trainings[1:]))
     duels = _Duels(executor, request, concepts)
     with locked(folder, plan):

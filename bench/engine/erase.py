@@ -70,21 +70,29 @@ def weights_of(setup: Setup, erasure: Erasure) -> Patch:
     return load_patch(cast(Path, patch_of(setup, erasure)))
 
 
+def check_unguided(erasures: Iterable[Erasure]) -> None:
+    """Raise where a row guides sampling, which shows in a run's own images and in attacks alone.
+
+    Raises:
+        BenchError: names these rows.
+    """
+    if guides := dict.fromkeys(erasure.row for erasure in erasures if erasure.guide is not None):
+        raise BenchError(
+            f"{', '.join(guides)}: images are sampled in another way, which a run's own images and attacks alone show "
+            "so far. Name the other rows with --methods."
+        )
+
+
 def check_weights(setup: Setup, erasures: Iterable[Erasure]) -> None:
     """Raise unless the store has the weights of all of them.
 
     Raises:
-        BenchError: it lacks those of a row, a row has none, as it guides sampling, or several concepts are erased.
+        BenchError: it lacks those of a row, or several concepts are erased.
     """
     erasures = list(erasures)
     if setup.plan.concepts:
         raise BenchError(
             f"{setup.plan.subject}: attacks, purification and duels are about one erased concept. Erase one for them."
-        )
-    if guides := dict.fromkeys(erasure.row for erasure in erasures if erasure.guide is not None):
-        raise BenchError(
-            f"{', '.join(guides)}: images are sampled in another way, which only a run's own images show so far. "
-            "Name the other rows with --methods."
         )
     if lacking := dict.fromkeys(erasure.row for erasure in erasures if patch_of(setup, erasure) is None):
         raise BenchError(f"the store has no weights of {', '.join(lacking)}: finish the run first.")

@@ -34,7 +34,7 @@ from ..storage.files import read_json, write_json
 from ..storage.keys import content_key, file_hash
 from ..storage.links import show
 from ..storage.store import Entry
-from .erase import check_weights, training_key, weights_of
+from .erase import check_unguided, check_weights, training_key, weights_of
 from .executor import Executor
 from .judges import Judges
 from .prepare import register
@@ -95,6 +95,7 @@ def purify_run(
     work = unfold(setup)
     executor = Executor(setup, work)
     trainings = [key for key in work.trained if key[0] in request.rows]
+    check_unguided(work.trained[key] for key in trainings)
     check_weights(setup, (work.trained[key] for key in trainings))
     sources = {"concept": read_pictures(request.images, setup.source.image_size, "--images")}
     if request.others is not None:

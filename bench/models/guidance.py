@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from ..errors import NotApplicable
+
 if TYPE_CHECKING:
     from .text_to_image import Predict, TextToImage
 
@@ -23,7 +25,7 @@ class GuidedBatch:
 
     Attributes:
         model: what draws them.
-        prompts: their texts.
+        prompts: their texts; where an attack asks, also ids (77,) or an embedding (rows, width).
         context: the texts' embeddings, (batch, rows, width).
         empty: the empty text's, (1, rows, width).
         scale: classifier-free guidance, (batch, 1, 1, 1).
@@ -31,7 +33,7 @@ class GuidedBatch:
     """
 
     model: TextToImage
-    prompts: Sequence[str]
+    prompts: Sequence[str | torch.Tensor]
     context: torch.Tensor
     empty: torch.Tensor
     scale: torch.Tensor
@@ -41,9 +43,18 @@ class GuidedBatch:
         """A text's embedding, (1, rows, width)."""
         return self.model.encode([text])
 
-    def ids(self, text: str) -> tuple[torch.Tensor, int]:
-        """A text's token ids with start, end and padding, int64 of shape (77,), and how many stand between."""
+    def ids(self, text: str | torch.Tensor) -> tuple[torch.Tensor, int]:
+        """The token ids of one of `prompts` with start, end and padding, int64 (77,), and how many stand between.
+
+        Raises:
+            NotApplicable: it is an embedding.
+        """
         tokenizer, length = self.model.tokenizer, self.model.positions
+        if isinstance(text, torch.Tensor):
+            if text.ndim > 1:
+                raise NotApplicable("it asks by an embedding, which has no tokens for the row's guide to read")
+            ids = text.cpu()
+            return ids, int((ids == tokenizer.eos_token_id).nonzero()[0]) - 1
         found = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         return found.input_ids[0], int(found.attention_mask.sum()) - 2
 

@@ -1,17 +1,20 @@
 """What an attack is given: tokens, drawing, a budget, and a judge that decides."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from erasebench import Attempt, BenchError, NotApplicable, TextToImage
+from erasebench import Attempt, BenchError, ErasureTask, NotApplicable, TextToImage
 from erasebench.attacking.tokens import Tokens
 from erasebench.images.drawing import generate
 from erasebench.images.files import read_image
 from erasebench.images.jobs import Job
 from erasebench.prompts.concepts import get_concept
+from erasebench.registry import METHODS
 from erasebench.runs.plan import Generation
 
 FAST = Generation(steps=2, batch_size=2)
@@ -23,8 +26,15 @@ def never(images: np.ndarray) -> list[float | None]:
     return [0.0] * len(images)
 
 
-def attempt_on(model: TextToImage, judge: Seen = never, budget: int = 3) -> Attempt:
-    return Attempt(model, get_concept("garbage truck"), JOBS, budget, FAST, 0, judge, lambda: model.unet)
+def attempt_on(model: TextToImage, judge: Seen = never, budget: int = 3, guide: Any = None) -> Attempt:
+    concept = get_concept("garbage truck")
+    return Attempt(model, concept, JOBS, budget, FAST, 0, judge, lambda: model.unet, guide=guide)
+
+
+def guide_of(name: str, **settings: Any) -> Any:
+    method = METHODS.load(name)
+    task = ErasureTask("garbage truck", "object", "garbage truck", "", (), "a garbage truck", 0)
+    return method.guide(task, method.configure("sd", "object", settings))  # type: ignore[misc]
 
 
 def test_ids_and_vectors_embed_as_the_text_does(mini: TextToImage) -> None:
@@ -60,6 +70,55 @@ def test_a_try_without_an_attack_is_the_runs_own_image(mini: TextToImage, tmp_pa
     generate(mini, JOBS, tmp_path, steps=2, guidance=FAST.guidance, batch_size=2)
     for job in JOBS:
         assert np.array_equal(attempt.outcomes[job.prompt_id].image, read_image(tmp_path / job.file_name))
+
+
+@pytest.mark.parametrize("name", ["sld", "safree"])
+def test_a_guides_try_is_the_guided_rows_own_image_by_its_text_and_by_its_ids(
+    name: str, mini: TextToImage, tmp_path: Path
+) -> None:
+    guide = guide_of(name)
+    by_text, by_ids = attempt_on(mini, guide=guide), attempt_on(mini, guide=guide)
+    by_text.draw([by_text.ask(job) for job in JOBS])
+    by_ids.draw([by_ids.ask(job, by_ids.tokens.ids(job.text)) for job in JOBS])
+    generate(mini, JOBS, tmp_path, steps=2, guidance=FAST.guidance, batch_size=2, guide=guide)
+    for job in JOBS:
+        own = read_image(tmp_path / job.file_name)
+        assert np.array_equal(by_text.outcomes[job.prompt_id].image, own)
+        assert np.array_equal(by_ids.outcomes[job.prompt_id].image, own)
+
+
+def test_what_a_guide_cannot_draw_does_not_apply(mini: TextToImage) -> None:
+    attempt = attempt_on(mini, guide=guide_of("safree"))
+    with pytest.raises(NotApplicable, match="leaves the row's guide out"):
+        attempt.draw([attempt.ask(JOBS[0], terms=[(1.0, "a cat"), (2.0, "a dog")])])
+    embedding = mini.encode(["a cat"])
+    with pytest.raises(NotApplicable, match="no tokens for the row's guide to read"):
+        attempt.draw([attempt.ask(JOBS[0], embedding[0])])
+    with pytest.raises(NotApplicable, match="no tokens for the row's guide to read"):
+        attempt.predict(mini.noise([1]), torch.tensor([500]), embedding)
+
+
+def test_a_guided_prediction_is_the_samplers_with_its_gradient(mini: TextToImage) -> None:
+    z, t = mini.noise([1, 2]), torch.tensor([100, 900])
+    context = mini.encode(["a cat"]).requires_grad_(True)
+    assert torch.equal(attempt_on(mini).predict(z, t, context), mini.predict_noise(z, t, context))
+    attempt = attempt_on(mini, guide=guide_of("negative-prompt"))
+    away, (clean, noisy) = mini.encode(["garbage truck"]), z.split(1)
+    with torch.enable_grad():
+        found = attempt.predict(z, t, context)
+        negative, wanted = mini.predict_noise(z, t, away), mini.predict_noise(z, t, context)
+        expected = negative + FAST.guidance * (wanted - negative)
+        gradients = [torch.autograd.grad(value.square().sum(), context)[0] for value in (found, expected)]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
+    # SLD leaves the noisiest fifth of the steps alone.
+    guided = attempt_on(mini, guide=guide_of("sld", recipe="medium"))
+    plain = attempt_on(mini, guide=guide_of("negative-prompt", text=""))
+    wide = FAST.model_copy(update={"steps": 10})
+    guided.drawing = plain.drawing = wide
+    for latents, level, same in ((noisy, 950, True), (clean, 100, False)):
+        pair = [one.predict(latents, torch.tensor([level]), context.detach()) for one in (guided, plain)]
+        assert torch.allclose(*pair, atol=1e-4) is same
 
 
 def test_equal_terms_are_the_usual_guidance(mini: TextToImage) -> None:

@@ -11,12 +11,16 @@ import torch
 
 from erasebench import ErasureTask, GuidedBatch, TextToImage
 from erasebench.engine.attack_run import attack_run
+from erasebench.engine.dominance import dominance_run
 from erasebench.engine.export import export
 from erasebench.engine.run import run
 from erasebench.errors import BenchError
+from erasebench.images.files import read_image
 from erasebench.methods.safree import last_step, project
 from erasebench.registry import METHODS
+from erasebench.report.attack_picture import image_of
 from erasebench.runs.attacks import AttackRequest
+from erasebench.runs.dominance import DominanceRequest
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan, Variant
 from erasebench.runs.plan_file import load_plan
@@ -272,11 +276,31 @@ def test_other_pairs_are_refused(pair: tuple[str, str], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_attacks_draw_with_a_rows_guide(folder: RunFolder) -> None:
+    rows, names = ("sld", "uce", "uce+sld"), ("concept-arithmetic", "guidance")
+    found = attack_run(folder, AttackRequest(names=names, rows=rows, targets=1, budget=1), "cpu")
+    assert found.failures == {}
+    cells = {(cell.row, cell.attack): cell for cell in found.cells}
+    drawn = {
+        cell.row: read_image(image_of(folder, cell, cell.targets[0].prompt))
+        for cell in found.cells
+        if cell.attack == "none"
+    }
+    for row in rows:
+        prompt = cells[row, "none"].targets[0].prompt
+        images = sorted((folder.root / "images" / row / "concept").rglob("*.png"))
+        assert any(np.abs(drawn[row].astype(int) - read_image(image)).max() <= 1 for image in images), prompt
+    assert not np.array_equal(drawn["uce"], drawn["uce+sld"])
+    assert cells["uce", "concept-arithmetic"].reason == ""
+    assert "leaves the row's guide out" in cells["sld", "concept-arithmetic"].reason
+
+
+@pytest.mark.slow
 def test_what_needs_weights_says_so(folder: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match="sld changes no weights"):
         export(folder, "sld", tmp_path / "model")
     assert not (tmp_path / "model").exists()
     with pytest.raises(BenchError, match="sld: images are sampled in another way"):
-        attack_run(folder, AttackRequest(names=("paraphrases",), rows=("sld",), targets=1, budget=1), "cpu")
+        dominance_run(folder, DominanceRequest(concepts=("cat", "dog"), rows=("sld",), images=1), "cpu")
     with pytest.raises(BenchError, match="sld changes no weights"):
         run_spectrum(folder, SpectrumRequest(methods=["sld"], limit=2), "cpu")
