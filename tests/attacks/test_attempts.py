@@ -109,8 +109,8 @@ def test_a_guided_prediction_is_the_samplers_with_its_gradient(mini: TextToImage
         negative, wanted = mini.predict_noise(z, t, away), mini.predict_noise(z, t, context)
         expected = negative + FAST.guidance * (wanted - negative)
         gradients = [torch.autograd.grad(value.square().sum(), context)[0] for value in (found, expected)]
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+    assert (gradients[0] - gradients[1]).norm() < 1e-3 * gradients[1].norm()
     # SLD leaves the noisiest fifth of the steps alone.
     guided = attempt_on(mini, guide=guide_of("sld", recipe="medium"))
     plain = attempt_on(mini, guide=guide_of("negative-prompt", text=""))
