@@ -201,6 +201,7 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
     for row, variant in plan.rows.items():
         if variant.method is None:
             guided = _guide(row, variant, family, concept.preset)
+            _check_several(row, concept, *([guided.method] if guided else []))
             erasures.append(own_row(row, variant, _task(concept, UNSEEDED), plan.training.precision, guided))
             continue
         method: Method = METHODS.load(variant.method)

@@ -83,6 +83,10 @@ def test_a_guide_samples_with_brought_weights_as_with_trained_ones(first: RunFol
     wrong = plan_of({}).model_copy(update={"variants": {"mine": Variant(path=path, guide="esd")}})
     with pytest.raises(BenchError, match="mine: esd changes weights itself"):
         run(wrong, RunFolder(tmp_path / "wrong"), "cpu", store=first.store)
+    both = {"concepts": ["nudity", "garbage truck"], "variants": {"mine": Variant(path=path, guide="safree")}}
+    several = plan_of({}).model_copy(update=both)
+    with pytest.raises(BenchError, match="mine: SAFREE erases one concept at a time"):
+        run(several, RunFolder(tmp_path / "several"), "cpu", store=first.store)
 
 
 def test_the_flag_names_a_guide_behind_the_row(tmp_path: Path) -> None:
