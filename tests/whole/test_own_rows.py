@@ -75,8 +75,8 @@ def test_a_guide_samples_with_brought_weights_as_with_trained_ones(first: RunFol
     values = {row: json.loads(folder.score(row, "ssim").read_text())["value"] for row in pairs}
     assert values["mine"] != values["mine+sld"] == values["uce+sld"]
     table = folder.table("md").read_text(encoding="utf-8")
-    assert "mine is a patch" in table
-    assert "mine + SLD is a patch" in table
+    assert "mine is a UNet" in table
+    assert "mine + SLD is a UNet" in table
     assert "mine + SLD changes weights and how images are sampled: 3 UNet forwards" in table
     with pytest.raises(BenchError, match="drawn with sld"):
         export(folder, "mine+sld", tmp_path / "model")
