@@ -143,7 +143,7 @@ def test_forget_me_not_says_what_it_cannot_do(model: TextToImage) -> None:
     [
         (Variant(method="safree"), "Leave safree out"),
         (Variant(method="uce", guide="safree"), "Leave safree out"),
-        (Variant(method="forget-me-not"), r"Set forget-me-not\.inverted_tokens=0"),
+        (Variant(method="forget-me-not", settings={"inverted_tokens": 2}), r"Set forget-me-not\.inverted_tokens=0"),
     ],
 )
 def test_what_takes_one_encoder_is_refused_before_anything_is_drawn(
