@@ -72,10 +72,10 @@ def advunlearn(model: TextToImage, task: ErasureTask, config: Config, trainer: T
     """Train the text encoder so that no word before the concept's prompt makes it mean the concept again.
 
     The paper's two-level equation, as the authors' code has it: min over the text encoder of ESD's loss at an attacked
-    prompt, ‖ε(z_t, [p; c]) − [ε*(z_t, ∅) − η (ε*(z_t, c) − ε*(z_t, ∅))]‖², and w ‖ε(z′_t, r) − ε*(z′_t, r)‖² for prompts
-    r to retain. p are free vectors in the place of tokens, from steps of Adam down the attack's loss ‖ε(z_t, [p; c]) −
-    ε*(z_t, c)‖². The UNet stays the original's; it draws z_t for c and z′_t for r, with the original's embeddings, and
-    gives ε*.
+    prompt, ‖ε(z_t, [p; c]) − [ε*(z_t, ∅) − η (ε*(z_t, c) − ε*(z_t, ∅))]‖², and w ‖ε(z′_t, r) − ε*(z′_t, r)‖² for
+    prompts r to retain. p are free vectors in the place of tokens, from steps of Adam down the attack's loss
+    ‖ε(z_t, [p; c]) − ε*(z_t, c)‖². The UNet stays the original's; it draws z_t for c and z′_t for r, with the
+    original's embeddings, and gives ε*.
 
     The authors draw a new z_t for every step of an attack, about 1,500 forwards for an update. The preset of the
     embedded model shares the update's own z_t between them instead (`fresh_latents`), which is ours.
