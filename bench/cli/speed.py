@@ -125,6 +125,28 @@ def speed_spectrum(
         typer.echo(line)
 
 
+@app.command("ray")
+def speed_ray(
+    address: Annotated[str, typer.Option("--ray", help="The cluster: auto, or HOST:PORT of its head.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Of this machine, and then of the cluster.", min=1)] = 2,
+    images: Annotated[int, typer.Option(help="Of each prompt set.", min=2)] = 32,
+    steps: Annotated[int, typer.Option(help="Of the training.", min=1)] = 40,
+    rounds: Annotated[int, typer.Option(help="Repetitions, interleaved.", min=1)] = 2,
+    device: DeviceOption = "auto",
+) -> None:
+    """Compare workers of a Ray cluster with as many of this machine.
+
+    The same small run, start-up told apart.
+
+    Example: bench speed ray --workers 2
+    """
+    from ..develop.speed.cluster import measure_cluster
+    from ..models.devices import choose_device
+
+    for line in measure_cluster(workers, address, choose_device(device), images, steps, rounds):
+        typer.echo(line)
+
+
 @app.command("engine")
 def speed_engine(
     cells: Annotated[str, typer.Option(help="Numbers of cells, with commas.")] = "1000,2500,5000,10000",

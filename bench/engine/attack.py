@@ -248,7 +248,7 @@ class Attacks:
         weights = training_key(self.setup, erasure)
         if erasure.guide is None:
             return {"weights": weights}
-        return {"weights": weights, "drawn": erasure.images_key(self.setup.source.revision, self.setup.device)}
+        return {"weights": weights, "drawn": erasure.images_key(self.setup)}
 
     def _guide(self, row: str, training: int | None) -> Guide | None:
         return None if row in UNDEFENDED else self.work.trained[row, training].guide

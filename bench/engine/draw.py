@@ -12,18 +12,15 @@ from ..images.image_set import ImageSet
 from ..images.set_folder import show_images
 from ..images.shard_drawing import draw_shard
 from ..images.shards import Shard
-from ..models.devices import resolve_precision
 from ..models.guidance import Guide
 from ..models.patch import attached
-from ..models.provenance import made_on
 from ..models.text_to_image import TextToImage
-from ..runs.plan import Plan
 from .setup import Setup
 
 GENERATE_VERSION = 6
 
 
-def images_made_from(weights: str | None, model_revision: str, plan: Plan, device: str) -> dict[str, Any]:
+def images_made_from(weights: str | None, setup: Setup) -> dict[str, Any]:
     """What one training's images depend on besides their prompts and noise: its weights' key (None for the original), …
 
     The size of the batches that they are drawn in moves pixels by a grey level; it is part of a shard's key.
@@ -33,10 +30,10 @@ def images_made_from(weights: str | None, model_revision: str, plan: Plan, devic
         "stage": "generate",
         "version": GENERATE_VERSION,
         "weights": weights,
-        "model": model_revision,
-        "settings": plan.generation.model_dump(exclude=own),
-        "precision": resolve_precision(plan.generation.precision, device),
-        "made_on": made_on(device),
+        "model": setup.source.revision,
+        "settings": setup.plan.generation.model_dump(exclude=own),
+        "precision": setup.precision["generation"],
+        "made_on": dict(setup.made_on),
     }
 
 
@@ -78,4 +75,4 @@ def draw(
 
     with attached(network, patch):
         again = None if exact is None else in_float32
-        draw_shard(setup.store, images, shard, network, setup.drawing, guide, again, done)
+        draw_shard(setup.store, images, shard, network, setup.drawing, guide, again, done, setup.here)

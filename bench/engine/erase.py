@@ -31,7 +31,7 @@ PATCH, FACTS, CHECKPOINT = "patch.safetensors", "facts.json", ".checkpoint"
 
 def training_key(setup: Setup, erasure: Erasure) -> str:
     """The key of a training's weights."""
-    return erasure.key(setup.source.revision, setup.device)
+    return erasure.key(setup)
 
 
 def snapshot_key(setup: Setup, erasure: Erasure, step: int) -> str:
@@ -159,7 +159,7 @@ def _bring(setup: Setup, row: OwnRow, place: Path, model: Callable[[], TextToIma
     patch, facts = bring(row, model)
     save_patch(place / PATCH, patch)
     key = training_key(setup, row)
-    write_json(place / FACTS, {"key": key, "made_from": row.made_from(setup.source.revision, setup.device), **facts})
+    write_json(place / FACTS, {"key": key, "made_from": row.made_from(setup), **facts})
     setup.store.put("training", key, {})
 
 
@@ -169,7 +169,7 @@ def _note(setup: Setup, erasure: Erasure, place: Path) -> None:
     save_patch(place / PATCH, {})
     facts = {
         "key": key,
-        "made_from": erasure.made_from(setup.source.revision, setup.device),
+        "made_from": erasure.made_from(setup),
         "method": erasure.name,
         "config": erasure.config.model_dump(),
         "task": erasure.task.facts,
@@ -194,7 +194,7 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
         save_patch(place / PATCH, patch)
     facts = {
         "key": key,
-        "made_from": erasure.made_from(setup.source.revision, setup.device),
+        "made_from": erasure.made_from(setup),
         "method": erasure.name,
         "config": erasure.config.model_dump(),
         "task": erasure.task.facts,

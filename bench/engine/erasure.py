@@ -7,10 +7,9 @@ from typing import Any
 
 from ..erasure.method import ErasureTask, Method
 from ..models.catalog import ModelSource
-from ..models.devices import resolve_training_precision
 from ..models.guidance import Guide
-from ..models.provenance import made_on
 from ..storage.keys import content_key
+from .setup import Setup
 
 ERASE_VERSION = 4
 
@@ -97,23 +96,23 @@ class Erasure:
         """Whether there is something to train."""
         return self.method.guide is None
 
-    def made_from(self, model_revision: str, device: str) -> dict[str, Any]:
+    def made_from(self, setup: Setup) -> dict[str, Any]:
         """Everything that its weights depend on."""
         return {
             "stage": "erase",
             "version": ERASE_VERSION,
-            "model": model_revision,
-            "made_on": made_on(device),
+            "model": setup.source.revision,
+            "made_on": dict(setup.made_on),
             "method": self.name,
             "method_version": self.method.version,
             "config": self.config.model_dump(),
             "task": self.task.facts,
             "max_steps": self.max_steps,
-            "precision": resolve_training_precision(self.precision, device),
+            "precision": setup.precision["training"],
         }
 
-    def key(self, model_revision: str, device: str) -> str:
-        return content_key(**self.made_from(model_revision, device))
+    def key(self, setup: Setup) -> str:
+        return content_key(**self.made_from(setup))
 
     @property
     def told(self) -> str:
@@ -121,9 +120,9 @@ class Erasure:
         own = f"{self.name} {self.method.version}"
         return own if self.guided is None else f"{own} + {self.guided.name} {self.guided.method.version}"
 
-    def images_key(self, model_revision: str, device: str) -> str:
+    def images_key(self, setup: Setup) -> str:
         """What its images are made from: its weights and, where there is one beside them, the guide."""
-        own = self.key(model_revision, device)
+        own = self.key(setup)
         if self.guided is None:
             return own
         config = self.guided.config.model_dump()

@@ -16,7 +16,7 @@ import torch
 from ..errors import ModelUnavailable
 from ..images.files import write_png
 from ..models.catalog import ModelSource, find_model
-from ..models.cost import Cost
+from ..models.cost import Cost, peak_memory
 from ..models.devices import is_gpu, resolve_precision
 from ..models.families import EMBEDDED_MODEL, STABLE_DIFFUSION
 from ..models.loading import load_model
@@ -77,6 +77,7 @@ def estimate(
     source, unreachable = _find(plan.model)
     setup = set_up(plan, source, folder, device, store)
     work = unfold(setup)
+    count = 1 if unreachable else _workers(setup, workers, ray)
     erasures = [erasure for erasure in work.erasures if not is_trained(setup, erasure)]
     missing = _missing(work)
     images, heavier = sum(missing.values()), _heavier(plan, work)
@@ -106,15 +107,13 @@ def estimate(
         return [*lines, pixels, f"time: not known without the weights: {model}"]
     weights = sum(_patch_bytes(model, e.config.parameters) for e in erasures if e.changes_weights)
     lines.append(f"{pixels}, {weights / 2**20:,.0f} MiB of weights")
-    with Crew(setup, workers, ray=ray) as crew:
-        count = crew.count
-    with _threads(1 if count > 1 else torch.get_num_threads()):  # as each of several workers has
+    with _threads(torch.get_num_threads() if count == 1 and ray is None else 1):  # as each of several workers has
         measured = measure(model, setup.drawing, size)
     erase = _seconds(training, measured)
     draw, score = drawn * measured["image"], images * measured["score"]
     parts = f"erase {_minutes(erase)}, draw {_minutes(draw)}, score {_minutes(score)}"
     together = ""
-    if count > 1:
+    if count > 1 or ray is not None:
         looks = max(1, len(_looks(setup, work)))
         each_row = {row: _seconds(cost, measured) for row, cost in costs.items()}
 
@@ -124,9 +123,10 @@ def estimate(
 
         found = simulate(lacking(setup, work, _contexts(setup, work)), seconds, count)
         unit = "GPU-hours" if is_gpu(device) else "worker-hours"
+        who = f"{count} workers" if ray is None else f"{count} workers of the cluster, as fast as this machine,"
         together = (
-            f"; with {count} workers about {_minutes(found.seconds)}, {found.utilisation:.0%} of which they have a "
-            f"task: {found.seconds * count / 3600:.2g} {unit}"
+            f"; with {who} about {_minutes(found.seconds)}, {found.utilisation:.0%} of which they have a task: "
+            f"{found.seconds * count / 3600:.2g} {unit}"
         )
     return [
         *lines,
@@ -172,7 +172,16 @@ def _memory(setup: Setup, work: Work, workers: int) -> float:
 
 
 def _on_gpu(device: str) -> str:
-    return "; a GPU's own: docs/memory.md" if is_gpu(device) else ""
+    """Of a GPU's memory what was held while it was measured; trainings hold more."""
+    if not is_gpu(device):
+        return ""
+    return f"; of a GPU's own {peak_memory(device) / 1024:.1f} GiB to draw, of trainings see docs/memory.md"
+
+
+def _workers(setup: Setup, workers: int | None, ray: RayRequest | None) -> int:
+    """How many there would be; a cluster that can't be had is an error before anything is loaded."""
+    with Crew(setup, workers, ray=ray) as crew:
+        return crew.count
 
 
 def _find(name: str) -> tuple[ModelSource, ModelUnavailable | None]:

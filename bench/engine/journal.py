@@ -55,6 +55,7 @@ class Journal:
         self._counted: Counter[Task] = Counter()
         self._peaks: dict[str, float] = {}
         self.nodes: Mapping[str, dict[str, Any]] = {}
+        self._noted: set[str] = set()  # of them, those that the record has
         self.bars = RunProgress({})
         self._began = time.monotonic()
         self.failures: list[Failure] = []
@@ -109,11 +110,19 @@ class Journal:
             self._counted[task] += event.amount
             self.bars.advance(task.kind, event.amount, event.text)
             return
+        if self.nodes.keys() - self._noted:
+            self._note_nodes()
         if event.worker:
             self._peaks[event.worker] = max(event.peak, self._peaks.get(event.worker, 0.0))
         self.bars.advance(task.kind, task.size - self._counted.pop(task, 0), task.text)
         if task.kind == "score" and event.text:
             self.without_value(task, event.text)
+
+    def _note_nodes(self) -> None:
+        """Record machines as they come: what they drew is found by their devices, whatever ends this session."""
+        *earlier, session = self.record.sessions
+        self.update(sessions=(*earlier, session.model_copy(update={"nodes": dict(self.nodes)})))
+        self._noted = set(self.nodes)
 
     def conclude(self, work: Work) -> None:
         """Record what the weights and images turned out to be."""

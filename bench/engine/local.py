@@ -40,6 +40,9 @@ class Local:
     def machine(self, worker: int) -> str:
         return platform.node()
 
+    def other_device(self, worker: int) -> str:
+        return ""
+
     def send(self, worker: int, task: Task) -> None:
         self._tasks[worker] = task
         with suppress(BrokenPipeError, ConnectionResetError):  # it died: `wait` finds out

@@ -13,8 +13,8 @@ from ..erasure.method import ErasureTask, Method, MethodConfig
 from ..errors import BenchError
 from ..models.formats.recognise import OwnWeights, recognise
 from ..runs.plan import Variant
-from ..storage.keys import content_key
 from .erasure import Erasure, Guided
+from .setup import Setup
 
 if TYPE_CHECKING:
     from ..models.text_to_image import TextToImage
@@ -36,12 +36,9 @@ class OwnConfig(MethodConfig):
 class OwnRow(Erasure):
     """A row whose weights come from a file; what is asked of a training is asked of it."""
 
-    def made_from(self, model_revision: str, device: str) -> dict[str, Any]:
+    def made_from(self, setup: Setup) -> dict[str, Any]:
         """Everything that its weights depend on."""
-        return {"stage": "bring", "version": VERSION, "model": model_revision, **self.config.model_dump()}
-
-    def key(self, model_revision: str, device: str) -> str:
-        return content_key(**self.made_from(model_revision, device))
+        return {"stage": "bring", "version": VERSION, "model": setup.source.revision, **self.config.model_dump()}
 
     @property
     def own(self) -> OwnWeights:

@@ -65,6 +65,9 @@ class Pool(Protocol):
     def machine(self, worker: int) -> str:
         """The name of the machine that one is on."""
 
+    def other_device(self, worker: int) -> str:
+        """The name of one's device, where it is another than this process plans on: it draws and looks, no more."""
+
     def send(self, worker: int, task: Task) -> None:
         """Give an idle one a task."""
 
@@ -93,6 +96,9 @@ class Inline:
 
     def machine(self, worker: int) -> str:
         return platform.node()
+
+    def other_device(self, worker: int) -> str:
+        return ""
 
     def send(self, worker: int, task: Task) -> None:
         self._task = task

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from ..images.image_set import ImageSet
 from ..images.notes import ImageNote, noted_images
 from ..images.set_folder import prepare_images
 from ..runs.record import DrawnSet
@@ -37,7 +39,7 @@ def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: A
         facts, key = setup.folder.erasure(erasure.row, erasure.task.seed), training_key(setup, erasure)
         stored = read_json(facts)
         if stored is not None and stored.get("key") != key:
-            made_from = erasure.made_from(setup.source.revision, setup.device)
+            made_from = erasure.made_from(setup)
             say_why(f"{erasure.label}, seed {erasure.task.seed}: trained", stored, made_from, again)
             for file in (facts, setup.folder.patch(erasure.row, erasure.task.seed)):
                 file.unlink(missing_ok=True)
@@ -130,11 +132,21 @@ def noted_sets(work: Work) -> tuple[DrawnSet, ...]:
                 unscored=_names(notes, "unscored"),
                 flat=_names(notes, "flat"),
                 in_float32=tuple(name for name in _names(notes, "in_float32") if not notes[name].unscored),
+                elsewhere=_elsewhere(images),
                 batch_size=min(smaller, default=planned),
                 planned=planned,
             )
         )
     return tuple(drawn for drawn in found if not drawn.is_ordinary)
+
+
+def _elsewhere(images: ImageSet) -> dict[str, int]:
+    """How many of a set were drawn on which other device."""
+    found: Counter[str] = Counter()
+    for shard in images.drawn:
+        if (device := images.device_of(shard)) is not None:
+            found[device] += len(shard.places)
+    return dict(found)
 
 
 def _names(notes: dict[str, ImageNote], what: str) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import shutil
 import signal
 import socket
 import uuid
@@ -15,7 +17,6 @@ from typing import Any
 
 from ..errors import BenchError
 from ..models.devices import is_gpu
-from ..models.provenance import made_on
 from .ray_request import RayRequest
 from .setup import Setup
 from .source import code_of, packages_of
@@ -23,6 +24,12 @@ from .workers import COPIES, WORKER_BYTES
 
 CONNECT_SECONDS = 5.0  # until nobody answers at an address
 OWN_START = "Start one with `ray start --head`, and `ray start --address=HOST:PORT` on the other machines."
+
+REFUSED = "Failed to connect"  # as Ray says where somebody answers, and lets nobody in
+OWN_TOKEN = (
+    "If it lets in only who has its token, the same has to be here: RAY_AUTH_MODE=token, and the token in "
+    "~/.ray/auth_token or in RAY_AUTH_TOKEN."
+)
 
 
 class Cluster:
@@ -81,15 +88,20 @@ class Cluster:
     def probe(self) -> Iterator[Path]:
         """A file in the store that workers read, and answer beside."""
         folder = self._setup.store.root / "partial" / f"probe-{uuid.uuid4().hex}"
-        folder.mkdir(parents=True, exist_ok=True)
         file = folder / "probe"
-        file.write_text(folder.name, encoding="utf-8")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            file.write_text(folder.name, encoding="utf-8")
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise BenchError(
+                f"the store {self._setup.store.root} can't be written: {error.strerror or error}. Make room, or give "
+                "--store another folder that all machines share."
+            ) from None
         try:
             yield file
         finally:
-            for left in folder.iterdir():
-                left.unlink(missing_ok=True)
-            folder.rmdir()
+            shutil.rmtree(folder, ignore_errors=True)
 
     def check(self, greeting: Mapping[str, Any], probe: Path) -> None:
         """Whether a worker's machine can work on the run with the same results.
@@ -118,13 +130,35 @@ class Cluster:
             raise BenchError(f"{host} has no folder {self.folder}. Start the run in a folder that all machines share.")
         if is_gpu(self._setup.device) and not greeting["gpu"]:
             raise BenchError(f"{host}: PyTorch sees no CUDA device there, though Ray counts GPUs. Check its driver.")
-        here, there = made_on(self._setup.device), greeting["made_on"]
-        if here != there:
-            parts = [f"{name} {there[name]}, not {here[name]}" for name in here if here[name] != there[name]]
+        here, there = self._setup.made_on, greeting["made_on"]
+        parts = [f"{name} {there[name]}, not {here[name]}" for name in here if here[name] != there[name]]
+        if parts and [name for name in here if here[name] != there[name]] != ["device"]:
             raise BenchError(
-                f"{host} would give other last digits than this machine: {'; '.join(parts)}. Start the run on a "
-                "machine of the same kind as the workers', in a cluster of one kind."
+                f"{host} would give other last digits than this machine: {'; '.join(parts)}. Install the same on all."
             )
+
+    def other_device(self, greeting: Mapping[str, Any]) -> str:
+        """The name of a machine's device where it is another than this one's, noted in the set-up; "" for the same."""
+        device = greeting["made_on"]["device"]
+        if device == self._setup.made_on["device"]:
+            return ""
+        if device not in self._setup.elsewhere:
+            self._setup.elsewhere.append(device)
+            logging.getLogger("erasebench").warning(
+                "%s has another device (%s) than this machine (%s), with other last digits: it draws images and looks "
+                "at them, and the tables say which",
+                greeting["host"],
+                device,
+                self._setup.made_on["device"],
+            )
+        return str(device)
+
+    def node_of(self, host: str) -> str | None:
+        """Ray's name of a machine; None where it has none of this name."""
+        import ray
+
+        nodes = {node["NodeManagerHostname"]: node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        return nodes.get(host)
 
     def leave(self) -> None:
         """End the attachment, and all actors with it."""
@@ -151,7 +185,8 @@ def _attach(address: str) -> None:
         ray.init(address=address, log_to_driver=False, configure_logging=False, namespace=f"erasebench-{uuid.uuid4()}")
     except (ConnectionError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
         reason = str(error).strip().split("\n")[0]
-        raise BenchError(f"--ray {address}: no cluster to work on here: {reason} {OWN_START}") from None
+        advice = OWN_TOKEN if REFUSED in reason else OWN_START
+        raise BenchError(f"--ray {address}: no cluster to work on here: {reason} {advice}") from None
     signal.signal(signal.SIGTERM, before)  # Ray's own would end this process without a record
 
 

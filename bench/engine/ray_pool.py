@@ -7,6 +7,7 @@ own retries bind a task to its actor, and wait for that one where another is idl
 from __future__ import annotations
 
 import logging
+import platform
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..errors import BenchError
 from .local import DEATHS_IN_A_ROW, GRACE
@@ -39,6 +41,7 @@ class _Seat:
     said: Any = None
     task: Task | None = None
     host: str = ""
+    other_device: str = ""
 
     @property
     def is_idle(self) -> bool:
@@ -63,14 +66,15 @@ class RayPool:
         self.places: dict[str, dict[str, Any]] = {}
         self._beside = 1 if alone else size
         self._cluster, self._deaths = cluster, 0
-        self._setup = ray.put(setup)
-        options = dict(cluster.options, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD")
+        self._setup, self._elsewhere = ray.put(setup), setup.elsewhere
+        self._lonely = time.monotonic()  # since when no worker has been able to do all kinds of tasks
+        options = dict(cluster.options, max_restarts=0, max_task_retries=0)
         self._actor = ray.remote(**options, concurrency_groups={CONTROL: 1})(RayWorker)
         self._probing = cluster.probe()
         self._probe: Path = self._probing.__enter__()
         self._seats: list[_Seat] = []
         try:
-            self._seats = [self._start() for _ in range(size)]
+            self._seats = [self._start(platform.node() if number == 0 else "") for number in range(size)]
             self._wait_for_first()
         except BaseException:
             self.stop()
@@ -82,13 +86,17 @@ class RayPool:
     def machine(self, worker: int) -> str:
         return self._seats[worker].host
 
+    def other_device(self, worker: int) -> str:
+        return self._seats[worker].other_device
+
     def send(self, worker: int, task: Task) -> None:
         seat = self._seats[worker]
-        seat.task, seat.result = task, seat.actor.do.remote(task)
+        seat.task, seat.result = task, seat.actor.do.remote(task, self._elsewhere)
         if seat.said is None:
             seat.said = _ask(seat.actor, "said")
 
     def wait(self, handle: Handle, seconds: float) -> None:
+        self._check_kinds()
         awaited = [one for seat in self._seats for one in seat.awaited]
         if not awaited:
             time.sleep(seconds)
@@ -114,8 +122,23 @@ class RayPool:
                 ray.kill(seat.actor)
         self._probing.__exit__(None, None, None)
 
-    def _start(self) -> _Seat:
-        actor = self._actor.remote()
+    def _check_kinds(self) -> None:
+        """Whether somebody can train and score, or may come: a machine with the device that this process plans on."""
+        now, coming = time.monotonic(), [seat for seat in self._seats if not seat.host]
+        if any(seat.host and not seat.other_device for seat in self._seats):
+            self._lonely = now
+        elif not any(seat.task for seat in self._seats) and (not coming or now - self._lonely > START_SECONDS):
+            have = ", ".join(dict.fromkeys(seat.other_device for seat in self._seats if seat.host)) or "none so far"
+            raise BenchError(
+                f"no worker is on a device like this machine's, on which trainings and scores are planned; they have "
+                f"{have}. Start the run on a machine with the workers' kind of device."
+            )
+
+    def _start(self, host: str) -> _Seat:
+        """A new worker, on a machine of this name where it has room."""
+        node = self._cluster.node_of(host) if host else None
+        near = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
+        actor = self._actor.options(scheduling_strategy=near).remote()
         cluster, device = self._cluster, self._device
         return _Seat(actor, actor.greet.remote(device, cluster.packages, cluster.folder, str(self._probe)))
 
@@ -129,7 +152,7 @@ class RayPool:
             if seat.greeting in found:
                 greeting, seat.greeting = ray.get(seat.greeting), None
                 self._cluster.check(greeting, self._probe)
-                seat.host = greeting["host"]
+                seat.host, seat.other_device = greeting["host"], self._cluster.other_device(greeting)
                 self.places[seat.host] = greeting["provenance"]
                 seat.ready = seat.actor.begin.remote(self._setup, self._cluster.folder, self._beside)
             if seat.ready in found:
@@ -163,7 +186,7 @@ class RayPool:
         task = seat.task
         with suppress(RayError, ValueError):
             ray.kill(seat.actor)
-        self._seats[self._seats.index(seat)] = self._start()
+        self._seats[self._seats.index(seat)] = self._start(seat.host)
         if task is not None:
             handle(Event("died", task, text=f"its worker ended: {reason}"))
 

@@ -64,18 +64,23 @@ class RayWorker:
         os.chdir(folder)
         import torch
 
-        from ..models.devices import switch_off_tf32
+        from ..models.devices import resolve_precision, switch_off_tf32
+        from ..models.provenance import made_on
         from .executor import Executor
         from .work import unfold
 
         torch.set_num_threads(1)
         switch_off_tf32()
+        resolve_precision(setup.precision["generation"], setup.device)  # a device without it says so now
+        own = made_on(setup.device)["device"]
+        setup = replace(setup, here=None if own == setup.made_on["device"] else own)
         self._busy, self._executor = busy, Executor(setup, unfold(setup))
 
-    def do(self, task: Task) -> Event:
-        """Do a task and say what became of it."""
+    def do(self, task: Task, elsewhere: Sequence[str] = ()) -> Event:
+        """Do a task and say what became of it; images may have been drawn `elsewhere`, on these devices."""
         from .pool import Event, outcome
 
+        self._executor.setup.elsewhere[:] = elsewhere
         try:
             return outcome(self._executor, task, self._told, self._busy)
         except KeyboardInterrupt:

@@ -20,6 +20,7 @@ ORDER: tuple[Kind, ...] = (
     "draw",
     "attack",
 )  # trainings take longest; what ends a row comes next
+ELSEWHERE: tuple[Kind, ...] = ("look", "draw")  # what other devices than the planned one are given
 DEATHS = 2  # of a worker at one task, after which it is tried once more
 TRIES = 2  # of a task that raised what may not happen again
 SILENCE = 3600.0  # seconds without a word of a task, until it is taken for stuck
@@ -80,7 +81,7 @@ class Scheduler:
             for worker in self.pool.idle():
                 task = self._next(worker) or self._late(worker)
                 if task is None:
-                    break
+                    continue
                 self._running.add(task)
                 self._last[worker] = task.row, task.training
                 self._heard[task] = worker, self.clock()
@@ -117,7 +118,7 @@ class Scheduler:
             self._make_ready(task)
         if self._is_exclusive:
             return None
-        for kind in ORDER:
+        for kind in ELSEWHERE if self.pool.other_device(worker) else ORDER:
             groups = self._ready[kind]
             if not groups:
                 continue
@@ -141,6 +142,8 @@ class Scheduler:
         if self._is_exclusive:
             return None
         late = self._paces.late(self.pool.machine(worker), self.clock())
+        mine = self.pool.other_device(worker)  # of another's images one score may take these, another those
+        late = [task for task in late if self.pool.other_device(self._heard[task][0]) == mine]
         task = next((task for task in late if task in self._left and task not in self._twice), None)
         if task is None:
             return None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..models.catalog import ModelSource, find_model
 from ..runs.attacks import AttackRequest
 from ..runs.folder import RunFolder
 from ..runs.plan import Generation, Plan
+from ..runs.record import devices_of
 from ..storage.store import Store
 
 
@@ -24,7 +26,11 @@ class Setup:
         device: "cpu", "cuda" or "cuda:N".
         precision: "fp32", "fp16" or "bf16", of "training" and of "generation".
         drawing: how images are drawn, with the batch size that suits the device where the plan leaves that open.
+        made_on: the libraries and the device's name that trainings and images are planned on: of the process that was
+            started, whichever does a task.
         attacks: what is attacked with what; None where nothing is.
+        here: the name of this process's device where it is another one: of a worker on a cluster of several kinds.
+        elsewhere: the names of other devices that images were drawn on, or may be; more become known as machines come.
     """
 
     plan: Plan
@@ -34,7 +40,10 @@ class Setup:
     device: str
     precision: dict[str, str]
     drawing: Generation
+    made_on: Mapping[str, str | None]
     attacks: AttackRequest | None = None
+    here: str | None = None
+    elsewhere: list[str] = field(default_factory=list)
 
 
 def resolve(plan: Plan, folder: RunFolder, device: str, store: Path | None = None) -> Setup:
@@ -65,6 +74,7 @@ def resolve(plan: Plan, folder: RunFolder, device: str, store: Path | None = Non
 def set_up(plan: Plan, source: ModelSource, folder: RunFolder, device: str, store: Path | None = None) -> Setup:
     """The same for a model that is known, which is not fetched."""
     from ..models.devices import resolve_batch_size, resolve_precision, resolve_training_precision
+    from ..models.provenance import made_on
 
     precision = {
         "training": resolve_training_precision(plan.training.precision, device),
@@ -72,4 +82,14 @@ def set_up(plan: Plan, source: ModelSource, folder: RunFolder, device: str, stor
     }
     batch_size = resolve_batch_size(plan.generation.batch_size, device, plan.generation.size or source.image_size)
     drawing = plan.generation.model_copy(update={"batch_size": batch_size})
-    return Setup(plan, source, folder, Store((store or folder.store).resolve()), device, precision, drawing)
+    return Setup(
+        plan,
+        source,
+        folder,
+        Store((store or folder.store).resolve()),
+        device,
+        precision,
+        drawing,
+        made_on(device),
+        elsewhere=[name for name in devices_of(folder) if name != made_on(device)["device"]],
+    )

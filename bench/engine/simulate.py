@@ -70,6 +70,9 @@ class SimulatedPool:
     def machine(self, worker: int) -> str:
         return f"machine {worker}"
 
+    def other_device(self, worker: int) -> str:
+        return ""
+
     def send(self, worker: int, task: Task) -> None:
         took = self._seconds(task) * self._slower.get(worker, 1.0)
         self.busy += took

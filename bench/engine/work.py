@@ -115,7 +115,7 @@ def unfold(setup: Setup) -> Work:
             reaches a snapshot's step, it trains the text encoder of a model that has two, or the CLIP model can't
             exist.
     """
-    plan, model, device = setup.plan, setup.source, setup.device
+    plan, model = setup.plan, setup.source
     concept = with_word(get_concepts(plan.erased, plan.kind, plan.replacement, model.family.name), plan.model)
     metrics: dict[str, Metric] = {name: METRICS.load(name) for name in plan.metrics}
     erasures = _erasures(plan, concept, model.family.name)
@@ -140,13 +140,12 @@ def unfold(setup: Setup) -> Work:
         for name in names:
             jobs, parts = jobs_of[name], []
             for seed, patch in patches.items():
-                made_from = images_made_from(patch, model.revision, plan, device)
+                made_from = images_made_from(patch, setup)
                 drawn = shards_of(cuts[name], made_from)
                 told = made_from | {"prompts": sets[name].hash, "images": len(jobs), "image_seed": plan.image_seed}
                 place = setup.folder.images(row, name, seed)
-                parts.append(
-                    ImageSet(row, name, place, jobs, "", setup.store, training=seed, drawn=drawn, made_from=told)
-                )
+                own = ImageSet(row, name, place, jobs, "", setup.store, training=seed, drawn=drawn, made_from=told)
+                parts.append(replace(own, elsewhere=setup.elsewhere))  # the list itself: more become known
             images[row, name] = ImageSet.joined(parts)
 
     plan_images(ORIGINAL, sets, {None: None})
@@ -154,7 +153,7 @@ def unfold(setup: Setup) -> Work:
     followed = {name: metric for name, metric in metrics.items() if name in FOLLOWED}
     followed_sets = [name for name in sets if any(metric.prompts == name for metric in followed.values())]
     for row, own in by_row(erasures).items():
-        keys = {erasure.training: erasure.images_key(model.revision, device) for erasure in own}
+        keys = {erasure.training: erasure.images_key(setup) for erasure in own}
         plan_images(row, needed, keys)
         trained = own[0]
         for step in trained.snapshots:
@@ -175,7 +174,7 @@ def unfold(setup: Setup) -> Work:
     fingerprint = content_key(
         plan=plan.key,
         images=[(row, name, image_set.planned_key) for (row, name), image_set in images.items()],
-        erasures=[erasure.images_key(model.revision, device) for erasure in erasures],
+        erasures=[erasure.images_key(setup) for erasure in erasures],
         metrics=[(name, metric.version) for name, metric in metrics.items()],
         stages=(SCORE_VERSION, TABLE_VERSION),
         versions=versions,

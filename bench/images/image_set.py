@@ -62,6 +62,7 @@ class ImageSet:
         drawn: of images to draw, in which shards.
         made_from: of images to draw, what all of them depend on, in words for people.
         known: of images that are not here, what encoders saw in them, by the encoder's revision.
+        elsewhere: of images to draw, other devices than the planned one that some may have been drawn on.
     """
 
     row: str
@@ -76,6 +77,7 @@ class ImageSet:
     drawn: tuple[Shard, ...] = ()
     made_from: Mapping[str, Any] = field(default_factory=dict)
     known: Mapping[str, np.ndarray] = field(default_factory=dict)
+    elsewhere: Sequence[str] = ()
     _seen: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -110,7 +112,8 @@ class ImageSet:
 
     def key_of(self, shard: Shard) -> str:
         """The key under which a shard's images are kept; the planned one where there are none yet."""
-        return next((key for key in shard.keys.values() if self.entry(key)), shard.key)
+        found = self._made(shard)
+        return shard.key if found is None else found[2]
 
     def entry(self, key: str) -> Entry | None:
         """Images in the store."""
@@ -118,13 +121,26 @@ class ImageSet:
 
     def batch_of(self, shard: Shard) -> int:
         """How many of a shard's images were drawn together; the planned number where none are drawn yet."""
-        own = self.key_of(shard)
-        return next(batch for batch, key in shard.keys.items() if key == own)
+        found = self._made(shard)
+        return next(iter(shard.keys)) if found is None else found[1]
+
+    def device_of(self, shard: Shard) -> str | None:
+        """The device that a shard's images were drawn on, where it is another than the planned one."""
+        found = self._made(shard)
+        return None if found is None else found[0]
+
+    def _made(self, shard: Shard) -> tuple[str | None, int, str] | None:
+        """A shard's images in the store: device where it is another, batch size and key; None where there are none."""
+        for device in (None, *self.elsewhere):
+            for batch, key in shard.on(device).keys.items():
+                if self.entry(key):
+                    return device, batch, key
+        return None
 
     @property
     def is_drawn(self) -> bool:
         """Whether the store has every image."""
-        return all(any(self.entry(key) for key in shard.keys.values()) for shard in self.drawn)
+        return all(self._made(shard) for shard in self.drawn)
 
     @property
     def is_thinned(self) -> bool:

@@ -35,6 +35,7 @@ def draw_shard(
     guide: Guide | None = None,
     in_float32: InFloat32 | None = None,
     done: Callable[[int], None] = lambda count: None,
+    device: str | None = None,
 ) -> None:
     """Draw a shard's images, unless the store has them, and show them in the set's folder.
 
@@ -47,13 +48,14 @@ def draw_shard(
         guide: what draws in place of classifier-free guidance; None for nothing.
         in_float32: the same model in float32, for images that half precision gives no finite values for.
         done: told of images as they are there; of fewer than none where they are drawn anew.
+        device: its name, where it is another than the planned one.
 
     Raises:
         BenchError: one image alone does not fit into memory.
         Busy: another process draws them.
     """
     reason = ""
-    for batch, key in shard.keys.items() if images.entry(images.key_of(shard)) is None else ():
+    for batch, key in shard.on(device).keys.items() if images.entry(images.key_of(shard)) is None else ():
         counted = 0
 
         def count(images: int) -> None:
@@ -62,7 +64,7 @@ def draw_shard(
             done(images)
 
         try:
-            _draw(store, images, shard, batch, key, model, settings, guide, in_float32, count)
+            _draw(store, images, shard, (batch, key, device), model, settings, guide, in_float32, count)
             break
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -79,14 +81,14 @@ def _draw(
     store: Store,
     images: ImageSet,
     shard: Shard,
-    batch: int,
-    key: str,
+    how: tuple[int, str, str | None],
     model: TextToImage,
     settings: Generation,
     guide: Guide | None,
     in_float32: InFloat32 | None,
     done: Callable[[int], None],
 ) -> None:
+    batch, key, device = how
     own = [images.jobs[place] for place in shard.places]
     jobs = [replace(job, prompt_id=f"{number:04d}", sample=0) for number, job in enumerate(own)]
     with store.making("images", key) as place:
@@ -104,4 +106,4 @@ def _draw(
             done=done,
         )
         cut = model.truncated(list(dict.fromkeys(job.text for job in own)))
-        store.put("images", key, {"batch": batch, "truncated": cut}, of=[shard.key])
+        store.put("images", key, {"batch": batch, "device": device or shard.device, "truncated": cut}, of=[shard.key])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -41,6 +41,17 @@ class Shard:
     def key(self) -> str:
         """The key of the planned batch size."""
         return next(iter(self.keys.values()))
+
+    @property
+    def device(self) -> str | None:
+        """The name of the device that they are planned on; None where that is not known."""
+        return self.made_from.get("made_on", {}).get("device")
+
+    def on(self, device: str | None) -> Shard:
+        """The same images made on another device, and under its keys; on the planned one where none is named."""
+        if device is None:
+            return self
+        return replace(self, made_from={**self.made_from, "made_on": {**self.made_from["made_on"], "device": device}})
 
 
 @dataclass(frozen=True)

@@ -69,12 +69,16 @@ class DrawnSet(Stored):
     in_float32: tuple[str, ...] = Field(
         default=(), description="Images that were drawn in float32 because half precision was not finite."
     )
+    elsewhere: dict[str, int] = Field(
+        default={}, description="By device, how many were drawn on another one than the run was planned on."
+    )
     batch_size: int = Field(description="Images that were drawn together.")
     planned: int = Field(description="Images that were to be drawn together; more do not fit into memory.")
 
     @property
     def is_ordinary(self) -> bool:
-        return not (self.unscored or self.flat or self.in_float32) and self.batch_size == self.planned
+        noted = self.unscored or self.flat or self.in_float32 or self.elsewhere
+        return not noted and self.batch_size == self.planned
 
     def described(self, label: str) -> str:
         """A footnote, with the row's label."""
@@ -89,6 +93,10 @@ class DrawnSet(Stored):
         ]
         if self.batch_size != self.planned:
             parts.append(f"drawn {self.batch_size} at a time, as {self.planned} do not fit into memory")
+        parts += [
+            f"{count} of {self.images} drawn on another device, {device}, which gives other last digits"
+            for device, count in self.elsewhere.items()
+        ]
         seed = "" if self.training is None else f", seed {self.training}"
         return f"Images of {label}{seed}, {self.name}: {'; '.join(parts)}."
 
@@ -123,7 +131,8 @@ class RunRecord(Stored):
     labels: dict[str, str] = Field(default={}, description="How tables name the rows.")
     drawn: tuple[DrawnSet, ...] = Field(
         default=(),
-        description="Image sets with unscored, flat or float32 images, or drawn in smaller batches than planned.",
+        description="Image sets with unscored, flat or float32 images, or drawn in smaller batches or on other devices "
+        "than planned.",
     )
     remarks: tuple[str, ...] = Field(default=(), description="What a reader of the tables should know of the plan.")
     remade: tuple[str, ...] = Field(default=(), description="What was finished and made again, and why.")
@@ -171,6 +180,13 @@ def read_record(folder: RunFolder) -> RunRecord | None:
         return None
     advice = "Read it with that version, or run the plan again into a new folder."
     return validated(RunRecord, stored, SCHEMA_VERSION, str(folder.status), advice)
+
+
+def devices_of(folder: RunFolder) -> list[str]:
+    """The names of the devices that a cluster's machines worked on a run with; of an unreadable record none."""
+    sessions = (read_json(folder.status) or {}).get("sessions", ())
+    nodes = (node for session in sessions for node in session.get("nodes", {}).values())
+    return list(dict.fromkeys(node["device"] for node in nodes if node.get("device")))
 
 
 def read_run(folder: RunFolder) -> tuple[Plan, RunRecord]:

@@ -8,10 +8,12 @@ from planned import work_of
 
 from erasebench.engine.count_forwards import count_forwards
 from erasebench.engine.estimate import estimate
+from erasebench.engine.ray_request import RayRequest
 from erasebench.engine.run import run
 from erasebench.erasure.contract import TASK
 from erasebench.erasure.method import Method
 from erasebench.erasure.trainer import Trainer
+from erasebench.errors import BenchError
 from erasebench.models.patch import difference, restored
 from erasebench.models.text_to_image import TextToImage
 from erasebench.registry import METHODS
@@ -56,6 +58,20 @@ def test_attacks_that_begin_late_are_counted(mini: TextToImage) -> None:
     assert found["advunlearn"].forwards == pytest.approx(1000 * update + 800 * 30 * attack, rel=0.1)
 
 
+def cluster_of(workers: int, monkeypatch: pytest.MonkeyPatch) -> RayRequest:
+    """A cluster with room for so many."""
+
+    class Room:
+        def __init__(self, *_: object) -> None: ...
+        def room_for(self, wanted: int | None) -> int:
+            return workers
+
+        def leave(self) -> None: ...
+
+    monkeypatch.setattr("erasebench.engine.ray_cluster.Cluster", Room)
+    return RayRequest("there:1")
+
+
 @pytest.mark.slow
 def test_a_dry_run_counts_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("erasebench.engine.estimate.SECONDS", 0.2)
@@ -68,6 +84,10 @@ def test_a_dry_run_counts_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     kept = "\n".join(estimate(plan.model_copy(update={"keep_images": "none"}), folder, "cpu", workers=3))
     assert "of images, of which 0 stay" in kept
     assert re.search(r"; with 3 workers about .*, \d+% of which they have a task: .* worker-hours", kept)
+    there = "\n".join(estimate(plan, folder, "cpu", ray=cluster_of(1, monkeypatch)))
+    assert re.search(
+        r"; with 1 workers of the cluster, as fast as this machine, about .* have a task: .* worker-hours", there
+    )
     assert not folder.root.exists()
     run(plan, folder, "cpu")
     images = work_of(plan, folder.root).images["uce", "objects"]
@@ -75,6 +95,15 @@ def test_a_dry_run_counts_what_is_missing(tmp_path: Path, monkeypatch: pytest.Mo
     lines = "\n".join(estimate(plan, folder, "cpu"))
     assert "0 erasures" in lines
     assert "images to draw: 2; there already: 6" in lines
+
+
+def test_a_cluster_that_can_not_be_had_is_told_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("erasebench.engine.estimate.load_model", lambda *_: pytest.fail("loaded"))
+    plan = Plan(methods=["sld"], metrics=["ssim"], images=2)
+    with pytest.raises(BenchError, match="--gpus-per-task"):
+        estimate(plan, RunFolder(tmp_path / "run"), "cpu", ray=RayRequest(share=2.0))
 
 
 def test_without_weights_the_counts_still_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,14 +56,14 @@ def test_a_machine_like_this_one_is_taken(cluster: Cluster) -> None:
         ({"store": "No such file or directory"}, r"can't read and write the store .*\(No such file or directory\)"),
         ({"process": 0}, "can't read and write the store"),  # its answer isn't here
         ({"folder": False}, "has no folder"),
-        ({"made_on": "slower"}, "other last digits than this machine: device a slower CPU, not"),
+        ({"made_on": "older"}, "other last digits than this machine: torch 1.0, not"),
     ],
 )
 def test_a_machine_that_differs_is_refused(cluster: Cluster, changes: dict[str, Any], told: str) -> None:
     with cluster.probe() as probe:
         greeting = RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe))
         if "made_on" in changes:
-            changes = {"made_on": greeting["made_on"] | {"device": "a slower CPU"}}
+            changes = {"made_on": greeting["made_on"] | {"torch": "1.0", "device": "a slower CPU"}}
         with pytest.raises(BenchError, match=told):
             cluster.check(greeting | changes, probe)
 
@@ -117,6 +119,82 @@ def test_code_of_attacks_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_one_gpu_of_this_machine_is_none_of_a_cluster(setup: Setup) -> None:
     with pytest.raises(BenchError, match="--device cuda:1 names a GPU of this machine"):
         Crew(replace(setup, device="cuda:1"), 2, ray=RayRequest())
+
+
+def node(alive: bool = True, **resources: float) -> dict[str, Any]:
+    return {"Alive": alive, "Resources": {"memory": 64 * 2.0**30, **resources}, "NodeManagerHostname": "there"}
+
+
+@pytest.mark.parametrize(
+    ("device", "nodes", "wanted", "told"),
+    [
+        ("cuda", [node(CPU=8)], None, "the cluster has no GPU, and --device cuda asks for one"),
+        (
+            "cuda",
+            [node(CPU=8, GPU=2)],
+            5,
+            r"--workers 5: the cluster has room for 4\. It has 8 CPU, .*2 GPU on 1 machi",
+        ),
+        ("cpu", [node(CPU=2), node(alive=False, CPU=8)], 3, "--workers 3: the cluster has room for 2"),
+        ("cpu", [node(CPU=0)], None, "one worker: the cluster has room for 0"),
+        ("cpu", [node(CPU=8, memory=2.0**20)], None, "room for 0"),
+        ("cuda", [node(CPU=8, GPU=2), node(CPU=3, GPU=8)], None, 7),
+        ("cpu", [node(CPU=8), node(CPU=3)], 9, 9),
+    ],
+)
+def test_room_is_that_of_each_machine(
+    device: str, nodes: list[Any], wanted: int | None, told: str | int, setup: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers a GPU here, if the machine has CPUs for them."""
+    monkeypatch.setattr(ray_cluster, "_attach", lambda address: None)
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(nodes=lambda: nodes))
+    cluster = Cluster(replace(setup, device=device), RayRequest(share=0.5))
+    if isinstance(told, int):
+        assert cluster.room_for(wanted) == told
+        return
+    with pytest.raises(BenchError, match=told):
+        cluster.room_for(wanted)
+
+
+def test_a_machine_whose_gpu_torch_does_not_see_is_refused(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "_attach", lambda address: None)
+    cluster = Cluster(replace(setup, device="cuda"), RayRequest())
+    with cluster.probe() as probe:
+        greeting = RayWorker().greet("cuda", cluster.packages, cluster.folder, str(probe))
+        with pytest.raises(BenchError, match="PyTorch sees no CUDA device there, though Ray counts GPUs"):
+            cluster.check(greeting | {"gpu": False}, probe)
+
+
+def test_another_device_is_noted_and_told(cluster: Cluster, setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
+    with cluster.probe() as probe:
+        same = RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe))
+        other = same | {"made_on": same["made_on"] | {"device": "a slower CPU"}}
+        cluster.check(other, probe)
+    found = [cluster.other_device(greeting) for greeting in (same, other, other)]
+    assert found == ["", "a slower CPU", "a slower CPU"]
+    assert setup.elsewhere == ["a slower CPU"]
+    assert len([record for record in caplog.records if "it draws images and looks" in record.message]) == 1
+
+
+def test_a_store_without_room_is_told_before_any_work(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of this machine's, and of another's."""
+    plain = Path.write_text
+
+    def full(self: Path, *arguments: Any, **more: Any) -> int:
+        if self.name.startswith("probe"):
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return plain(self, *arguments, **more)
+
+    with cluster.probe() as probe:
+        monkeypatch.setattr(Path, "write_text", full)
+        greeting = RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe))
+        with pytest.raises(BenchError, match=r"can't read and write the store .*\(No space left on device\)"):
+            cluster.check(greeting, probe)
+    with pytest.raises(BenchError, match=r"can't be written: No space left on device"), cluster.probe():
+        pytest.fail("no room, and nobody said so")
+    assert not list((tmp_path / "store" / "partial").glob("*"))
 
 
 def test_without_ray_it_is_said_how_to_install_it(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,9 @@ class Fake:
     def machine(self, worker: int) -> str:
         return "here"
 
+    def other_device(self, worker: int) -> str:
+        return ""
+
     def send(self, worker: int, task: Task) -> None:
         assert worker not in self._running
         self._running[worker] = task

@@ -91,7 +91,8 @@ def test_the_original_and_a_closed_form_are_drawn_once(tmp_path: Path) -> None:
     assert found.images["esd", "objects"].trainings == [4] * 3 + [9] * 3
     assert found.images["uce", "objects"].trainings == [None] * 3
     one = cells(tmp_path, methods=["uce"], seeds=[9])
-    assert one.erasures[0].key("a model", "cpu") == found.erasures[-1].key("a model", "cpu")
+    setup = setup_of(PLAN, tmp_path)
+    assert one.erasures[0].key(setup) == found.erasures[-1].key(setup)
 
 
 def stored(folder: RunFolder, row: str, metric: str) -> ScoreRecord:
@@ -152,8 +153,7 @@ def test_weights_are_found_by_their_training() -> None:
 
 def _made_on(monkeypatch: pytest.MonkeyPatch, planted: Callable[[str], dict[str, str | None]]) -> None:
     """Let the keys of patches and images say that they were made elsewhere."""
-    for stage in ("draw", "erasure"):
-        monkeypatch.setattr(f"erasebench.engine.{stage}.made_on", planted)
+    monkeypatch.setattr("erasebench.models.provenance.made_on", planted)
 
 
 @pytest.mark.slow

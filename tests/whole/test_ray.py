@@ -1,4 +1,4 @@
-"""The same run on a Ray cluster of two workers: the same bytes, whatever is killed; clear errors before any work."""
+"""The same run on a Ray cluster: the same bytes with any number of workers, whatever is killed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from clusters import command_of, end, members, wait_for
 
 from erasebench.develop.stress import differences
+from erasebench.engine.attack_run import attack_run
 from erasebench.engine.run import run
+from erasebench.runs.attacks import AttackRequest, read_attacks
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.runs.record import read_run
@@ -35,22 +37,23 @@ PLAN = Plan(
     train_steps=2,
     generation=Generation(steps=2, batch_size=2),
 )
+ATTACKS = AttackRequest(names=("seed-search",), rows=("uce",), targets=1, budget=2)
 
 
 @dataclass(frozen=True)
 class Ray:
-    """A cluster of one machine with room for two workers."""
+    """A cluster of one machine with room for four workers."""
 
     address: str
     environment: dict[str, str]
     session: int
 
-    def start(self, place: Path, *flags: str, name: str = "run") -> subprocess.Popen[bytes]:
+    def start(self, place: Path, name: str = "run") -> subprocess.Popen[bytes]:
         """`bench run` on it, in a process group of its own."""
         place.mkdir(exist_ok=True)
         (place / "plan.yaml").write_text(PLAN.to_yaml())
         command = [shutil.which("bench", path=str(BIN)) or "bench", "run", str(place / "plan.yaml")]
-        command += ["--out", str(place / name), "--device", "cpu", "--ray", self.address, *flags]
+        command += ["--out", str(place / name), "--device", "cpu", "--ray", self.address, "--workers", "2"]
         with (place / f"{name}.log").open("wb") as log:
             return subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True, env=self.environment)
 
@@ -58,33 +61,6 @@ class Ray:
     def workers(self) -> list[int]:
         """Its actors' processes."""
         return [pid for pid in members(self.session) if b"ray::RayWorker" in command_of(pid)]
-
-
-def command_of(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def members(session: int) -> list[int]:
-    """The living processes of a session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def wait_for(what: str, ready: object, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not ready():  # type: ignore[operator]
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +76,7 @@ def cluster(place: Path) -> Iterator[Ray]:
         port = free.getsockname()[1]
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(32).hex()}
     environment["RAY_worker_niceness"] = "0"
-    command = [str(BIN / "ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--num-gpus=0"]
+    command = [str(BIN / "ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=4", "--num-gpus=0"]
     command += ["--include-dashboard=false", "--disable-usage-stats", "--object-store-memory=80000000"]
     with (place / "log").open("wb") as log:
         head = subprocess.Popen(
@@ -111,11 +87,7 @@ def cluster(place: Path) -> Iterator[Ray]:
         assert head.poll() is None, (place / "log").read_text()
         yield Ray(f"127.0.0.1:{port}", environment, head.pid)
     finally:
-        head.send_signal(signal.SIGTERM)
-        head.wait(60)
-        for pid in members(head.pid):
-            os.kill(pid, signal.SIGKILL)
-        wait_for("the cluster to end", lambda: not members(head.pid), 30)
+        end(head)
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +122,46 @@ def test_a_run_ends_with_the_same_bytes_though_a_worker_and_the_driver_are_kille
     assert session.workers
     assert all(peak > 0 for peak in session.workers.values())
     assert [made["packages"]["torch"] for made in session.nodes.values()] == [version("torch")]
+
+
+WORK = """
+import sys
+from pathlib import Path
+from whole.test_ray import ATTACKS, PLAN
+from erasebench.engine.attack_run import attack_run
+from erasebench.engine.ray_request import RayRequest
+from erasebench.engine.run import run
+from erasebench.runs.folder import RunFolder
+ray = RayRequest(sys.argv[2])
+for workers in (1, 4):
+    folder, begun = RunFolder(Path(sys.argv[1]) / f"run {workers}"), []
+    assert run(PLAN, folder, "cpu", begun.append, workers, Path(sys.argv[1]) / f"store {workers}", ray=ray) == ()
+    assert begun == [workers]
+attack_run(folder, ATTACKS, "cpu", workers=2, ray=ray)
+"""
+
+
+def test_the_number_of_workers_changes_no_byte(ray: Ray, alone: Path, tmp_path: Path) -> None:
+    """Nor does where they are; two are above, and local ones in test_workers.py. The same comes of attacks."""
+    command = [sys.executable, "-c", WORK, str(tmp_path), ray.address]
+    paths = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run(command, env=ray.environment | paths, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert run(PLAN, RunFolder(tmp_path / "here" / "run"), "cpu", workers=4) == ()
+    for folder in (tmp_path / "run 1", tmp_path / "run 4", tmp_path / "here" / "run"):
+        assert differences(alone, folder) == []
+    there = read_attacks(RunFolder(tmp_path / "run 4"))
+    here = attack_run(RunFolder(alone), ATTACKS, "cpu")
+    found = [{(cell.row, cell.attack): cell.targets for cell in made.cells} for made in (there, here) if made]
+    assert len(found[0]) == 3 * 3
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("mode", ["token", "disabled"])
+def test_without_its_token_a_cluster_is_none(mode: str, ray: Ray, tmp_path: Path) -> None:
+    code = f"from erasebench.engine.ray_cluster import _attach; _attach({ray.address!r})"
+    environment = {name: value for name, value in ray.environment.items() if name != "RAY_AUTH_TOKEN"}
+    environment |= {"RAY_AUTH_MODE": mode, "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120)
+    assert "BenchError" in done.stderr.splitlines()[-1], done.stderr
+    assert "token" in done.stderr.splitlines()[-1]

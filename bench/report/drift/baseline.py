@@ -148,7 +148,9 @@ def environment(record: RunRecord) -> dict[str, Any]:
     last = record.sessions[-1].provenance if record.sessions else {}
     packages = {f"package {name}": found for name, found in last.get("packages", {}).items() if name != "erasebench"}
     flags = {name.replace("_", " "): value for name, value in last.get("determinism", {}).items()}
-    return {key: last.get(key) for key in ("device", "driver", "python")} | flags | packages | batch | formats
+    others = sorted({device for drawn in record.drawn for device in drawn.elsewhere})
+    mixed = {"other devices of images": ", ".join(others)} if others else {}
+    return {key: last.get(key) for key in ("device", "driver", "python")} | mixed | flags | packages | batch | formats
 
 
 def _definition(plan: Plan, record: RunRecord, metric: str, score: ScoreRecord) -> dict[str, Any]:
