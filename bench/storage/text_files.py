@@ -41,5 +41,5 @@ def lines(text: str) -> list[str]:
     >>> lines("a\\u2028b\\r\\nc\\n")
     ['a\\u2028b', 'c']
     """
-    found = [line.removesuffix("\r") for line in text.split("\n")]
-    return found[:-1] if not found[-1] else found
+    *ended, rest = text.split("\n")
+    return [line.removesuffix("\r") for line in ended] + ([rest] if rest else [])
