@@ -6,8 +6,9 @@ Erasing Undesirable Concepts in Diffusion Models with Adversarial Preservation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,8 +21,20 @@ if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
 
 
-class AdversarialConfig(MethodConfig):
-    """What both searches share; defaults from the paper, section 5, and its author's slides.
+class MinimaxConfig(MethodConfig):
+    """What every search for a preserved concept shares; defaults from the paper, section 5, and its author's slides."""
+
+    parameters: Literal["noxattn", "xattn", "full"] = "xattn"  # objects and styles; noxattn for nudity
+    preservation: float = 1.0  # λ
+    steps: int = 1000  # model updates
+    batch: int = 1
+    lr: float = 1e-5  # Adam
+    sampler_steps: int = 50  # DDIM
+    sampler_guidance: float = 3.0
+
+
+class AdversarialConfig(MinimaxConfig):
+    """What both searches of this paper share.
 
     The recipe "official" is the authors' code: ESD's negative target, losses in x̂0 space, one starting noise for the
     concept's and the preserved concept's latents, and an update before each search. What still differs from it: the
@@ -30,15 +43,8 @@ class AdversarialConfig(MethodConfig):
     """
 
     recipe: Literal["slides", "official"] = "slides"
-    parameters: Literal["noxattn", "xattn", "full"] = "xattn"  # objects and styles; noxattn for nudity
     neutral: str = ""  # c_n
-    preservation: float = 1.0  # λ
     eta: float = 1.0  # of the official recipe's target
-    steps: int = 1000  # model updates
-    batch: int = 1
-    lr: float = 1e-5  # Adam
-    sampler_steps: int = 50  # DDIM
-    sampler_guidance: float = 3.0
 
 
 class Config(AdversarialConfig):
@@ -70,52 +76,94 @@ def adversarial_preservation(model: TextToImage, task: ErasureTask, config: Conf
     official: after it).
     """
     words = word_bank(model, task, config, trainer)
+
+    def sample(logits: torch.Tensor) -> torch.Tensor:
+        return gumbel_softmax(logits, config.temperature, trainer.generator)
+
+    search = word_search(trainer, words, sample, config.search_lr)
+    minimax(model, config, trainer, task.prompt, search, to_neutral(model, task, config, trainer), config.recipe)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the preserved concept is found.
+
+    Attributes:
+        pick: its embedding, (1, 77, width), a function of `searched`, for the "ascent" or the "update".
+        searched: what an ascent changes.
+        ascend: changes it along the gradient of the preserved concept's harm.
+        ascents: steps of a search, on one z.
+        on_concept: whether the harm is measured on z of the erased concept, not of the preserved one.
+    """
+
+    pick: Callable[[str], torch.Tensor]
+    searched: torch.Tensor
+    ascend: Callable[[torch.Tensor], None]
+    ascents: int = 1
+    on_concept: bool = False
+
+
+# The loss that erases: z and t of the concept, and the preserved concept's embedding.
+Erasing = Callable[[torch.Tensor, int, torch.Tensor], torch.Tensor]
+
+
+def word_search(
+    trainer: Trainer, words: Sequence[str], sample: Callable[[torch.Tensor], torch.Tensor], lr: float
+) -> Search:
+    """A search over words: `sample` makes their weights, (words,), of the logits π, which Adam changes."""
     bank = trainer.text(*words)
-    logits = torch.full((len(words),), 1 / len(words), device=model.device, requires_grad=True)
-    search = torch.optim.Adam([logits], lr=config.search_lr)
-    trainer.keep("logits", logits, search)
+    logits = torch.full((len(words),), 1 / len(words), device=bank.device, requires_grad=True)
+    optimiser = torch.optim.Adam([logits], lr=lr)
+    trainer.keep("logits", logits, optimiser)
 
     def pick(role: str) -> torch.Tensor:
-        one_hot = gumbel_softmax(logits, config.temperature, trainer.generator)
+        weights = sample(logits)
         # The sampled word is what is preserved; the logits' favourite need not be the same.
-        trainer.log(role=role, sampled=words[int(one_hot.argmax())], favourite=words[int(logits.argmax())])
-        return torch.einsum("n,nld->ld", one_hot, bank)[None]
+        trainer.log(role=role, sampled=words[int(weights.argmax())], favourite=words[int(logits.argmax())])
+        return torch.einsum("n,nld->ld", weights, bank)[None]
 
     def ascend(gradient: torch.Tensor) -> None:
         logits.grad = -gradient
-        search.step()
+        optimiser.step()
 
-    minimax(model, task, config, trainer, pick, logits, ascend)
+    return Search(pick, logits, ascend)
+
+
+def to_neutral(model: TextToImage, task: ErasureTask, config: AdversarialConfig, trainer: Trainer) -> Erasing:
+    """‖ε_θ(c_e) − ε*(c_n)‖², or with ESD's target (recipe official)."""
+    teacher, concept, neutral = trainer.teacher, trainer.text(task.prompt), trainer.text(config.neutral)
+
+    def erasing(z: torch.Tensor, t: int, preserved: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            target = model.predict_noise(z, t, neutral, teacher)
+            if config.recipe == "official":
+                target = target - config.eta * (model.predict_noise(z, t, concept, teacher) - target)
+        return mse_loss(model.predict_noise(z, t, concept), target)
+
+    return erasing
 
 
 def minimax(
     model: TextToImage,
-    task: ErasureTask,
-    config: AdversarialConfig,
+    config: MinimaxConfig,
     trainer: Trainer,
-    pick: Callable[[str], torch.Tensor],
-    searched: torch.Tensor,
-    ascend: Callable[[torch.Tensor], None],
-    *,
-    ascents: int = 1,
-    on_concept: bool = False,
+    prompt: str,
+    search: Search,
+    erasing: Erasing,
+    recipe: str = "slides",
 ) -> None:
     """Alternate the search for the preserved concept and one update of the model.
 
     Args:
         model: the student.
-        task: what is erased.
         config: the method's configuration.
         trainer: the training loop.
-        pick: the preserved concept's embedding, (1, 77, width), a function of `searched`, for the "ascent" or the
-            "update".
-        searched: what the ascent changes.
-        ascend: changes it along the gradient of the preserved concept's harm.
-        ascents: steps of a search, on one z.
-        on_concept: whether the harm is measured on z of the erased concept, not of the preserved one.
+        prompt: what is erased.
+        search: the preserved concept's.
+        erasing: the loss that erases.
+        recipe: "official" for losses in x̂0 space, one starting noise, and an update before each search.
     """
-    teacher, official = trainer.teacher, config.recipe == "official"
-    concept, neutral = trainer.text(task.prompt), trainer.text(config.neutral)
+    teacher, official, concept = trainer.teacher, recipe == "official", trainer.text(prompt)
     levels = model.timesteps(config.sampler_steps)
     alphas = model.scheduler.alphas_cumprod
 
@@ -131,47 +179,56 @@ def minimax(
             original = model.predict_noise(z, t, context.detach(), teacher)
         return weight(t) * mse_loss(model.predict_noise(z, t, context), original)
 
-    def erasing(z: torch.Tensor, t: int) -> torch.Tensor:
-        with torch.no_grad():
-            target = model.predict_noise(z, t, neutral, teacher)
-            if official:
-                target = target - config.eta * (model.predict_noise(z, t, concept, teacher) - target)
-        return weight(t) * mse_loss(model.predict_noise(z, t, concept), target)
-
-    def search() -> None:
+    def ascend() -> None:
         level = trainer.random_level(len(levels))
-        preserved = pick("ascent")
-        z = latents(concept if on_concept else preserved.detach(), level, trainer.noise(config.batch))
-        for k in range(ascents):
-            preserved = pick("ascent") if k else preserved
-            ascend(torch.autograd.grad(harm(z, levels[level], preserved), searched)[0])
+        preserved = search.pick("ascent")
+        z = latents(concept if search.on_concept else preserved.detach(), level, trainer.noise(config.batch))
+        for k in range(search.ascents):
+            preserved = search.pick("ascent") if k else preserved
+            search.ascend(torch.autograd.grad(harm(z, levels[level], preserved), search.searched)[0])
 
     def loss(step: int) -> torch.Tensor:
         if step or not official:  # the official order is update, search, update, …; a search after the last is idle
-            search()
+            ascend()
         level = trainer.random_level(len(levels))
-        preserved = pick("update").detach()
+        preserved = search.pick("update").detach()
         noise = trainer.noise(config.batch)
         z_erased = latents(concept, level, noise)
-        if on_concept:
+        if search.on_concept:
             z_preserved = z_erased
         else:
             z_preserved = latents(preserved, level, noise if official else trainer.noise(config.batch))
         t = levels[level]
-        return erasing(z_erased, t) + config.preservation * harm(z_preserved, t, preserved)
+        return weight(t) * erasing(z_erased, t, preserved) + config.preservation * harm(z_preserved, t, preserved)
 
     trainer.fit(loss, steps=config.steps, lr=config.lr)
 
 
 def gumbel_softmax(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
     """A one-hot sample whose gradient is the softmax's (straight-through; Jang et al., arXiv 1611.01144)."""
-    gumbel = -torch.empty(logits.shape).exponential_(generator=generator).log().to(logits.device)
-    soft = ((logits + gumbel) / temperature).softmax(0)
+    soft = relaxed(logits, temperature, generator)
     hard = torch.nn.functional.one_hot(soft.argmax(), len(logits)).to(soft)
     return hard - soft.detach() + soft
 
 
-def word_bank(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> list[str]:
+def relaxed(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> torch.Tensor:
+    """A sample of the Gumbel-softmax distribution: weights that sum to 1."""
+    gumbel = -torch.empty(logits.shape).exponential_(generator=generator).log().to(logits.device)
+    return ((logits + gumbel) / temperature).softmax(0)
+
+
+class Bank(Protocol):
+    """The settings of a bank of words."""
+
+    @property
+    def words(self) -> int: ...
+    @property
+    def closest(self) -> int: ...
+    @property
+    def bank(self) -> int: ...
+
+
+def word_bank(model: TextToImage, task: ErasureTask, config: Bank, trainer: Trainer) -> list[str]:
     """The bank R: frequent words, of these the closest to the concept, of these one for each cluster.
 
     Closeness is the cosine of embeddings at the end token; a cluster's word is the one nearest to its centre.
@@ -179,8 +236,7 @@ def word_bank(model: TextToImage, task: ErasureTask, config: Config, trainer: Tr
     from scipy.cluster.vq import kmeans2
     from scipy.spatial.distance import cdist
 
-    own = task.words
-    words = [word for word in frequent_words(config.words + len(own)) if word not in own][: config.words]
+    words = other_words(task, config.words)
     if len(words) < config.bank:
         raise BenchError(f"{task.concept!r}: {len(words)} words can't fill a bank of {config.bank}: raise `words`.")
 
@@ -193,6 +249,12 @@ def word_bank(model: TextToImage, task: ErasureTask, config: Config, trainer: Tr
     centres, _ = kmeans2(near, config.bank, minit="++", rng=np.random.default_rng(trainer.seed), missing="warn")
     chosen = np.unique(cdist(near, centres).argmin(0))
     return [words[int(order[k])] for k in chosen]
+
+
+def other_words(task: ErasureTask, count: int) -> list[str]:
+    """The most frequent English words that are none of the concept's own."""
+    own = task.words
+    return [word for word in frequent_words(count + len(own)) if word not in own][:count]
 
 
 def summaries(model: TextToImage, texts: Sequence[str]) -> torch.Tensor:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from erasebench import method
 
-from .adversarial_preservation import AdversarialConfig, minimax
+from .adversarial_preservation import AdversarialConfig, Search, minimax, to_neutral
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
@@ -61,14 +61,5 @@ def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: 
                 embedding.add_(config.search_lr * embedding.norm() / size * gradient)
 
     # A copy, since the step changes the embedding between the ascent's gradient and the update's loss.
-    minimax(
-        model,
-        task,
-        config,
-        trainer,
-        lambda role: embedding.clone(),
-        embedding,
-        ascend,
-        ascents=config.ascents,
-        on_concept=True,
-    )
+    search = Search(lambda role: embedding.clone(), embedding, ascend, config.ascents, on_concept=True)
+    minimax(model, config, trainer, task.prompt, search, to_neutral(model, task, config, trainer), config.recipe)

@@ -10,7 +10,7 @@ from torch.nn.functional import mse_loss
 
 from erasebench import MethodConfig, method
 
-from .adversarial_preservation import frequent_words
+from .adversarial_preservation import other_words
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
@@ -73,8 +73,7 @@ def defended(model: TextToImage, task: ErasureTask, config: Config, trainer: Tra
     beside p; L_preservation = ‖ε_θ(w) − ε*(w)‖² for a random frequent word w on noised images of it.
     """
     teacher, concept, neutral = trainer.teacher, trainer.text(task.prompt), trainer.text(config.neutral)
-    own = task.words
-    words = [word for word in frequent_words(config.words + len(own)) if word not in own][: config.words]
+    words = other_words(task, config.words)
     sampler = (config.sampler_steps, config.sampler_guidance, "ddim")
     shown = trainer.drawn_images([task.prompt] * config.images, "", *sampler)
     others = trainer.drawn_images(words, "", *sampler)

@@ -282,7 +282,7 @@ def test_races_attack_predicts_the_noise_within_its_box() -> None:
 @pytest.mark.parametrize("inversion", [0.5, 20.0])
 def test_defended_is_the_slides_equation_11_with_a_hinge(inversion: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """p moves by one step of Adam along the gradient of L1 − λ L2, which for a large λ turns around."""
-    monkeypatch.setattr("erasebench.methods.defended.frequent_words", lambda count: ["other"] * count)
+    monkeypatch.setattr("erasebench.methods.defended.other_words", lambda task, count: ["other"] * count)
     monkeypatch.setattr(Trainer, "drawn_images", lambda trainer, prompts, *sampler: Z.view(1, 1, 2, 2))
     rate, kept = 0.1, 0.3
     settings = {"words": 1, "ascents": 1, "ascent_lr": rate, "inversion": inversion, "preservation": kept}
