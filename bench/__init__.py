@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .attacking.attack import Attack, AttackConfig, attack
     from .attacking.attempt import Attempt
     from .erasure.inversion import invert
+    from .erasure.low_rank import LowRank
     from .erasure.method import ErasureTask, GuideConfig, Method, MethodConfig, method
     from .erasure.trainer import Trainer
     from .errors import BenchError, NotApplicable, NotScored
@@ -37,6 +38,7 @@ _HOME = {
     "attack": "attacking.attack",
     "Attempt": "attacking.attempt",
     "invert": "erasure.inversion",
+    "LowRank": "erasure.low_rank",
     "ErasureTask": "erasure.method",
     "GuideConfig": "erasure.method",
     "Method": "erasure.method",
@@ -97,6 +99,7 @@ __all__ = [
     "ImageScores",
     "ImageSet",
     "Job",
+    "LowRank",
     "Method",
     "MethodConfig",
     "Metric",

@@ -52,10 +52,10 @@ class Config(MinimaxConfig):
 def age(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Turn the concept into the words near it that its erasure hurts most, and hold these words too.
 
-    As the authors' code has it, min_θ ‖ε_θ(z_e, c_e) − [ε*(z_e, c_t) − η (ε*(z_e, c_e) − ε*(z_e, c_t))]‖² + λ ‖ε_θ(z_t,
-    c_t) − ε*(z_t, c_t)‖², c_t = G(π)ᵀ R, on latents that the student draws for c_e and for c_t from one noise, with both
-    errors in x̂0 space, where each is (1 − ᾱ) / ᾱ times that of ε. R are embeddings of words, G the Gumbel-softmax: one
-    word (`hard`, straight-through) or the `top` largest weights. (The equation is read off the code.)
+    The equation, read off the authors' code: min_θ ‖ε_θ(z_e, c_e) − [ε*(z_e, c_t) − η (ε*(z_e, c_e) − ε*(z_e, c_t))]‖²
+    + λ ‖ε_θ(z_t, c_t) − ε*(z_t, c_t)‖², c_t = G(π)ᵀ R, on latents that the student draws for c_e and for c_t from one
+    noise, with both errors in x̂0 space, where each is (1 − ᾱ) / ᾱ times that of ε. R are embeddings of words, G the
+    Gumbel-softmax: one word (`hard`, straight-through) or the `top` largest weights.
 
     After every update but the last, π takes one step up. Both terms stand in that step's loss, but of the first no
     gradient reaches π, as its target is computed without one: what is found is the word whose preservation fails most,

@@ -53,8 +53,8 @@ def multi_target(model: TextToImage, task: ErasureTask, config: Config, trainer:
     Slides, equation 6: min_θ max_{c_a ∈ R} min_{c_n ∈ B(c_e)} ‖ε_θ(c_e) − ε*(c_n)‖² + λ ‖ε_θ(c_a) − ε*(c_a)‖². c_a is
     searched as by Adversarial Preservation. The inner minimum is taken anew at every update, on its z, so it picks what
     the student already draws: a synonym of the concept would let all stay as it is. B is therefore the frequent words
-    that are most like the concept among those not above a ceiling. Likeness is the cosine of embeddings at the end token,
-    scaled so that the median word has 0 and the concept 1: cosines alone are not comparable between concepts.
+    that are most like the concept among those not above a ceiling. Likeness is the cosine of embeddings at the end
+    token, scaled so that the median word has 0 and the concept 1: cosines alone can't be compared between concepts.
 
     The soft minimum, −τ log (1/n Σ exp(−L_n / τ)), has each target's gradient by the softmax of −L / τ; τ is `softness`
     times the mean of the L_n.

@@ -5,6 +5,7 @@ arXiv 2407.12383.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,6 +40,7 @@ class Config(UceConfig):
     paper="arXiv 2407.12383",
     config=Config,
     deterministic=True,
+    several="sum",
     presets={
         "style": {"guide": "art", "rounds": 1, "attack_regularisation": 1e-3},
         "object": {"rounds": 1, "attack_regularisation": 1e-3},
@@ -54,15 +56,18 @@ def rece(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer
     """
     original = {name: weight.detach().double() for name, weight in trainer.parameters.items()}
     uce.erase(model, task, config, trainer)
-    concept, guide, *kept = trainer.text(task.prompt, guide_of(task, config), *config.preserve)[
-        :, : model.positions
-    ].double()
-    rows = torch.cat([concept[:0], *kept])
+
+    def rows(texts: Sequence[str]) -> torch.Tensor:
+        embeddings = trainer.text(*texts, "")[:-1, : model.positions]  # also of no text
+        return embeddings.double().flatten(0, 1)
+
+    concept, guide = rows([one.prompt for one in task.each]), rows([guide_of(one, config) for one in task.each])
+    kept = rows(config.preserve)
     regularisation = config.regularisation if config.round_regularisation is None else config.round_regularisation
     for _ in range(config.rounds):
         edited = {name: weight.detach().double() for name, weight in trainer.parameters.items()}
         found = concept @ undoing(original, edited, config.attack_regularisation).T
-        solve(trainer, found, guide, rows, regularisation, config.erase_scale, config.round_preserve_scale)
+        solve(trainer, found, guide, kept, regularisation, config.erase_scale, config.round_preserve_scale)
 
 
 def undoing(original: dict[str, torch.Tensor], edited: dict[str, torch.Tensor], regularisation: float) -> torch.Tensor:

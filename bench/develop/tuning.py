@@ -37,7 +37,7 @@ OPEN: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "naive-preserve": {"parameters": ("xattn", "full")},
 }
 # Their presets are from a few trials on another concept than any that is reported; the next `bench tune` has them too.
-NOT_YET = ("advunlearn", "defended", "race", "rece")
+NOT_YET = ("advunlearn", "age", "defended", "multi-target", "race", "rece", "salun", "spm")
 IMAGES, SAMPLER_STEPS = 24, 12
 
 

@@ -20,6 +20,7 @@ from ..models.parameter_groups import part_of_group, select, trained_of
 from ..models.text_to_image import TextToImage
 from ..storage.tensors import with_prefix
 from .checkpoint import Checkpoint, optimiser_tensors, restore_optimiser
+from .low_rank import LowRank
 from .shared_tensors import SharedTensors
 from .texts import Texts
 from .workspace import Workspace
@@ -199,22 +200,28 @@ class Trainer:
         weight_decay: float = 0.0,
         clip: float | None = None,
         accumulate: int = 1,
+        schedule: Callable[[int], float] = lambda step: 1.0,
+        low_rank: LowRank | None = None,
     ) -> None:
         """Minimise `loss(call)`, which draws its own batch, over the group's parameters; once in a training.
 
         Args:
             loss: given the number of the call from 0 on, returns a scalar with gradient.
             steps: optimiser updates, cut to `max_steps`.
-            lr: constant learning rate.
+            lr: learning rate.
             optimiser: "adam" or "adamw".
             weight_decay: AdamW's.
             clip: the largest gradient norm, or None.
             accumulate: calls of `loss` for each update; their gradients are averaged.
+            schedule: what the learning rate is multiplied by at a step, from 0 on.
+            low_rank: what is trained in the place of the group's parameters, which follow it.
 
         Raises:
             BenchError: the loss or, after an update, a weight is not finite.
         """
-        weights = list(self.parameters.values())
+        weights = list((self.parameters if low_rank is None else low_rank.tensors).values())
+        for name, tensor in ({} if low_rank is None else low_rank.tensors).items():
+            self.keep(name, tensor)
         update = OPTIMISERS[optimiser](weights, lr=lr, weight_decay=weight_decay)
         self._optimisers["student"] = update
         steps = min(steps, self.max_steps or steps)
@@ -232,9 +239,15 @@ class Trainer:
                     value = loss(self.step * accumulate + part) / accumulate
                     total += self._finite(value, steps, lr)
                     value.backward()
+                if low_rank is not None:
+                    low_rank.take_gradients()
                 if clip is not None:
                     nn.utils.clip_grad_norm_(weights, clip)
+                for group in update.param_groups:
+                    group["lr"] = lr * schedule(self.step // self.turns)
                 update.step()
+                if low_rank is not None:
+                    low_rank.write()
                 self.step += 1
                 self._check_weights(steps, lr)
                 if self.averaged is not None:

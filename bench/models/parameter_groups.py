@@ -18,6 +18,7 @@ PARAMETER_GROUPS: dict[str, str] = {
     "selfattn": r"attn1",
     "attention": r"attn[12]",
     "noxattn": r"^(?!.*attn2)(?!time_embed)(?!conv_out\.)",
+    "transformers": r"attentions\.\d+\.(?!.*norm).*weight$",  # every matrix and convolution, biases aside
     "full": r"",
     # All layers and the last normalisation, as AdvUnlearn's authors train them; never the vectors of tokens.
     "text-encoder": r"(^|\.)(encoder|final_layer_norm)\.",

@@ -26,8 +26,11 @@ WITH_TEACHER = {
     "adversarial-preservation-pgd",
     "defended",
     "race",
+    "age",
+    "multi-target",
 }
 WITH_AVERAGE = {"sdd"}
+WITH_MASK = {"salun"}  # a byte for each weight
 VAE_AND_TEXT = 83_653_863 + 123_060_480
 WORKSPACE = 3.0  # GB for activations and the CUDA context; see the document
 
@@ -50,8 +53,11 @@ def _bytes(parts: dict[str, nn.Module], name: str, kind: str) -> float:
         return 4 * (total + VAE_AND_TEXT)
     if part == "text_encoder":
         return 4 * (total + VAE_AND_TEXT) + (4 + 8 + 4) * trained
+    if "rank" in method.config.model_fields:  # gradient, bf16 copy and the original; adapters with Adam beside them
+        sides = sum(sum(weight.flatten(1).shape) for weight in select(parts[part], config.parameters).values())
+        return 4 * (total + VAE_AND_TEXT) + (4 + 2 + 4) * trained + (4 + 4 + 8) * config.rank * sides
     copies = (name in WITH_TEACHER) + (name in WITH_AVERAGE)
-    return 4 * (total + VAE_AND_TEXT) + (4 + 8 + 2 + 4 * copies) * trained
+    return 4 * (total + VAE_AND_TEXT) + (4 + 8 + 2 + 4 * copies + (name in WITH_MASK)) * trained
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS.names() if METHODS.load(name).guide is None])

@@ -60,6 +60,9 @@ def _patch(mini: TextToImage, folder: Path, erasure: Erasure, report: Callable[[
         "adversarial-preservation",
         "adversarial-preservation-pgd",
         "advunlearn",
+        "age",
+        "salun",
+        "spm",
     ],
 )
 def test_interrupted_training_goes_on_to_the_same_weights(

@@ -20,6 +20,7 @@ SD_COUNTS = {
     "xattn-kv": (19_169_280, 32),
     "selfattn": (49_574_080, None),
     "noxattn": (813_496_320, None),
+    "transformers": (266_977_280, 192),
     "full": (859_520_964, None),
 }
 

@@ -84,16 +84,15 @@ def test_the_sizes_are_those_of_the_image(model: TextToImage) -> None:
 
 # Of Adversarial Preservation only the search step's direction is known; Forget-Me-Not has no token to learn here.
 SETTINGS: dict[str, dict[str, Any]] = {"forget-me-not": {"inverted_tokens": 0, "images": 2}, "ablating": {"images": 2}}
+SETTINGS |= {"salun": {"images": 4}, "spm": {"warmup": 0}}
 
 
-@pytest.mark.parametrize("name", ["esd", "sdd", "all-but-one", "forget-me-not", "naive-preserve"])
+@pytest.mark.parametrize(
+    "name", ["esd", "sdd", "all-but-one", "forget-me-not", "naive-preserve", "age", "salun", "spm"]
+)
 def test_a_step_lowers_the_loss(name: str, model: TextToImage, monkeypatch: pytest.MonkeyPatch) -> None:
     own, method = copy_of(model), METHODS.load(name)
-    config = method.configure(
-        "mini",
-        "object",
-        {"steps": 1, "lr": 1e-4, **({"inverted_tokens": 0, "images": 2} if name == "forget-me-not" else {})},
-    )
+    config = method.configure("mini", "object", {"steps": 1, "lr": 1e-4, **SETTINGS.get(name, {})})
     trainer = Trainer(own, config.parameters, 0)
     fit, losses = trainer.fit, []
 
@@ -116,7 +115,7 @@ def test_a_step_lowers_the_loss(name: str, model: TextToImage, monkeypatch: pyte
     assert after < before
 
 
-@pytest.mark.parametrize("name", ["uce", "time"])
+@pytest.mark.parametrize("name", ["uce", "rece", "time"])
 def test_closed_forms_change_keys_and_values_of_words(name: str, model: TextToImage) -> None:
     own, method = copy_of(model), METHODS.load(name)
     before = snapshot(own.unet)

@@ -91,7 +91,7 @@ def difference_of(patch: Patch, before: Patch) -> Difference:
             size = sum(float(before[n].double().square().sum()) for n in names)
             parts[part] = Part(len(changed), len(names), (moved / size) ** 0.5 if size else float("inf"))
     inner = [name for name in patch if part_of(name) == "unet"]
-    order = ("xattn-kv", "xattn", "selfattn", "attention", "noxattn", "full")
+    order = ("xattn-kv", "xattn", "selfattn", "attention", "transformers", "noxattn", "full")
     group = (
         next((g for g in order if all(re.search(PARAMETER_GROUPS[g], name) for name in inner)), "full") if inner else ""
     )
