@@ -127,7 +127,7 @@ def test_free_text_needs_a_kind_and_some_methods_a_replacement(tmp_path: Path) -
     assert (duck.phrase, duck.replacement, duck.preset) == ("rubber duck", "a ball", "object")
     assert duck.anchors[0] == "a ball"
     plan = load_plan("main", {"concept": "rubber duck", "kind": "object", "methods": ["every"]})
-    with pytest.raises(BenchError, match=r"ablating, time: these methods need.*--replacement TEXT"):
+    with pytest.raises(BenchError, match=r"ablating, salun, time: these methods need.*--replacement TEXT"):
         work_of(plan, tmp_path)
 
 
