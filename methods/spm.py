@@ -51,7 +51,7 @@ class Config(MethodConfig):
     paper="arXiv 2312.16145",
     config=Config,
     several="turns",
-    presets={"mini": {"steps": 50, "batch": 4, "lr": 3e-3, "warmup": 5, "cycles": 1, "sampler_steps": 12}},
+    presets={"mini": {"steps": 50, "batch": 4, "lr": 1e-2, "warmup": 5, "cycles": 1, "sampler_steps": 12}},
 )
 def spm(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Learn a matrix of rank 1 beside every weight of the transformers, which moves the concept and nothing else.

@@ -36,8 +36,8 @@ OPEN: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "all-but-one-implicit": {"parameters": ("xattn", "full")},
     "naive-preserve": {"parameters": ("xattn", "full")},
 }
-# Their presets are from a few trials on another concept than any that is reported, or those of AGE, SalUn, SPM and
-# several targets from none; the next `bench tune` has them too.
+# Their presets are from a few trials on another concept than any that is reported, or those of AGE and several
+# targets from none; the next `bench tune` has them too.
 NOT_YET = ("advunlearn", "age", "defended", "multi-target", "race", "rece", "salun", "spm")
 IMAGES, SAMPLER_STEPS = 24, 12
 
