@@ -26,7 +26,7 @@ def ms_ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
             values.append(None)
             details.append(f"{file.name}: under {LEAST} pixels a side" if small else str(pair))
             continue
-        a, b = (torch.from_numpy(image).permute(2, 0, 1)[None].float() for image in pair)
+        a, b = (torch.tensor(image).permute(2, 0, 1)[None].float() for image in pair)
         values.append(float(similarity(a, b, data_range=255.0)))
         details.append(None)
     if details and all(text is not None and f"under {LEAST} pixels" in text for text in details):

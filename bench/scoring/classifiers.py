@@ -116,7 +116,8 @@ class CanvasClassifier(Classifier):
         if missing := [name for name in files if not (CANVAS / name).is_file()]:
             raise NotScored(
                 f"UnlearnCanvas's classifier of {what} needs {CANVAS / missing[0]}. Fetch the checkpoint that "
-                f"{AUTHORS} links to and convert it: safetensors.torch.save_file(torch.load(FILE)['model_state_dict'], "
+                f"{AUTHORS} links to and convert it: safetensors.torch.save_file("
+                "torch.load(FILE, weights_only=True)['model_state_dict'], "
                 f'\'{CANVAS / files[0]}\'). labels.json is {{"styles": theme_available, "objects": class_available}}, '
                 "the lists of its evaluation/constants/const.py"
             )

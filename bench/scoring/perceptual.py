@@ -35,7 +35,7 @@ class Lpips:
     @torch.no_grad()
     def __call__(self, a: np.ndarray, b: np.ndarray) -> float:
         """The distance of two uint8 images of shape (height, width, 3), at least 0."""
-        sides = (torch.from_numpy(image).to(self._device).permute(2, 0, 1)[None] / 127.5 - 1 for image in (a, b))
+        sides = (torch.tensor(image).to(self._device).permute(2, 0, 1)[None] / 127.5 - 1 for image in (a, b))
         found = float(self._distance(*sides))
         self._distance.reset()
         return found

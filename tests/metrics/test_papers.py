@@ -55,7 +55,7 @@ def sides(tmp_path: Path) -> Sides:
 
 
 def tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    return torch.tensor(image).permute(2, 0, 1)[None].float()
 
 
 def test_ms_ssim_is_torchmetrics_of_each_image_and_needs_161_pixels(sides: Sides, tmp_path: Path) -> None:
