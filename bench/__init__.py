@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .images.files import Unreadable, read_image
     from .images.image_set import Encoder, ImageSet
     from .images.jobs import Job
-    from .images.pairs import pairs
+    from .images.pairs import pair, pairs
     from .images.selected import Selected
     from .models.attention import start_token_detached, visible_cross_attention
     from .models.guidance import Guide, GuidedBatch
@@ -53,6 +53,7 @@ _HOME = {
     "ImageSet": "images.image_set",
     "Encoder": "images.image_set",
     "Job": "images.jobs",
+    "pair": "images.pairs",
     "pairs": "images.pairs",
     "Selected": "images.selected",
     "start_token_detached": "models.attention",
@@ -124,6 +125,7 @@ __all__ = [
     "method",
     "metric",
     "nearest_text",
+    "pair",
     "pairs",
     "read_image",
     "start_token_detached",

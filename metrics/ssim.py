@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Unreadable, metric, read_image
+from erasebench import ImageScores, ImageSet, NotApplicable, ScoringContext, Unreadable, metric, pair, read_image
 
 WINDOW = 25  # "All but One", section 5
 
@@ -31,13 +31,10 @@ def ssim(images: ImageSet, context: ScoringContext) -> ImageScores:
 
 def _compare(similarity: Callable[..., float]) -> Callable[[Path, Path], float | str]:
     def compare(mine: Path, original: Path) -> float | str:
-        a, b = read_image(mine), read_image(original)
-        if isinstance(a, Unreadable):
-            return str(a)
-        if isinstance(b, Unreadable):
-            return f"the original's {b}"
-        if a.shape != b.shape:
-            return f"{mine.name}: {a.shape[1]}×{a.shape[0]} pixels, the original's {b.shape[1]}×{b.shape[0]}"
+        found = pair(mine, original)
+        if isinstance(found, str):
+            return found
+        a, b = found
         if min(a.shape[:2]) < WINDOW:
             return f"{mine.name}: smaller than the window of {WINDOW} pixels"
         return float(similarity(a, b, win_size=WINDOW, channel_axis=-1, data_range=255))

@@ -33,7 +33,7 @@ def wait_for(what: str, ready: object, seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not ready():  # type: ignore[operator]
         assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 def end(leader: subprocess.Popen[bytes]) -> None:

@@ -163,22 +163,23 @@ def _bring(setup: Setup, row: OwnRow, place: Path, model: Callable[[], TextToIma
     setup.store.put("training", key, {})
 
 
-def _note(setup: Setup, erasure: Erasure, place: Path) -> None:
-    """Store that a row changes no weights: an empty patch."""
-    key = training_key(setup, erasure)
-    save_patch(place / PATCH, {})
-    facts = {
-        "key": key,
+def _made_by(setup: Setup, erasure: Erasure) -> dict[str, Any]:
+    """What the facts of every row of a method begin with."""
+    return {
+        "key": training_key(setup, erasure),
         "made_from": erasure.made_from(setup),
         "method": erasure.name,
         "config": erasure.config.model_dump(),
         "task": erasure.task.facts,
-        "guides": True,
-        "cost": None,
-        "history": [],
-        "truncated": [],
     }
-    write_json(place / FACTS, facts)
+
+
+def _note(setup: Setup, erasure: Erasure, place: Path) -> None:
+    """Store that a row changes no weights: an empty patch."""
+    key = training_key(setup, erasure)
+    save_patch(place / PATCH, {})
+    none: dict[str, Any] = {"guides": True, "cost": None, "history": [], "truncated": []}
+    write_json(place / FACTS, {**_made_by(setup, erasure), **none})
     setup.store.put("training", key, {})
 
 
@@ -193,11 +194,7 @@ def _train(setup: Setup, erasure: Erasure, place: Path, network: TextToImage, re
         check(patch, set(trainer.parameters), erasure.label)
         save_patch(place / PATCH, patch)
     facts = {
-        "key": key,
-        "made_from": erasure.made_from(setup),
-        "method": erasure.name,
-        "config": erasure.config.model_dump(),
-        "task": erasure.task.facts,
+        **_made_by(setup, erasure),
         "cost": {**asdict(cost), "workers": workers},
         "history": trainer.history,
         "truncated": sorted(network.cut),

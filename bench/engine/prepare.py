@@ -23,14 +23,8 @@ from .setup import Setup
 from .tasks import Task
 from .work import Work
 
-UPSTREAM = (
-    "images",
-    "original",
-    "others",
-    "reference",
-    "costs",
-    "beside",
-)  # why these changed is told where they are made
+# Why these changed is told where they are made.
+UPSTREAM = ("images", "original", "others", "reference", "costs", "beside")
 
 
 def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: Again) -> None:

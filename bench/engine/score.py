@@ -20,14 +20,6 @@ from ..storage.store import Busy, Store
 
 SCORE_VERSION = 8
 SCORE = "score.json"
-UPSTREAM = (
-    "images",
-    "original",
-    "others",
-    "reference",
-    "costs",
-    "beside",
-)  # why these changed is told where they are made
 
 
 def score_made_from(name: str, metric: Metric, context: ScoringContext, images: ImageSet | None) -> dict[str, Any]:

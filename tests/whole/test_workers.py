@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from clusters import members, wait_for
 
 from erasebench.develop.stress import differences
 from erasebench.engine.run import run
@@ -43,26 +43,6 @@ def start(place: Path, name: str = "run") -> subprocess.Popen[bytes]:
     command = [bench, "run", str(place / "plan.yaml"), "--out", str(place / name), "--device", "cpu", "--workers", "2"]
     with (place / f"{name}.log").open("wb") as log:
         return subprocess.Popen(command, stderr=log, stdout=log, start_new_session=True)
-
-
-def members(group: int) -> list[int]:
-    """The living processes of a session."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[3]) == group and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
-
-
-def wait_for(what: str, ready: object, seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not ready():  # type: ignore[operator]
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def drawn(place: Path) -> int:
