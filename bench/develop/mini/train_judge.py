@@ -15,7 +15,7 @@ from transformers import CLIPTokenizer
 from ...scoring.second_judge import new_network
 from .networks import judge_config
 from .train_data import STYLE_NAMES, Renders, save_npy
-from .train_loop import train_part
+from .train_loop import mixed_precision, train_part
 
 
 def new_judge(table: torch.Tensor, settings: Mapping[str, Any], concepts: int) -> nn.ModuleDict:
@@ -57,7 +57,7 @@ def train_judge(
         rng = np.random.default_rng((seed, 2, step))
         rows, pixels = seen_images.batch(rng)
         pixels = pixels.to(device)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with mixed_precision(device):
             features = clip.encode_image(pixels, normalize=False).float()
         # Captions for the last images only: the heads need none, and text costs as much as images.
         texts = renders.captions(rows[-captioned:], rng)
@@ -89,7 +89,7 @@ def train_second_judge(
 
     def loss_of_step(step: int) -> torch.Tensor:
         rows, pixels = seen_images.batch(np.random.default_rng((seed, 3, step)))
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with mixed_precision(device):
             features = modules["network"](pixels.to(device)).float()
         return _label_loss(modules, features, renders, rows, recipe)
 
@@ -146,7 +146,7 @@ def _decoded(vae: AutoencoderKL, latents: torch.Tensor, device: str, batch: int 
         z = latents[start : start + batch]
         amount = 0.15 * torch.rand((len(z), 1, 1, 1), generator=generator)
         z = z + amount * torch.randn(z.shape, generator=generator)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with mixed_precision(device):
             image = vae.decode(z.to(device)).sample
         parts.append(((image.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(parts)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ...erasure.checkpoint import optimiser_tensors, restore_optimiser
+from ...models.devices import has_bf16, has_fast_bf16, is_gpu
 from ...storage.tensors import load_tensors, save_tensors, with_prefix
 
 CHECKPOINT_SECONDS = 120.0
@@ -94,6 +95,12 @@ def train_part(
     if ema:
         copy_weights(average, trainable)
     return modules
+
+
+def mixed_precision(device: str) -> torch.autocast:
+    """Autocast to bfloat16 where the device is fast in it; elsewhere a block that changes nothing."""
+    fast = has_bf16(device) if is_gpu(device) else has_fast_bf16()
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=fast)
 
 
 def learning_rate_factor(progress: float, decay_from: float) -> float:

@@ -14,7 +14,7 @@ from ...models.architecture import new_scheduler
 from ...models.clip_tokens import MAX_TOKENS, vocabulary_texts
 from .networks import new_text_encoder, new_unet
 from .train_data import Renders
-from .train_loop import train_part
+from .train_loop import mixed_precision, train_part
 
 
 def training_captions(
@@ -76,7 +76,7 @@ def train_unet(
         t = torch.randint(0, 1000, (len(rows),), generator=generator).to(device)
         alpha = alphas[t][:, None, None, None]
         context = modules["text_encoder"](tokens).last_hidden_state
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with mixed_precision(device):
             predicted = modules["unet"](alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, t, context).sample
         error = (predicted.float() - noise).square().mean((1, 2, 3))
         return (weights[t] * error).mean()

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .networks import new_vae
 from .train_data import Renders
-from .train_loop import train_part
+from .train_loop import mixed_precision, train_part
 
 
 def train_vae(
@@ -27,7 +27,7 @@ def train_vae(
         rng = np.random.default_rng((seed, 1, step))
         target = renders.pixels(rng.integers(len(renders.images), size=recipe["batch"])).to(device)
         torch.manual_seed(seed * 1_000_003 + step)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with mixed_precision(device):
             posterior = vae.encode(target).latent_dist
             image = vae.decode(posterior.sample()).sample
         image = image.float()
@@ -68,7 +68,7 @@ def encode(
     rows = np.arange(len(renders.images) if count is None else min(count, len(renders.images)))
     parts = []
     for start in range(0, len(rows), batch):
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with mixed_precision(device):
             mean = vae.encode(renders.pixels(rows[start : start + batch]).to(device)).latent_dist.mean
         parts.append(mean.float().cpu())
     return torch.cat(parts).contiguous()  # as they are when read again: convolutions round by memory layout
