@@ -38,7 +38,7 @@ def all_but_one_implicit(model: TextToImage, task: ErasureTask, config: Config, 
     """
     teacher = trainer.teacher
     concept, empty = trainer.text(task.prompt), trainer.text("")
-    weights = torch.ones(concept.shape[1], device=model.device)
+    weights = torch.ones(model.positions, device=model.device)
     weights[1 : None if config.end_and_padding else 1 + model.token_count(task.prompt)] = config.factor
 
     def targets(z: torch.Tensor, t: torch.Tensor, step: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,8 +13,8 @@ from pydantic import Field
 
 from erasebench import method
 
+from .uce import NO_WORDS, guide_of, solve, uce
 from .uce import Config as UceConfig
-from .uce import guide_of, solve, uce
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
@@ -46,6 +46,7 @@ class Config(UceConfig):
         "object": {"rounds": 1, "attack_regularisation": 1e-3},
         "mini": {"guide": None, "expand": True, "regularisation": 52.0, "round_regularisation": None},
     },
+    version=2,
 )
 def rece(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Edit as UCE does; then, round by round, find the embedding that brings the concept back, and edit that too.
@@ -61,7 +62,8 @@ def rece(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer
         embeddings = trainer.text(*texts, "")[:-1, : model.positions]  # also of no text
         return embeddings.double().flatten(0, 1)
 
-    concept, guide = rows([one.prompt for one in task.each]), rows([guide_of(one, config) for one in task.each])
+    concept = rows([one.prompt for one in task.each])
+    guide = rows([guide_of(one, config) or NO_WORDS for one in task.each])
     kept = rows(config.preserve)
     regularisation = config.regularisation if config.round_regularisation is None else config.round_regularisation
     for _ in range(config.rounds):

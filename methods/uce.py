@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Authors' code: the prompts that `expand` adds to the bare concept.
 OBJECT = ("image of {x}", "photo of {x}", "portrait of {x}", "picture of {x}", "painting of {x}")
 STYLE = ("painting by {x}", "art by {x}", "artwork by {x}", "picture by {x}", "style of {x}")
+NO_WORDS = " "  # encoded as "" is, also by SDXL, which takes zeros for ""; the authors' code encodes it there too
 
 
 class Config(MethodConfig):
@@ -47,7 +48,7 @@ class Config(MethodConfig):
     deterministic=True,
     several="sum",
     presets={"mini": {"guide": None, "expand": True, "regularisation": 52.0}},
-    version=2,
+    version=3,
 )
 def uce(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Rewrite keys and values in closed form, so that the concept's tokens give the guide's.
@@ -134,6 +135,6 @@ def _from_last_tokens(
     Without `padding`, the last token alone. Of a text without tokens it is the start token, as in the authors' code.
     """
     ends = [model.token_count(text) for text in prompts]
-    embeddings = trainer.text(*prompts)[:, : model.positions].double()
+    embeddings = trainer.text(*(text or NO_WORDS for text in prompts))[:, : model.positions].double()
     count = embeddings.shape[1] - max(ends) if padding else 1
     return [embedding[end : end + count] for embedding, end in zip(embeddings, ends, strict=True)]
