@@ -24,7 +24,7 @@ class Config(GuideConfig):
 class NegativePrompt:
     """The rule."""
 
-    text: str
+    text: str | torch.Tensor
     trasce: bool
 
     @property

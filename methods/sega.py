@@ -29,7 +29,7 @@ class Config(GuideConfig):
 class SemanticGuidance:
     """The rule, away from one text."""
 
-    text: str
+    text: str | torch.Tensor
     config: Config
     forwards: int = 3
 

@@ -38,7 +38,7 @@ class Config(GuideConfig):
 class SafeGuidance:
     """The rule."""
 
-    text: str
+    text: str | torch.Tensor
     config: Config
     forwards: int = 3
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 
 from ..errors import NotApplicable
+from .token_vectors import PLACEHOLDER, tokens_replaced
 
 if TYPE_CHECKING:
     from .text_to_image import Predict, TextToImage
@@ -39,9 +40,12 @@ class GuidedBatch:
     scale: torch.Tensor
     steps: int
 
-    def encode(self, text: str) -> torch.Tensor:
-        """A text's embedding, (1, rows, width)."""
-        return self.model.encode([text])
+    def encode(self, text: str | torch.Tensor) -> torch.Tensor:
+        """A text's embedding, or that of vectors in the place of tokens' (tokens, width); (1, rows, width)."""
+        if isinstance(text, str):
+            return self.model.encode([text])
+        with tokens_replaced(self.model.text_encoder, 1, text.to(self.model.device)):
+            return self.model.encode([" ".join([PLACEHOLDER] * len(text))])
 
     def ids(self, text: str | torch.Tensor) -> tuple[torch.Tensor, int]:
         """The token ids of one of `prompts` with start, end and padding, int64 (77,), and how many stand between.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tiny import tiny_pipeline, tiny_unet
 
@@ -315,11 +316,36 @@ def test_the_base_itself_is_no_row(base: TextToImage, tmp_path: Path) -> None:
         read_own(recognise(saved({NAME: weights_of(base)[NAME]}, tmp_path)), base)
 
 
-def test_a_file_that_is_cut_off_is_refused(base: TextToImage, patch: Tensors, tmp_path: Path) -> None:
-    path = as_patch(patch, base, tmp_path)
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(BenchError, match="cut off"):
+def largest(path: Path) -> Path:
+    """A row's largest file."""
+    files = [path] if path.is_file() else path.rglob("*.safetensors")
+    return max(files, key=lambda file: file.stat().st_size)
+
+
+@pytest.mark.parametrize("write", [write for write, _, _ in FORMS])
+def test_every_form_is_refused_where_it_is_cut_off(
+    write: Write, base: TextToImage, patch: Tensors, tmp_path: Path
+) -> None:
+    path = write(patch, base, tmp_path)
+    file = largest(path)
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(BenchError, match=rf"{file.name}.*cut off"):
         recognise(path)
+
+
+@pytest.mark.parametrize("write", [write for write, _, _ in FORMS])
+def test_every_form_is_refused_where_it_is_not_finite(
+    write: Write, base: TextToImage, patch: Tensors, tmp_path: Path
+) -> None:
+    path = write(patch, base, tmp_path)
+    file = largest(path)
+    with safe_open(file, "pt") as opened:
+        tensors, metadata = {name: opened.get_tensor(name) for name in opened.keys()}, opened.metadata()  # noqa: SIM118
+    name = next(name for name, value in tensors.items() if value.dim() == 2)
+    tensors[name][0, 0] = torch.nan
+    save_file(tensors, file, metadata)
+    with pytest.raises(BenchError, match="has values that are not finite"):
+        read_own(recognise(path), base)
 
 
 def test_a_unet_of_other_blocks_is_refused(base: TextToImage, tmp_path: Path) -> None:

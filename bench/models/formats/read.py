@@ -106,8 +106,6 @@ def _read(own: OwnWeights, base: TextToImage, before: Patch, scale: float) -> di
         return read_lora(file, before, scale)
     if own.form == "original":
         return read_original(file, base)
-    if own.form == "embedding":
-        raise BenchError("a textual inversion is no row yet: it changes no image whose prompt lacks its token.")
     if own.form == "pipeline":
         folder = open_pipeline(own.root)
         pipeline = read_pipeline(folder)

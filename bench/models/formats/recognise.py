@@ -39,7 +39,7 @@ PREFIXES = ("unet.", "text_encoder.", "vae.")
 BASES = {"UNet2DConditionModel": "unet", "CLIPTextModel": "text_encoder"}
 EXPECTED = (
     "A row of your own is a diffusers pipeline, a UNet or a text encoder as folder or file (a part of their tensors "
-    "will do), a .safetensors in Stable Diffusion's original layout, a LoRA, or a patch of a run."
+    "will do), a .safetensors in Stable Diffusion's original layout, a LoRA, a patch of a run, or a textual inversion."
 )
 
 
