@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .images.image_set import Encoder, ImageSet
     from .images.jobs import Job
     from .images.pairs import pair, pairs
-    from .images.selected import Selected
     from .models.attention import start_token_detached, visible_cross_attention
     from .models.guidance import Guide, GuidedBatch
     from .models.parameter_groups import PARAMETER_GROUPS
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from .scoring.combined import Part, combined, harmonic_mean
     from .scoring.context import JACKKNIFE_GROUPS, Distributions, ScoringContext
     from .scoring.cosines import text_cosines
+    from .scoring.each_concept import combined_of_each, of_each_concept
     from .scoring.metric import Metric, metric
     from .scoring.scores import ImageScores, SetScore
     from .scoring.statistics import error_of_mean
@@ -55,7 +55,6 @@ _HOME = {
     "Job": "images.jobs",
     "pair": "images.pairs",
     "pairs": "images.pairs",
-    "Selected": "images.selected",
     "start_token_detached": "models.attention",
     "visible_cross_attention": "models.attention",
     "Guide": "models.guidance",
@@ -70,6 +69,8 @@ _HOME = {
     "with_or_without": "scoring.classes",
     "Part": "scoring.combined",
     "combined": "scoring.combined",
+    "combined_of_each": "scoring.each_concept",
+    "of_each_concept": "scoring.each_concept",
     "harmonic_mean": "scoring.combined",
     "text_cosines": "scoring.cosines",
     "Distributions": "scoring.context",
@@ -108,7 +109,6 @@ __all__ = [
     "NotScored",
     "Part",
     "ScoringContext",
-    "Selected",
     "SetScore",
     "TextToImage",
     "Trainer",
@@ -116,6 +116,7 @@ __all__ = [
     "all_of_judge",
     "attack",
     "combined",
+    "combined_of_each",
     "error_of_mean",
     "folder_hash",
     "harmonic_mean",
@@ -125,6 +126,7 @@ __all__ = [
     "method",
     "metric",
     "nearest_text",
+    "of_each_concept",
     "pair",
     "pairs",
     "read_image",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from erasebench import Encoder, ImageScores, ImageSet, NotApplicable, ScoringContext, Selected, metric
+from erasebench import Encoder, ImageScores, ImageSet, NotApplicable, ScoringContext, metric, of_each_concept
 
 THRESHOLD = 0.5  # of the judge's probabilities
 TEMPLATES = (
@@ -47,8 +47,7 @@ def concept_rate(images: ImageSet, context: ScoringContext) -> ImageScores:
     probabilities or margins are kept beside the values, and the note has both rates on the original. Where several
     concepts are erased at once, each image is judged for the one that its prompt asks for: the mean over concepts.
     """
-    parts = [(some, _rate(some, its)) for some, its in context.each(images)]
-    return parts[0][1] if len(parts) == 1 else _together(images, context, parts)
+    return of_each_concept(images, context, _rate)
 
 
 def _rate(images: ImageSet, context: ScoringContext) -> ImageScores:
@@ -60,22 +59,6 @@ def _rate(images: ImageSet, context: ScoringContext) -> ImageScores:
     note = f"{judge.name} {judge.revision[:16]}, {rule}; {context.on_original(first.found)}"
     second = [] if context.second_judge is None else _Labels(context.second_judge, concept.name).found(images)
     return replace(_scores(images, judge, first.found(images), first.probabilities(images), note), second=second)
-
-
-def _together(images: ImageSet, context: ScoringContext, parts: Sequence[tuple[Selected, ImageScores]]) -> ImageScores:
-    """Every image's score, from that of the concept that its prompt asks for."""
-    both = all(part.second for _, part in parts)
-    values: list[float | None] = [None] * len(images.jobs)
-    details: list[Any] = [None] * len(images.jobs)
-    second: list[float | None] = [None] * len(images.jobs) if both else []
-    for some, part in parts:
-        for k, place in enumerate(some.places):
-            values[place], details[place] = part.values[k], part.details and part.details[k]
-            if both:
-                second[place] = part.second[k]
-    names = [one.name for one in context.concept.each]
-    note = "; ".join(f"{name}: {part.note}" for name, (_, part) in zip(names, parts, strict=True))
-    return ImageScores(values, note, details=details, second=second)
 
 
 @dataclass(frozen=True)

@@ -2,23 +2,32 @@
 
 from dataclasses import replace
 
-from erasebench import Classes, ImageScores, ImageSet, NotApplicable, ScoringContext, judges_things, metric
+from erasebench import (
+    Classes,
+    ImageScores,
+    ImageSet,
+    NotApplicable,
+    ScoringContext,
+    judges_things,
+    metric,
+    of_each_concept,
+)
 
 
-@metric(label="ESR-1", better="higher", prompts="concept", is_rate=True, looks=("imagenet",))
+@metric(label="ESR-1", better="higher", prompts="concept", version=2, is_rate=True, looks=("imagenet",))
 def esr_1(images: ImageSet, context: ScoringContext) -> ImageScores:
     """Erasing success rate: the share of images for the concept whose most probable class is not the concept.
 
     Per image 1 or 0, by torchvision's ResNet-50 over ImageNet's 1,000 classes, of which the concept has to be one; on
     the embedded model by its judge over its things.
     """
-    return _erased(images, context, 1)
+    return of_each_concept(images, context, lambda some, its: _erased(some, its, 1))
 
 
-@metric(label="ESR-5", better="higher", prompts="concept", is_rate=True, looks=("imagenet",))
+@metric(label="ESR-5", better="higher", prompts="concept", version=2, is_rate=True, looks=("imagenet",))
 def esr_5(images: ImageSet, context: ScoringContext) -> ImageScores:
     """The same for the five most probable classes."""
-    return _erased(images, context, 5)
+    return of_each_concept(images, context, lambda some, its: _erased(some, its, 5))
 
 
 @metric(label="PSR-1", better="higher", prompts="objects", is_rate=True, looks=("imagenet",))
@@ -38,7 +47,7 @@ def psr_5(images: ImageSet, context: ScoringContext) -> ImageScores:
 
 def _erased(images: ImageSet, context: ScoringContext, first: int) -> ImageScores:
     classes = _classes(context, first)
-    name = classes.asked(context.one_concept().name)
+    name = classes.asked(context.concept.name)
     if name is None:
         raise NotApplicable(f"“{context.concept.name}” is none of the {len(classes.labels)} classes of the classifier")
     found = classes.found(images, [name] * len(images.jobs), first)

@@ -9,7 +9,7 @@ from erasebench import ImageSet, ScoringContext
 from erasebench.images.files import read_image, write_png
 from erasebench.images.jobs import Job
 from erasebench.models.cost import Cost
-from erasebench.prompts.concepts import get_concept
+from erasebench.prompts.concepts import Concept, get_concept
 from erasebench.runs.plan import Scoring
 from erasebench.scoring.contract import FewFeatures
 from erasebench.scoring.judge import Judge
@@ -25,9 +25,11 @@ def image_set(folder: Path, images: list[np.ndarray], texts: list[str], row: str
     return ImageSet(row, "coco", folder, jobs, "key")
 
 
-def context_of(judge: Judge | None, concept: str = "cat", kind: str | None = None, **changes: object) -> ScoringContext:
+def context_of(
+    judge: Judge | None, concept: str | Concept = "cat", kind: str | None = None, **changes: object
+) -> ScoringContext:
     given = {
-        "concept": get_concept(concept, kind),
+        "concept": get_concept(concept, kind) if isinstance(concept, str) else concept,
         "row": "esd",
         "original": None,
         "reference": None,

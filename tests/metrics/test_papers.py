@@ -1,5 +1,6 @@
 """The numbers that papers report beside the usual ones, against libraries and short formulas."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -21,7 +22,7 @@ from erasebench.errors import BenchError, NotApplicable, NotScored
 from erasebench.images.jobs import Job, plan_jobs
 from erasebench.metrics.cmmd import kernel_sums
 from erasebench.mini.world import CONCEPTS, Scene, Thing, render
-from erasebench.prompts.concepts import get_concept
+from erasebench.prompts.concepts import get_concept, get_concepts
 from erasebench.prompts.sets import prompt_set
 from erasebench.registry import METRICS
 from erasebench.runs.plan_file import load_plan
@@ -222,6 +223,57 @@ def many(name: str, values: np.ndarray, training: int | None = 3) -> Part:
     """A part of made-up values, three prompts of a cluster."""
     jobs = [Job(f"{name}{k}", "x", 0, k, template=f"{name}{k // 3}") for k in range(len(values))]
     return Part(name, ImageSet("esd", name, Path(), jobs, name, training=training), [float(v) for v in values])
+
+
+@pytest.fixture(scope="module")
+def truck_and_bus(truck_and_others: Sides, tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    """The truck's images, and of another erased concept, the bus: one of two is left, and one of two in other words."""
+    trucks, folder = truck_and_others[0], tmp_path_factory.mktemp("bus")
+    asked = [("a bus", "bus"), ("a bus at night", "cat"), ("a coach", "bus"), ("a coach at night", "tree")]
+    buses = drawn(folder / "bus", [(text, thing, None) for text, thing in asked])
+    jobs = [
+        replace(job, prompt_id=f"of{k}.{job.prompt_id}")
+        for k, images in enumerate((trucks, buses), 1)
+        for job in images.jobs
+    ]
+    return ImageSet("esd", "concept", folder, jobs, "both", None, [*trucks.files, *buses.files])
+
+
+def test_several_concepts_have_each_its_number_and_the_mean(
+    judge: Judge, truck_and_others: Sides, truck_and_bus: ImageSet
+) -> None:
+    both = get_concepts(["garbage truck", "bus"])
+    context = context_of(judge, beside={"objects": truck_and_others[1]}, concept=both)
+    ua, esr = (METRICS.load(name).score(truck_and_bus, context) for name in ("ua", "esr_1"))
+    assert ua.values == esr.values == [0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 1, 0, 1]
+    assert ua.note.startswith("garbage truck: ")
+    truck, bus = 3 / (4 / 3 + 8 / 7 + 5 / 3), 3 / (2 + 8 / 7 + 2)
+    for name, first in (("mace_h", "Acc_e"), ("err", "forgetting")):
+        found = METRICS.load(name).score(truck_and_bus, context)
+        assert found.value == pytest.approx((truck + bus) / 2)
+        assert found.parts["all of garbage truck"] == pytest.approx(truck)
+        assert found.parts["all of bus"] == pytest.approx(bus)
+        assert {f"{first} of garbage truck", f"{first} of bus"} < set(found.parts)
+        assert found.n == 13 + 8  # what is kept counts once
+        assert found.note.endswith("the mean over 2 concepts")
+
+
+@pytest.mark.parametrize(
+    ("names", "metric", "reason"),
+    [
+        (["van gogh", "bus"], "mace_h", "both are erased"),
+        (["van gogh", "bus"], "ira", "styles and objects are erased at once"),
+        (["bus", "nudity"], "mace_h", "has no H"),
+        (["bus", "nudity"], "cra", "not nudity"),
+    ],
+)
+def test_concepts_whose_numbers_have_no_mean_are_told(
+    names: list[str], metric: str, reason: str, judge: Judge, truck_and_others: Sides
+) -> None:
+    concept, others = truck_and_others
+    context = context_of(judge, concept=get_concepts(names), beside={"objects": others, "styles": others})
+    with pytest.raises(NotApplicable, match=reason):
+        METRICS.load(metric).score(concept, context)
 
 
 def test_a_share_of_1_is_not_certain_and_replicates_leave_groups_out() -> None:
