@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -33,6 +33,16 @@ class MinimaxConfig(MethodConfig):
     sampler_guidance: float = 3.0
 
 
+class WordSearchConfig(MinimaxConfig):
+    """The Gumbel-softmax search over a bank of words."""
+
+    temperature: float = Field(2.0, gt=0)
+    search_lr: float = Field(1e-2, gt=0)  # Adam, on the logits
+    words: int = Field(3000, ge=1)  # the most frequent English words, as the list to choose from
+    closest: int = Field(1000, ge=1)  # of them, by similarity to the concept
+    bank: int = Field(100, ge=1)  # clusters of these
+
+
 class AdversarialConfig(MinimaxConfig):
     """What both searches of this paper share.
 
@@ -47,14 +57,8 @@ class AdversarialConfig(MinimaxConfig):
     eta: float = 1.0  # of the official recipe's target
 
 
-class Config(AdversarialConfig):
-    """The Gumbel-softmax search over a bank of words."""
-
-    temperature: float = 2.0
-    search_lr: float = 1e-2  # Adam, on the logits
-    words: int = Field(3000, ge=1)  # the most frequent English words, as the list to choose from
-    closest: int = Field(1000, ge=1)  # of them, by similarity to the concept
-    bank: int = Field(100, ge=1)  # clusters of these
+class Config(AdversarialConfig, WordSearchConfig):
+    """The paper's own search."""
 
 
 @method(
@@ -217,18 +221,7 @@ def relaxed(logits: torch.Tensor, temperature: float, generator: torch.Generator
     return ((logits + gumbel) / temperature).softmax(0)
 
 
-class Bank(Protocol):
-    """The settings of a bank of words."""
-
-    @property
-    def words(self) -> int: ...
-    @property
-    def closest(self) -> int: ...
-    @property
-    def bank(self) -> int: ...
-
-
-def word_bank(model: TextToImage, task: ErasureTask, config: Bank, trainer: Trainer) -> list[str]:
+def word_bank(model: TextToImage, task: ErasureTask, config: WordSearchConfig, trainer: Trainer) -> list[str]:
     """The bank R: frequent words, of these the closest to the concept, of these one for each cluster.
 
     Closeness is the cosine of embeddings at the end token; a cluster's word is the one nearest to its centre.

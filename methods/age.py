@@ -13,14 +13,14 @@ from torch.nn.functional import mse_loss
 
 from erasebench import method
 
-from .adversarial_preservation import MinimaxConfig, gumbel_softmax, minimax, relaxed, word_bank, word_search
+from .adversarial_preservation import WordSearchConfig, gumbel_softmax, minimax, relaxed, word_bank, word_search
 from .esd import target
 
 if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
 
 
-class Config(MinimaxConfig):
+class Config(WordSearchConfig):
     """Defaults are those of the authors' code, presets by kind those of their scripts.
 
     What differs from them: the latents lie exactly at the noise level that is trained on; words are close by the cosine
@@ -29,13 +29,8 @@ class Config(MinimaxConfig):
     """
 
     eta: float = 1.0  # "negative guidance"
-    temperature: float = Field(2.0, gt=0)
     hard: bool = False  # one word, straight-through; otherwise a mixture of `top`
     top: int = Field(5, ge=1)
-    search_lr: float = Field(1e-2, gt=0)  # Adam, on the logits; scripts
-    words: int = Field(3000, ge=1)  # the most frequent English words, as the list to choose from
-    closest: int = Field(1000, ge=1)  # of them, by similarity to the concept
-    bank: int = Field(100, ge=1)  # clusters of these
 
 
 @method(

@@ -11,7 +11,8 @@ from torch.nn.functional import mse_loss
 from erasebench import BenchError, method
 
 from .adversarial_preservation import (
-    MinimaxConfig,
+    WordSearchConfig,
+    adversarial_preservation,
     gumbel_softmax,
     minimax,
     other_words,
@@ -24,17 +25,12 @@ if TYPE_CHECKING:
     from erasebench import ErasureTask, TextToImage, Trainer
 
 
-class Config(MinimaxConfig):
+class Config(WordSearchConfig):
     """The slides give the objective alone: steps, rates and the search are Adversarial Preservation's, B is ours."""
 
     targets: int = Field(10, ge=1)  # the size of B
     ceiling: float = Field(0.5, ge=0, le=1)  # of likeness: 0 is the median word's, 1 the concept's own
     softness: float = Field(0.0, ge=0)  # of the minimum, in the mean of the losses; 0: the least alone
-    temperature: float = Field(2.0, gt=0)
-    search_lr: float = Field(1e-2, gt=0)  # Adam, on the logits
-    words: int = Field(3000, ge=1)  # the most frequent English words, as the list to choose from
-    closest: int = Field(1000, ge=1)  # of them, by similarity to the concept
-    bank: int = Field(100, ge=1)  # clusters of these
 
 
 @method(
@@ -42,10 +38,7 @@ class Config(MinimaxConfig):
     paper="arXiv 2410.15618",
     config=Config,
     several="turns",
-    presets={
-        "nudity": {"parameters": "noxattn", "closest": 2000, "bank": 50},
-        "mini": {"parameters": "xattn", "steps": 100, "batch": 2, "lr": 3e-3, "sampler_steps": 12},
-    },
+    presets=adversarial_preservation.presets,
 )
 def multi_target(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """Turn the concept into whichever of several words it is nearest to, and hold what that hurts most.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from one_step import TASK, closed_forms, losses_of_a_step, trained
+from one_step import TASK, closed_forms, losses_of_a_step, quick, trained
 from tiny import WIDTH, tiny_xl
 
 from erasebench import Trainer
@@ -19,7 +19,7 @@ from erasebench.engine.run import run
 from erasebench.errors import BenchError
 from erasebench.models.catalog import find_model
 from erasebench.models.loading import load_model
-from erasebench.models.patch import attached, changes_text, difference, restored, weights_of
+from erasebench.models.patch import attached, changes_text, difference, load_patch, restored, save_patch, weights_of
 from erasebench.models.text_to_image import TextToImage
 from erasebench.registry import METHODS
 from erasebench.runs.attacks import AttackRequest
@@ -93,6 +93,21 @@ def changed(model: TextToImage, name: str, **settings: Any) -> dict[str, torch.T
     with restored(model) as before:
         method.erase(model, TASK, config, Trainer(model, config.parameters, 0))
         return difference(before, model)
+
+
+@pytest.mark.parametrize("name", ["all-but-one", "salun", "spm"])
+def test_a_patch_survives_saving(name: str, model: TextToImage, tmp_path: Path) -> None:
+    method, config = quick(name, steps=2, lr=1e-2)
+    z, cat = model.noise([1]), model.encode(["a cat"])
+    plain = model.predict_noise(z, 500, cat)
+    with restored(model) as before:
+        method.erase(model, TASK, config, Trainer(model, config.parameters, 0))
+        trained = model.predict_noise(z, 500, cat)
+        save_patch(tmp_path / "patch.safetensors", difference(before, model))
+    assert not torch.equal(trained, plain)
+    with attached(model, load_patch(tmp_path / "patch.safetensors")):
+        assert torch.equal(model.predict_noise(z, 500, cat), trained)
+    assert torch.equal(model.predict_noise(z, 500, cat), plain)
 
 
 @pytest.mark.parametrize("name", closed_forms())
