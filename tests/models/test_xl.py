@@ -12,7 +12,7 @@ from diffusers import DiffusionPipeline
 from one_step import TASK, closed_forms, losses_of_a_step, quick, trained
 from tiny import WIDTH, tiny_xl
 
-from erasebench import Trainer
+from erasebench import GuidedBatch, Method, Trainer
 from erasebench.engine.attack_run import attack_run
 from erasebench.engine.export import export
 from erasebench.engine.run import run
@@ -93,6 +93,22 @@ def changed(model: TextToImage, name: str, **settings: Any) -> dict[str, torch.T
     with restored(model) as before:
         method.erase(model, TASK, config, Trainer(model, config.parameters, 0))
         return difference(before, model)
+
+
+@pytest.mark.parametrize("name", ["negative-prompt", "sld", "sega"])
+def test_guides_draw_away_and_without_a_strength_do_nothing(name: str, model: TextToImage) -> None:
+    prompts, scale = ["a garbage truck"], torch.tensor(5.0).view(1, 1, 1, 1)
+    batch = GuidedBatch(model, prompts, model.encode(prompts), model.encode([""]), scale, 5)
+
+    def by(**settings: Any) -> np.ndarray:
+        method: Method = METHODS.load(name)
+        assert method.guide is not None
+        guide = method.guide(TASK, method.configure("sd", "object", settings))
+        return model.decode(model.walk(model.noise([3]), guide.predictor(batch), 5))[0].astype(float)
+
+    nothing = {"text": ""} if name == "negative-prompt" else {"scale": 0.0}
+    assert np.abs(by(**nothing) - drawn(model, prompts[0])).max() <= 1
+    assert np.abs(by(text="a cat") - drawn(model, prompts[0])).max() > 1
 
 
 @pytest.mark.parametrize("name", ["all-but-one", "salun", "spm"])
