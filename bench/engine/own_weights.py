@@ -6,7 +6,7 @@ A textual inversion changes no weights: it stands in the place of the text that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,9 +110,10 @@ def _word(
     if guided is None:
         method: Method = METHODS.load(AWAY)
         guided = Guided(AWAY, method, method.config())
-    if "text" not in type(guided.config).model_fields:
+    guide: Any = guided.method.guide and guided.method.guide(task, guided.config)
+    if not (is_dataclass(guide) and any(field.name == "text" for field in fields(guide))):
         raise BenchError(f"{guided.method.label} draws away from no single text that {own.told} could stand for.")
-    if guided.config.text is not None:
+    if getattr(guided.config, "text", None) is not None:
         raise BenchError(f"{own.told} stands in the place of {guided.name}'s text: leave `text` out.")
     return OwnWord(row, label, own.told, guided.method, guided.config, task, None, precision, (), None, own.path)
 
