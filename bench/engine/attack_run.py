@@ -32,6 +32,8 @@ from .setup import Setup, resolve
 from .tasks import UNITS, Task
 from .work import Work, unfold
 
+NOT_HERE = "it was made, but the store does not have it. The same command looks for it again."
+
 
 def attack_run(
     folder: RunFolder,
@@ -75,20 +77,15 @@ def attack_run(
     failures: dict[str, str] = {}
     team = nullcontext(crew) if crew is not None or not graph.needs else Crew(setup, workers, ray=ray)
     with team as at_work, locked(folder, plan):
-        planned = [
-            ("attack", executor.attacks.key(row, name, training))
-            for row, training in trainings
-            for name in (UNATTACKED, *names)
-        ]
+        asked = [(row, name, training) for row, training in trainings for name in (UNATTACKED, *names)]
+        planned = [("attack", executor.attacks.key(*one)) for one in asked]
         register(setup, work, executor.contexts, scored=True, beside=planned)
         if at_work is not None:
             _do_tasks(executor, graph, failures, at_work, begun)
-        cells = [
-            cell
-            for row, training in trainings
-            for name in (UNATTACKED, *names)
-            if (cell := executor.attacks.find(row, name, training)) is not None
-        ]
+        made = {one: executor.attacks.find(*one) for one in asked}
+        cells = [cell for cell in made.values() if cell is not None]
+        for row, name, _ in (one for one, cell in made.items() if cell is None):
+            failures.setdefault(f"{row} {name}", NOT_HERE)
         found = AttackRecord(
             request=request.model_copy(update={"names": names}).model_dump(mode="json"),
             judges=executor.attacks.judges.names,

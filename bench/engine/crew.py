@@ -50,7 +50,7 @@ class Crew:
         if self._cluster is not None:
             from .ray_pool import RayPool
 
-            return RayPool(executor.setup, self._cluster, self.count, self._alone)
+            return RayPool(executor, self._cluster, self.count, self._alone)
         from .local import Local
 
         return Local(executor.setup, self.count, self._alone)

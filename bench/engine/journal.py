@@ -14,7 +14,7 @@ from ..runs.lock import make_room
 from ..runs.progress import RunProgress
 from ..runs.record import Failure, ModelRecord, RunRecord, Session, write_record
 from ..runs.rows import REFERENCE
-from ..storage.files import now
+from ..storage.files import is_there, now
 from ..storage.keys import file_hash
 from ..storage.reasons import warn
 from .prepare import cut_prompts, cut_texts, noted_sets, weights_of
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .work import Work
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+NOT_HERE = "it was computed, but its file is not in the run's folder. The same command looks for it again."
 
 STAGES: dict[Kind, Literal["erase", "generate", "score"]] = {
     "erase": "erase",
@@ -125,7 +127,12 @@ class Journal:
         self._noted = set(self.nodes)
 
     def conclude(self, work: Work) -> None:
-        """Record what the weights and images turned out to be."""
+        """Record what the weights and images turned out to be, and scores that are not here though all is done."""
+        lost = {cell for failure in self.failures for cell in failure.lost}
+        if not any(failure.stage == "disk" for failure in self.failures):
+            for row, name, _ in work.cells:
+                if f"{row} {name}" not in lost and not is_there(self._folder.score(row, name)):
+                    self.without_value(Task("score", row, name), NOT_HERE)
         drawn = cut_prompts(work)
         self.update(
             failures=tuple(self.failures),

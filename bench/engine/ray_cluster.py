@@ -22,9 +22,12 @@ from .setup import Setup
 from .source import code_of, packages_of
 from .workers import COPIES, WORKER_BYTES
 
+LEAST_SHARE = 0.0001  # of a GPU, that Ray counts
 CONNECT_SECONDS = 5.0  # until nobody answers at an address
 OWN_START = "Start one with `ray start --head`, and `ray start --address=HOST:PORT` on the other machines."
 
+OTHER_RAY = "Version mismatch"  # as Ray says where it is of another version, or of another Python
+OWN_INSTALL = "Install the same Ray and Python on all machines."
 REFUSED = "Failed to connect"  # as Ray says where somebody answers, and lets nobody in
 OWN_TOKEN = (
     "If it lets in only who has its token, the same has to be here: RAY_AUTH_MODE=token, and the token in "
@@ -41,11 +44,15 @@ class Cluster:
 
     def __init__(self, setup: Setup, request: RayRequest) -> None:
         self._setup = setup
-        if not 0 < request.share <= 1:
+        if not LEAST_SHARE <= request.share <= 1:
             raise BenchError(
-                f"--gpus-per-task {request.share}: a worker has one GPU or a share of one, over 0 up to 1."
+                f"--gpus-per-task {request.share}: a worker has one GPU or a share of one, {LEAST_SHARE} to 1."
             )
         gpu = is_gpu(setup.device)
+        if not gpu and request.share != 1:
+            raise BenchError(
+                f"--gpus-per-task {request.share:g}: with --device {setup.device} no worker has a GPU. Leave it out."
+            )
         if gpu and setup.device != "cuda":
             raise BenchError(f"--device {setup.device} names a GPU of this machine. With --ray, give --device cuda.")
         weights = setup.source.weight_bytes * (1 if gpu else COPIES)
@@ -54,6 +61,7 @@ class Cluster:
         self.packages = packages_of(setup.plan, () if setup.attacks is None else setup.attacks.names)
         self.folder = str(Path.cwd())
         self._code, self._address = code_of(self.packages), request.address
+        self._sign = uuid.uuid4().hex  # what this process writes, for workers to read
         _attach(request.address)
 
     def room_for(self, wanted: int | None) -> int:
@@ -85,29 +93,33 @@ class Cluster:
         return room if wanted is None else wanted
 
     @contextmanager
-    def probe(self) -> Iterator[Path]:
-        """A file in the store that workers read, and answer beside."""
-        folder = self._setup.store.root / "partial" / f"probe-{uuid.uuid4().hex}"
-        file = folder / "probe"
+    def probes(self) -> Iterator[dict[str, Path]]:
+        """Files in the store and in the run's folder that workers read, and answer beside; by what they stand in."""
+        store, run = self._setup.store.root.absolute(), self._setup.folder.root.absolute()
+        folders = {
+            f"the store {store}, --store": store / "partial" / f"probe-{self._sign}",
+            f"the run's folder {run}, --out": run / ".probe",
+        }
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            file.write_text(folder.name, encoding="utf-8")
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise BenchError(
-                f"the store {self._setup.store.root} can't be written: {error.strerror or error}. Make room, or give "
-                "--store another folder that all machines share."
-            ) from None
-        try:
-            yield file
+            for what, folder in folders.items():
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / "probe").write_text(self._sign, encoding="utf-8")
+                except OSError as error:
+                    raise BenchError(
+                        f"{what}, can't be written: {error.strerror or error}. Make room, or give another folder that "
+                        "all machines share."
+                    ) from None
+            yield {what: folder / "probe" for what, folder in folders.items()}
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            for folder in folders.values():
+                shutil.rmtree(folder, ignore_errors=True)
 
-    def check(self, greeting: Mapping[str, Any], probe: Path) -> None:
+    def check(self, greeting: Mapping[str, Any], probes: Mapping[str, Path]) -> None:
         """Whether a worker's machine can work on the run with the same results.
 
         Raises:
-            BenchError: its code or hardware is another, or it doesn't see the store or the working folder.
+            BenchError: its code or hardware is another, or it doesn't see the store, the run's or the working folder.
         """
         host, mine = greeting["host"], version("erasebench")
         if greeting["version"] != mine:
@@ -120,12 +132,13 @@ class Cluster:
                 f"{host} has other source files of {', '.join(different)} than this machine, though of the same "
                 "version. Install the same on all, or use one environment on a shared folder."
             )
-        answer = probe.with_name(f"{probe.name}.{host}.{greeting['process']}")
-        if greeting["store"] != probe.parent.name or not _says(answer, probe.parent.name):
-            raise BenchError(
-                f"{host} can't read and write the store {self._setup.store.root} ({greeting['store'] or 'empty'}). "
-                "Give --store a folder that all machines share under the same path."
-            )
+        for (what, probe), said in zip(probes.items(), greeting["probes"], strict=True):
+            answer = probe.with_name(f"{probe.name}.{host}.{greeting['process']}")
+            if said != self._sign or not _says(answer, self._sign):
+                raise BenchError(
+                    f"{host} can't read and write {what} ({said or 'empty'}). Give a folder that all machines share "
+                    "under the same path."
+                )
         if not greeting["folder"]:
             raise BenchError(f"{host} has no folder {self.folder}. Start the run in a folder that all machines share.")
         if is_gpu(self._setup.device) and not greeting["gpu"]:
@@ -135,6 +148,21 @@ class Cluster:
         if parts and [name for name in here if here[name] != there[name]] != ["device"]:
             raise BenchError(
                 f"{host} would give other last digits than this machine: {'; '.join(parts)}. Install the same on all."
+            )
+
+    def check_work(self, host: str, theirs: Mapping[str, str | None], mine: Mapping[str, str | None]) -> None:
+        """Whether a worker has made the same images and scores of the plan, each given as its `Work.identity`.
+
+        Raises:
+            BenchError: it has other packages that score, or other files under the paths that the plan names.
+        """
+        parts = [f"{name} {theirs.get(name) or 'missing'}, not {mine[name]}" for name in mine]
+        parts = [part for name, part in zip(mine, parts, strict=True) if theirs.get(name) != mine[name]]
+        if parts:
+            raise BenchError(
+                f"{host} would score other images than this machine plans: {'; '.join(parts)}. Install the same "
+                "packages on all, and give files and weights that all find under the same path (HF_HOME for those of "
+                "the hub)."
             )
 
     def other_device(self, greeting: Mapping[str, Any]) -> str:
@@ -184,8 +212,9 @@ def _attach(address: str) -> None:
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, namespace=f"erasebench-{uuid.uuid4()}")
     except (ConnectionError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
-        reason = str(error).strip().split("\n")[0]
-        advice = OWN_TOKEN if REFUSED in reason else OWN_START
+        lines = str(error).strip().split("\n")
+        reason = " ".join(map(str.strip, lines)) if OTHER_RAY in lines[0] else lines[0]
+        advice = OWN_TOKEN if REFUSED in reason else OWN_INSTALL if OTHER_RAY in reason else OWN_START
         raise BenchError(f"--ray {address}: no cluster to work on here: {reason} {advice}") from None
     signal.signal(signal.SIGTERM, before)  # Ray's own would end this process without a record
 

@@ -19,14 +19,15 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ..errors import BenchError
+from .executor import Executor
 from .local import DEATHS_IN_A_ROW, GRACE
 from .pool import Event, Handle
 from .ray_cluster import Cluster
 from .ray_worker import RayWorker
-from .setup import Setup
 from .tasks import Task
 
 START_SECONDS = 120.0  # in which the first worker has to be there
+OTHERS_SECONDS = 30.0  # that the others have after the first, or as long again as that one took
 CONTROL = "control"
 
 
@@ -61,21 +62,22 @@ class RayPool:
         places: of every machine that has had one, what it is, by its name.
     """
 
-    def __init__(self, setup: Setup, cluster: Cluster, size: int, alone: bool = False) -> None:
+    def __init__(self, executor: Executor, cluster: Cluster, size: int, alone: bool = False) -> None:
         self.size = size
         self.places: dict[str, dict[str, Any]] = {}
         self._beside = 1 if alone else size
         self._cluster, self._deaths = cluster, 0
-        self._setup, self._elsewhere = ray.put(setup), setup.elsewhere
+        self._setup, self._elsewhere = ray.put(executor.setup), executor.setup.elsewhere
+        self._work = executor.work.identity
         self._lonely = time.monotonic()  # since when no worker has been able to do all kinds of tasks
         options = dict(cluster.options, max_restarts=0, max_task_retries=0)
         self._actor = ray.remote(**options, concurrency_groups={CONTROL: 1})(RayWorker)
-        self._probing = cluster.probe()
-        self._probe: Path = self._probing.__enter__()
+        self._probing = cluster.probes()
+        self._probes: dict[str, Path] = self._probing.__enter__()
         self._seats: list[_Seat] = []
         try:
             self._seats = [self._start(platform.node() if number == 0 else "") for number in range(size)]
-            self._wait_for_first()
+            self._wait_for_all()
         except BaseException:
             self.stop()
             raise
@@ -139,8 +141,8 @@ class RayPool:
         node = self._cluster.node_of(host) if host else None
         near = "SPREAD" if node is None else NodeAffinitySchedulingStrategy(node, soft=True)
         actor = self._actor.options(scheduling_strategy=near).remote()
-        cluster, device = self._cluster, self._device
-        return _Seat(actor, actor.greet.remote(device, cluster.packages, cluster.folder, str(self._probe)))
+        cluster, probes = self._cluster, [str(probe) for probe in self._probes.values()]
+        return _Seat(actor, actor.greet.remote(self._device, cluster.packages, cluster.folder, probes))
 
     @property
     def _device(self) -> str:
@@ -151,12 +153,12 @@ class RayPool:
         try:
             if seat.greeting in found:
                 greeting, seat.greeting = ray.get(seat.greeting), None
-                self._cluster.check(greeting, self._probe)
+                self._cluster.check(greeting, self._probes)
                 seat.host, seat.other_device = greeting["host"], self._cluster.other_device(greeting)
                 self.places[seat.host] = greeting["provenance"]
                 seat.ready = seat.actor.begin.remote(self._setup, self._cluster.folder, self._beside)
             if seat.ready in found:
-                ray.get(seat.ready)
+                self._cluster.check_work(seat.host, ray.get(seat.ready), self._work)
                 seat.ready = None
             if seat.said in found:
                 event, seat.said = ray.get(seat.said), _ask(seat.actor, "said") if seat.result not in found else None
@@ -190,16 +192,21 @@ class RayPool:
         if task is not None:
             handle(Event("died", task, text=f"its worker ended: {reason}"))
 
-    def _wait_for_first(self) -> None:
-        """Let all workers that the cluster has room for now say how they are, before any work."""
-        end = time.monotonic() + START_SECONDS
-        while not self.idle():
-            if time.monotonic() > end:
+    def _wait_for_all(self) -> None:
+        """Let all workers say how they are before any work; those that find no room in time may come later."""
+        began, end = time.monotonic(), START_SECONDS
+        while len(idle := self.idle()) < self.size:
+            passed = time.monotonic() - began
+            if passed > end and idle:
+                return
+            if passed > end:
                 raise BenchError(
                     f"no worker started within {START_SECONDS:.0f} s: other work may hold the cluster. `ray status` "
                     "says what is free."
                 )
             self.wait(lambda event: None, 1.0)
+            if not idle and self.idle():
+                end = passed + max(passed, OTHERS_SECONDS)
 
 
 def _ask(actor: Any, method: str) -> Any:

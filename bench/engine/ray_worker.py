@@ -30,14 +30,14 @@ class RayWorker:
         self._kept: Event | None = None
         self._lock = threading.Lock()
 
-    def greet(self, device: str, packages: Sequence[str], folder: str, probe: str) -> dict[str, Any]:
+    def greet(self, device: str, packages: Sequence[str], folder: str, probes: Sequence[str]) -> dict[str, Any]:
         """What a driver has to know of this machine before it sends anything: plain values, as the code may differ.
 
         Args:
             device: "cpu" or "cuda": Ray shows an actor the GPU that it has and no other.
             packages: whose code is compared.
             folder: the driver's working folder, which paths of a plan may be relative to.
-            probe: a file in the store that the driver wrote; its text comes back, from the file and in one beside it.
+            probes: files that the driver wrote; the text of each comes back, and in a file beside it.
         """
         os.environ.update(ENVIRONMENT)
         if device == "cpu":
@@ -48,7 +48,7 @@ class RayWorker:
             "version": version("erasebench"),
             "code": code_of(packages),
             "folder": Path(folder).is_dir(),
-            "store": _answer(Path(probe)),
+            "probes": [_answer(Path(probe)) for probe in probes],
         }
         import torch
 
@@ -59,8 +59,8 @@ class RayWorker:
             found |= {"made_on": made_on(device), "provenance": provenance(device)}
         return found
 
-    def begin(self, setup: Setup, folder: str, busy: int) -> None:
-        """Be ready for tasks of a run, of which `busy` are done at a time."""
+    def begin(self, setup: Setup, folder: str, busy: int) -> dict[str, str | None]:
+        """Be ready for tasks of a run, of which `busy` are done at a time; what tells the run's work from others."""
         os.chdir(folder)
         import torch
 
@@ -75,6 +75,7 @@ class RayWorker:
         own = made_on(setup.device)["device"]
         setup = replace(setup, here=None if own == setup.made_on["device"] else own)
         self._busy, self._executor = busy, Executor(setup, unfold(setup))
+        return self._executor.work.identity
 
     def do(self, task: Task, elsewhere: Sequence[str] = ()) -> Event:
         """Do a task and say what became of it; images may have been drawn `elsewhere`, on these devices."""

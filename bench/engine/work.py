@@ -72,6 +72,11 @@ class Work:
     fingerprint: str
     remarks: tuple[str, ...]
 
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """What has to be the same in all processes that work on it: packages, the CLIP model and a hash of all."""
+        return {**self.versions, "CLIP weights": self.clip, "a hash of the work": self.fingerprint}
+
     @cached_property
     def drawn(self) -> dict[tuple[str, str, int | None], ImageSet]:
         """Every set of images to draw, by row, prompt set and training."""

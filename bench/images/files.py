@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..storage.files import damaged, read_json, write_atomically
+from ..storage.files import damaged, is_there, read_json, write_atomically
 from .modes import as_rgb
 from .notes import note_file, read_note
 
@@ -78,7 +78,7 @@ def read_image(path: Path) -> np.ndarray | Unreadable:
                 return Unreadable(path, "torn or altered: it does not have its checksum")
             return pixels
     except FileNotFoundError:
-        return Unreadable(path, read_note(path).unscored or "missing")
+        return read_image(path) if is_there(path) else Unreadable(path, read_note(path).unscored or "missing")
     except Image.DecompressionBombError as error:
         return Unreadable(path, str(error))
     except (OSError, ValueError, SyntaxError) as error:

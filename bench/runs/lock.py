@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from ..errors import BenchError
 from ..storage.files import now, remove_leftovers, write_text
+from ..storage.locks import held
+from ..storage.reasons import warn
 from .folder import LOCK, RunFolder
 from .plan import Plan
 from .record import read_plan
@@ -39,17 +41,20 @@ def locked(folder: RunFolder, plan: Plan) -> Iterator[None]:
     Raises:
         BenchError: the folder belongs to another plan, is in use, or can't be written.
     """
-    try:
-        folder.root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.lock, timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise BenchError(
-            f"{folder.root} is in use by {_holder(folder)}. Wait for it or choose another --out."
-        ) from None
-    except OSError as error:
-        raise BenchError(f"--out {folder.root} can't be written: {error.strerror}. Choose another folder.") from None
-    with lock:
+    with ExitStack() as stack:
+        try:
+            folder.root.mkdir(parents=True, exist_ok=True)
+            has_lock = stack.enter_context(held(folder.lock, timeout=0))
+        except Timeout:
+            raise BenchError(
+                f"{folder.root} is in use by {_holder(folder)}. Wait for it or choose another --out."
+            ) from None
+        except OSError as error:
+            raise BenchError(
+                f"--out {folder.root} can't be written: {error.strerror}. Choose another folder."
+            ) from None
+        if not has_lock:
+            warn(f"{folder.root}: this file system has no locks. Let no other process work in this folder meanwhile.")
         check_usable(folder, plan)
         remove_leftovers(folder.root)
         if not folder.plan.exists():

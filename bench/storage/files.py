@@ -52,6 +52,19 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", platform.node()) or "host"
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder is there, though another machine has just put it.
+
+    NFS remembers for up to a minute that a name was not there, and asks again once the folder above has been opened.
+    """
+    if path.exists():
+        return True
+    for folder in list(path.parents)[2::-1]:
+        with suppress(OSError):
+            os.close(os.open(folder, os.O_RDONLY))
+    return path.exists()
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files of this host's processes that were killed, and another host's after a day."""
     for path in folder.rglob(".*.tmp"):

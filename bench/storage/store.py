@@ -7,15 +7,16 @@ import os
 import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from .files import damaged, now, read_json, write_json
+from .files import damaged, is_there, now, read_json, write_json
 from .keys import file_hash
+from .locks import held
 
 ENTRY, LOCK = "entry.json", ".lock"
 PREFIX = 3  # hex digits of a key that name its folder: 4,096 of them, so that a million entries are 250 in each
@@ -78,7 +79,7 @@ class Store:
         if (kind, key) in self._known:
             return self._known[kind, key]
         folder = self._place(kind, key)
-        if not folder.exists():  # most often so in a new run: it asks for every image under the key of every batch size
+        if not is_there(folder):  # most often so in a new run: it asks for images under the key of every batch size
             return None
         stored = read_json(folder / ENTRY)
         if stored is None:
@@ -118,18 +119,12 @@ class Store:
         """
         folder = self.partial(kind, key)
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise Busy(f"{kind} {key}") from None
-        except OSError as error:  # a file system without locks: the first `put` wins all the same
-            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP):
-                raise
-        try:
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(held(folder / LOCK, timeout=0))  # without one the first `put` wins all the same
+            except Timeout:
+                raise Busy(f"{kind} {key}") from None
             yield folder
-        finally:
-            lock.release()
 
     def put(self, kind: str, key: str, facts: Mapping[str, Any], of: Iterable[str] = ()) -> Entry:
         """Make what lies in the partial folder the entry, read-only; the entry that is there, if one is.
@@ -191,7 +186,7 @@ class Store:
     def settled(self) -> Iterator[None]:
         """Held while it is written down or looked at which entries are used, so that none is removed in between."""
         self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / LOCK):
+        with held(self.root / LOCK):
             self._known.clear()
             yield
 

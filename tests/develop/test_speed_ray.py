@@ -7,8 +7,8 @@ import re
 import pytest
 
 from erasebench.develop.speed import cluster as speed
+from erasebench.engine.executor import Executor
 from erasebench.engine.local import Local
-from erasebench.engine.setup import Setup
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'erasebench[ray]'")
 
@@ -29,8 +29,8 @@ class Nowhere:
 
 @pytest.mark.slow
 def test_both_do_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def pool(setup: Setup, cluster: Nowhere, size: int) -> Local:
-        return Local(setup, size)
+    def pool(executor: Executor, cluster: Nowhere, size: int) -> Local:
+        return Local(executor.setup, size)
 
     monkeypatch.setattr("erasebench.engine.ray_cluster.Cluster", Nowhere)
     monkeypatch.setattr("erasebench.engine.ray_pool.RayPool", pool)

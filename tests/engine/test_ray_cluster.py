@@ -21,6 +21,7 @@ from erasebench.engine.ray_request import RayRequest
 from erasebench.engine.ray_worker import RayWorker
 from erasebench.engine.setup import Setup, resolve
 from erasebench.engine.source import packages_of
+from erasebench.engine.work import unfold
 from erasebench.errors import BenchError
 from erasebench.registry import ATTACKS, Entry, Registry
 from erasebench.runs.folder import RunFolder
@@ -41,11 +42,13 @@ def cluster(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 def test_a_machine_like_this_one_is_taken(cluster: Cluster) -> None:
-    with cluster.probe() as probe:
-        cluster.check(RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe)), probe)
-        left = probe.parent
-        assert len(list(left.iterdir())) == 2
-    assert not left.exists()
+    with cluster.probes() as probes:
+        cluster.check(
+            RayWorker().greet("cpu", cluster.packages, cluster.folder, list(map(str, probes.values()))), probes
+        )
+        left = [probe.parent for probe in probes.values()]
+        assert [len(list(folder.iterdir())) for folder in left] == [2, 2]
+    assert not any(folder.exists() for folder in left)
 
 
 @pytest.mark.parametrize(
@@ -53,30 +56,53 @@ def test_a_machine_like_this_one_is_taken(cluster: Cluster) -> None:
     [
         ({"version": "0.0.9"}, "has erasebench 0.0.9, this machine"),
         ({"code": {}}, "has other source files of erasebench, "),
-        ({"store": "No such file or directory"}, r"can't read and write the store .*\(No such file or directory\)"),
+        ({"probes": ["No such file or directory", ""]}, r"can't read and write the store .*\(No such file or dir"),
+        ({"probes": [0, "No such file or directory"]}, r"can't read and write the run's folder .*, --out \(No such"),
         ({"process": 0}, "can't read and write the store"),  # its answer isn't here
         ({"folder": False}, "has no folder"),
         ({"made_on": "older"}, "other last digits than this machine: torch 1.0, not"),
     ],
 )
 def test_a_machine_that_differs_is_refused(cluster: Cluster, changes: dict[str, Any], told: str) -> None:
-    with cluster.probe() as probe:
-        greeting = RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe))
+    with cluster.probes() as probes:
+        greeting = RayWorker().greet("cpu", cluster.packages, cluster.folder, list(map(str, probes.values())))
+        if "probes" in changes:
+            both = zip(changes["probes"], greeting["probes"], strict=True)
+            changes = {"probes": [other or same for other, same in both]}
         if "made_on" in changes:
             changes = {"made_on": greeting["made_on"] | {"torch": "1.0", "device": "a slower CPU"}}
         with pytest.raises(BenchError, match=told):
-            cluster.check(greeting | changes, probe)
+            cluster.check(greeting | changes, probes)
 
 
 def test_a_store_that_is_not_there_is_told_by_the_worker(cluster: Cluster, tmp_path: Path) -> None:
-    greeting = RayWorker().greet("cpu", [], str(tmp_path / "absent"), str(tmp_path / "elsewhere" / "probe"))
-    assert (greeting["store"], greeting["folder"]) == ("No such file or directory", False)
+    greeting = RayWorker().greet("cpu", [], str(tmp_path / "absent"), [str(tmp_path / "elsewhere" / "probe")])
+    assert (greeting["probes"], greeting["folder"]) == (["No such file or directory"], False)
 
 
-@pytest.mark.parametrize("share", [0.0, -0.5, 1.5])
-def test_a_share_of_a_gpu_is_over_0_up_to_1(setup: Setup, share: float) -> None:
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({"nudenet": "1.0"}, "nudenet 1.0, not "),
+        ({"CLIP weights": None}, "CLIP weights missing, not abc"),
+        ({"a hash of the work": "def"}, "a hash of the work def, not "),  # such as of prompts from another file
+    ],
+)
+def test_a_machine_that_makes_other_work_of_the_plan_is_refused(
+    cluster: Cluster, setup: Setup, other: dict[str, str | None], told: str
+) -> None:
+    mine = replace(unfold(setup), clip="abc").identity
+    cluster.check_work("there", dict(mine), mine)
+    with pytest.raises(BenchError, match=f"there would score other images than this machine plans: {told}"):
+        cluster.check_work("there", mine | other, mine)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5, 0.00005, float("nan")])
+def test_a_share_of_a_gpu_is_one_that_ray_counts(setup: Setup, share: float) -> None:
     with pytest.raises(BenchError, match=r"--gpus-per-task .*: a worker has one GPU or a share of one"):
         Crew(setup, 2, ray=RayRequest(share=share))
+    with pytest.raises(BenchError, match=r"--gpus-per-task 0.5: with --device cpu no worker has a GPU"):
+        Crew(setup, 2, ray=RayRequest(share=0.5))
 
 
 def test_a_share_is_for_a_cluster() -> None:
@@ -148,7 +174,7 @@ def test_room_is_that_of_each_machine(
     """Two workers a GPU here, if the machine has CPUs for them."""
     monkeypatch.setattr(ray_cluster, "_attach", lambda address: None)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(nodes=lambda: nodes))
-    cluster = Cluster(replace(setup, device=device), RayRequest(share=0.5))
+    cluster = Cluster(replace(setup, device=device), RayRequest(share=0.5 if device == "cuda" else 1.0))
     if isinstance(told, int):
         assert cluster.room_for(wanted) == told
         return
@@ -159,17 +185,17 @@ def test_room_is_that_of_each_machine(
 def test_a_machine_whose_gpu_torch_does_not_see_is_refused(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "_attach", lambda address: None)
     cluster = Cluster(replace(setup, device="cuda"), RayRequest())
-    with cluster.probe() as probe:
-        greeting = RayWorker().greet("cuda", cluster.packages, cluster.folder, str(probe))
+    with cluster.probes() as probes:
+        greeting = RayWorker().greet("cuda", cluster.packages, cluster.folder, list(map(str, probes.values())))
         with pytest.raises(BenchError, match="PyTorch sees no CUDA device there, though Ray counts GPUs"):
-            cluster.check(greeting | {"gpu": False}, probe)
+            cluster.check(greeting | {"gpu": False}, probes)
 
 
 def test_another_device_is_noted_and_told(cluster: Cluster, setup: Setup, caplog: pytest.LogCaptureFixture) -> None:
-    with cluster.probe() as probe:
-        same = RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe))
+    with cluster.probes() as probes:
+        same = RayWorker().greet("cpu", cluster.packages, cluster.folder, list(map(str, probes.values())))
         other = same | {"made_on": same["made_on"] | {"device": "a slower CPU"}}
-        cluster.check(other, probe)
+        cluster.check(other, probes)
     found = [cluster.other_device(greeting) for greeting in (same, other, other)]
     assert found == ["", "a slower CPU", "a slower CPU"]
     assert setup.elsewhere == ["a slower CPU"]
@@ -187,12 +213,12 @@ def test_a_store_without_room_is_told_before_any_work(
             raise OSError(errno.ENOSPC, "No space left on device", str(self))
         return plain(self, *arguments, **more)
 
-    with cluster.probe() as probe:
+    with cluster.probes() as probes:
         monkeypatch.setattr(Path, "write_text", full)
-        greeting = RayWorker().greet("cpu", cluster.packages, cluster.folder, str(probe))
+        greeting = RayWorker().greet("cpu", cluster.packages, cluster.folder, list(map(str, probes.values())))
         with pytest.raises(BenchError, match=r"can't read and write the store .*\(No space left on device\)"):
-            cluster.check(greeting, probe)
-    with pytest.raises(BenchError, match=r"can't be written: No space left on device"), cluster.probe():
+            cluster.check(greeting, probes)
+    with pytest.raises(BenchError, match=r"can't be written: No space left on device"), cluster.probes():
         pytest.fail("no room, and nobody said so")
     assert not list((tmp_path / "store" / "partial").glob("*"))
 
@@ -200,6 +226,20 @@ def test_a_store_without_room_is_told_before_any_work(
 def test_without_ray_it_is_said_how_to_install_it(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(BenchError, match=r"pip install 'erasebench\[ray\]'"):
+        Crew(setup, 2, ray=RayRequest())
+
+
+def test_another_version_of_ray_is_told_with_both(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    reason = (
+        "Version mismatch: The cluster was started with:\n    Ray: 2.60.0\nThis process was started with:\n  Ray: 3.0"
+    )
+
+    def init(**options: Any) -> None:
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(BenchError, match=r"with: Ray: 2\.60\.0 This .*with: Ray: 3\.0 Install the same Ray"):
         Crew(setup, 2, ray=RayRequest())
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from erasebench.storage.files import remove_leftovers, temporary_name
 from erasebench.storage.links import show
-from erasebench.storage.store import ENTRY, Busy, Store
+from erasebench.storage.locks import is_held
+from erasebench.storage.store import ENTRY, LOCK, Busy, Store
 
 KEY = "ab" * 32
 
@@ -124,6 +125,21 @@ def test_what_a_slow_process_holds_is_made_beside_it(tmp_path: Path) -> None:
     assert not list((tmp_path / "partial").iterdir())
     with other.making("training", KEY) as shared:
         assert shared == slow.partial("training", KEY)
+
+
+def test_without_locks_the_first_stays_and_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on some file systems of clusters: a marker of a worker that was killed would be in the way for ever."""
+
+    def without(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", without)
+    store = Store(tmp_path)
+    with store.making("images", KEY), Store(tmp_path).making("images", KEY):
+        put(store, text="first")
+    with store.settled(), store.settled():
+        assert store.find("images", KEY).file("0.txt").read_text() == "first"  # type: ignore[union-attr]
+    assert is_held(tmp_path / LOCK)
 
 
 def test_a_dropped_entry_leaves_what_a_run_shows(tmp_path: Path) -> None:

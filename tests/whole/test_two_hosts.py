@@ -19,6 +19,7 @@ from erasebench.engine.run import run
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.runs.record import read_run
+from erasebench.storage.files import read_json
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'erasebench[ray]'")
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -61,8 +62,8 @@ def start(host: str, command: list[str], log: Path, environment: dict[str, str])
         return subprocess.Popen(inside, stdout=file, stderr=file, start_new_session=True, env=environment)
 
 
-def test_both_hosts_are_taken_and_nothing_differs(hosts: tuple[str, str], tmp_path: Path) -> None:
-    """Each worker has read and written the store before it is given a task; a run so small may be over by then."""
+def test_both_hosts_work_and_nothing_differs(hosts: tuple[str, str], tmp_path: Path) -> None:
+    """All workers are there before any work, and at first there are two tasks, a training and the original's images."""
     assert run(PLAN, RunFolder(tmp_path / "alone" / "run"), "cpu") == ()
     (tmp_path / "plan.yaml").write_text(PLAN.to_yaml())
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": os.urandom(32).hex()}
@@ -88,4 +89,6 @@ def test_both_hosts_are_taken_and_nothing_differs(hosts: tuple[str, str], tmp_pa
     assert differences(tmp_path / "alone" / "run", tmp_path / "run") == []
     *_, session = read_run(RunFolder(tmp_path / "run"))[1].sessions
     assert set(session.nodes) == set(hosts)
-    assert {worker.partition(",")[0] for worker in session.workers} <= set(hosts)
+    assert {worker.partition(",")[0] for worker in session.workers} == set(hosts)
+    made = [read_json(file) or {} for file in (tmp_path / "store").rglob("entry.json")]
+    assert {entry["host"] for entry in made if entry["kind"] in ("training", "images")} == set(hosts)

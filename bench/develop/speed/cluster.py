@@ -15,7 +15,7 @@ from ...engine.pool import Event, Pool
 from ...engine.prepare import register
 from ...engine.ray_request import RayRequest
 from ...engine.schedule import Scheduler
-from ...engine.setup import Setup, resolve
+from ...engine.setup import resolve
 from ...engine.tasks import Task
 from ...engine.work import unfold
 from ...errors import BenchError
@@ -23,7 +23,7 @@ from ...runs.folder import RunFolder
 from ...runs.plan import Generation, Plan
 from ...runs.rows import ORIGINAL
 
-Start = Callable[[Setup], Pool]
+Start = Callable[[Executor], Pool]
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,16 @@ def measure_cluster(workers: int, address: str, device: str, images: int, steps:
     )
     here, there = list[Took](), list[Took]()
     for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as folder:
-            here.append(_run(plan, Path(folder), device, lambda setup: Local(setup, workers), workers))
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+            here.append(_run(plan, Path(folder), device, lambda executor: Local(executor.setup, workers), workers))
+        with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
             setup = resolve(plan, RunFolder(Path(folder) / "run"), device)
             cluster = Cluster(setup, RayRequest(address))
             try:
                 cluster.room_for(workers)
 
-                def start(setup: Setup, cluster: Cluster = cluster) -> Pool:
-                    return RayPool(setup, cluster, workers)
+                def start(executor: Executor, cluster: Cluster = cluster) -> Pool:
+                    return RayPool(executor, cluster, workers)
 
                 there.append(_run(plan, Path(folder), device, start, workers))
             finally:
@@ -101,7 +101,7 @@ def _run(plan: Plan, place: Path, device: str, start: Start, workers: int) -> To
     first = Task("draw", ORIGINAL, name)
     executor.do(first, lambda amount, text: None)
     began = time.perf_counter()
-    pool = start(setup)
+    pool = start(executor)
     answered = list[Event]()
     try:
         asked = set[int]()
