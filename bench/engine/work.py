@@ -75,7 +75,7 @@ class Work:
     @property
     def identity(self) -> dict[str, str | None]:
         """What has to be the same in all processes that work on it: packages, the CLIP model and a hash of all."""
-        return {**self.versions, "CLIP weights": self.clip, "a hash of the work": self.fingerprint}
+        return {**self.versions, "CLIP weights": self.clip, "a hash of the work": self.fingerprint[:12]}
 
     @cached_property
     def drawn(self) -> dict[tuple[str, str, int | None], ImageSet]:

@@ -122,7 +122,7 @@ class Store:
         with ExitStack() as stack:
             try:
                 stack.enter_context(held(folder / LOCK, timeout=0))  # without one the first `put` wins all the same
-            except Timeout:
+            except (Timeout, FileNotFoundError):  # another process makes it, or has just put it
                 raise Busy(f"{kind} {key}") from None
             yield folder
 
