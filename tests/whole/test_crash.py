@@ -71,12 +71,12 @@ def record_of(folder: RunFolder) -> RunRecord:
 def test_kills_lose_nothing() -> None:
     """The command forks from a process of its own, which has no other threads; more kills only take longer."""
     bench = shutil.which("bench", path=str(Path(sys.executable).parent)) or "bench"
-    done = subprocess.run([bench, "stress", "--kills", "5"], capture_output=True, text=True, timeout=1800)
+    done = subprocess.run([bench, "stress", "--kills", "3"], capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ended with the tables, images and weights of the undisturbed one, byte by byte" in done.stdout
     kills = re.search(r"(\d+) kills in \d+ runs", done.stdout)
     assert kills is not None
-    assert int(kills[1]) >= 5
+    assert int(kills[1]) >= 3
     of_workers = re.search(r"(\d+) kills of workers", done.stdout)
     assert of_workers is not None
     assert int(of_workers[1]) >= 1
