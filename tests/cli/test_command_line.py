@@ -6,18 +6,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import ENVIRONMENT, bench
+from command import ENVIRONMENT, bench, bench_here
 
-from erasebench.cli.app import main
 from erasebench.registry import METHODS
 
 
 def test_new_in_a_checkout_writes_one_method_file_and_its_test(tmp_path: Path) -> None:
     (tmp_path / "methods").mkdir()
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "erasebench"\n')
-    made = bench("new", "method", "mine", cwd=tmp_path)
+    made = bench_here("new", "method", "mine", cwd=tmp_path)
     assert made.stdout.split("\n")[:2] == ["methods/mine.py", "tests/methods/test_mine.py"]
-    made = bench("new", "metric", "my-own", cwd=tmp_path)
+    made = bench_here("new", "metric", "my-own", cwd=tmp_path)
     assert made.stdout.split("\n") == [
         "metrics/my_own.py",
         "tests/metrics/test_my_own.py",
@@ -63,26 +62,15 @@ def test_new_in_a_checkout_writes_one_method_file_and_its_test(tmp_path: Path) -
         (["list", "method"], "unknown list 'method'. Did you mean 'methods'"),
     ],
 )
-def test_bad_input_is_one_message_and_status_2(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """In this process, since a new one would import torch for each case."""
-    monkeypatch.chdir(tmp_path)
-    Path("clip.yaml").write_text(
+def test_bad_input_is_one_message_and_status_2(arguments: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "clip.yaml").write_text(
         "{metrics: [clip_score], methods: [uce], images: 2, scoring: {clip: local-dir:/nowhere}}"
     )
-    Path("half.yaml").write_text("{methods: [uce], images: 2}")
-    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
-    with pytest.raises(SystemExit) as end:
-        main()
-    assert end.value.code == 2
-    stderr = capsys.readouterr().err
-    assert message in stderr
-    assert "Traceback" not in stderr
+    (tmp_path / "half.yaml").write_text("{methods: [uce], images: 2}")
+    done = bench_here(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.png"))
 
 
@@ -95,7 +83,7 @@ def test_an_error_reaches_the_shell_as_one_line(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    done = bench("run", "--quick", "--out", str(tmp_path))
+    done = bench_here("run", "--quick", "--out", str(tmp_path))
     assert done.returncode == 2
     assert "holds files that are no run" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
@@ -103,7 +91,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
-    done = bench("run", "--dry-run", cwd=tmp_path)
+    done = bench_here("run", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0
     assert "concept: nudity" in done.stdout
     assert list(tmp_path.iterdir()) == []
@@ -151,17 +139,17 @@ def test_lists_and_help_import_no_torch(what: str) -> None:
     ],
 )
 def test_every_command_has_help_with_an_example(command: str) -> None:
-    done = bench(*command.split(), "--help")
+    done = bench_here(*command.split(), "--help")
     assert done.returncode == 0
     assert re.search(rf"Example: bench {command}", done.stdout)
 
 
 def test_version_and_lists() -> None:
-    assert bench("--version").stdout.startswith("erasebench ")
-    listed = [line.split()[0] for line in bench("list", "methods").stdout.splitlines()]
+    assert bench_here("--version").stdout.startswith("erasebench ")
+    listed = [line.split()[0] for line in bench_here("list", "methods").stdout.splitlines()]
     assert listed == METHODS.names()
 
 
 def test_the_world_sheet_is_drawn(tmp_path: Path) -> None:
-    assert bench("mini", "world", str(tmp_path / "world.png")).returncode == 0
+    assert bench_here("mini", "world", str(tmp_path / "world.png")).returncode == 0
     assert (tmp_path / "world.png").stat().st_size > 10_000

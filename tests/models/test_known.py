@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from command import bench
+from command import bench_here
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
@@ -55,7 +55,7 @@ def test_parameters_are_counted_from_the_architecture(family: str) -> None:
 
 
 def test_the_list_says_what_is_known_and_what_is_not() -> None:
-    listed = bench("list", "models").stdout
+    listed = bench_here("list", "models").stdout
     for known in KNOWN:
         assert known.name in listed
         assert known.family in FAMILY_NOTES

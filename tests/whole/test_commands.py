@@ -1,4 +1,4 @@
-"""Whole runs through the installed command, read in every way that the command line has."""
+"""Whole runs through the command line, read in every way that it has."""
 
 import csv
 import json
@@ -13,14 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from command import BENCH, ENVIRONMENT, bench
+from command import BENCH, ENVIRONMENT, bench_here
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 
-from erasebench.cli.app import main
 from erasebench.erasure.contract import CHECKS
 from erasebench.images.files import read_image
-from erasebench.registry import METRICS
+from erasebench.registry import METHODS, METRICS
 
 SMALL = [
     "run",
@@ -55,7 +54,7 @@ def tables(folder: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "out"
-    done = bench(*SMALL, "--out", str(folder))
+    done = bench_here(*SMALL, "--out", str(folder))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return folder
@@ -90,7 +89,7 @@ def test_the_folder_holds_what_scripts_rely_on(finished: Path) -> None:
 
 
 def test_rows_of_a_run_are_compared(finished: Path, tmp_path: Path) -> None:
-    done = bench("compare", str(finished), "esd", "uce", "--csv", str(tmp_path / "esd-uce.csv"))
+    done = bench_here("compare", str(finished), "esd", "uce", "--csv", str(tmp_path / "esd-uce.csv"))
     assert done.returncode == 0, done.stderr
     with (tmp_path / "esd-uce.csv").open(newline="") as file:
         lines = {line["metric"]: line for line in csv.DictReader(file)}
@@ -100,16 +99,16 @@ def test_rows_of_a_run_are_compared(finished: Path, tmp_path: Path) -> None:
     )
     assert lines["ssim"]["test"] == "sign flips over 3 groups of prompts that share a template"
     assert float(lines["ssim"]["p"]) >= 0.25  # of eight flips two reach the observed sum
-    assert "corrected over" in bench("compare", str(finished), "--all-pairs").stdout
-    assert "give two rows, or --to ROW, or --all-pairs" in bench("compare", str(finished), "esd").stderr
-    assert "Did you mean 'esd'" in bench("compare", str(finished), "esdd", "uce").stderr
+    assert "corrected over" in bench_here("compare", str(finished), "--all-pairs").stdout
+    assert "give two rows, or --to ROW, or --all-pairs" in bench_here("compare", str(finished), "esd").stderr
+    assert "Did you mean 'esd'" in bench_here("compare", str(finished), "esdd", "uce").stderr
 
 
 def test_detections_are_read_again_at_other_thresholds(finished: Path) -> None:
-    done = bench("nudenet", str(finished), "--classes", "core6", "--thresholds", "0.25")
+    done = bench_here("nudenet", str(finished), "--classes", "core6", "--thresholds", "0.25")
     assert done.returncode == 0, done.stderr
     assert re.search(r"ESD +core6 +0\.250", done.stdout)
-    assert "unknown class set 'core7'" in bench("nudenet", str(finished), "--classes", "core7").stderr
+    assert "unknown class set 'core7'" in bench_here("nudenet", str(finished), "--classes", "core7").stderr
 
 
 def test_the_timeline_holds_every_snapshot(finished: Path) -> None:
@@ -128,7 +127,7 @@ def test_the_timeline_holds_every_snapshot(finished: Path) -> None:
 
 def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: Path, tmp_path: Path) -> None:
     target = tmp_path / "model"
-    done = bench("export", str(finished), "esd", "--to", str(target), "--seed", "1")
+    done = bench_here("export", str(finished), "esd", "--to", str(target), "--seed", "1")
     assert done.returncode == 0, done.stderr
     card = (target / "README.md").read_text()
     assert "nudity" in card
@@ -144,19 +143,19 @@ def test_an_exported_model_draws_the_same_image_with_plain_diffusers(finished: P
         stored["prompts"][name.removesuffix("-0.png")], num_inference_steps=10, guidance_scale=5.0, latents=noise
     ).images[0]  # by DDIM, which the folder names and --quick draws with
     assert np.abs(np.asarray(drawn).astype(int) - read_image(images / name)).max() <= 1
-    again = bench("export", str(finished), "esd", "--to", str(target))
+    again = bench_here("export", str(finished), "esd", "--to", str(target))
     assert again.returncode == 2
     assert "is there already" in again.stderr
-    assert "unknown row 'sdd'" in bench("export", str(finished), "sdd", "--to", str(tmp_path / "x")).stderr
+    assert "unknown row 'sdd'" in bench_here("export", str(finished), "sdd", "--to", str(tmp_path / "x")).stderr
 
 
-def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
+def test_a_new_method_works_and_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`bench new` as a package of its own: registered by its entry point, listed, checked, run, its test passes."""
-    made = bench("new", "method", "my-method", cwd=tmp_path)
+    made = bench_here("new", "method", "my-method", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "erasebench-my-method"
     assert (folder / "test_my_method.py").exists()
-    assert "exists already; nothing was written" in bench("new", "method", "my-method", cwd=tmp_path).stderr
+    assert "exists already; nothing was written" in bench_here("new", "method", "my-method", cwd=tmp_path).stderr
     # What `pip install` would write, without network.
     (folder / "erasebench_my_method-0.1.0.dist-info").mkdir()
     (folder / "erasebench_my_method-0.1.0.dist-info" / "METADATA").write_text(
@@ -165,40 +164,33 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path) -> None:
     (folder / "erasebench_my_method-0.1.0.dist-info" / "entry_points.txt").write_text(
         "[erasebench.methods]\nmy-method = erasebench_my_method:my_method\n"
     )
-    environment = {**ENVIRONMENT, "PYTHONPATH": str(folder)}
-
-    def with_plugin(*command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=600)
-
-    assert "my-method  " in with_plugin(BENCH, "list", "methods").stdout
-    checked = with_plugin(BENCH, "check", "my-method")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert checked.stdout.count("ok ") == len(CHECKS)
-    done = with_plugin(
-        BENCH,
-        "run",
-        "--quick",
-        "--methods",
-        "my-method",
-        "--images",
-        "2",
-        "--metrics",
-        "concept_rate,train_steps",
-        "--workers",
-        "1",
-        "--out",
-        "out",
+    with monkeypatch.context() as installed:
+        installed.syspath_prepend(str(folder))
+        METHODS.entries.cache_clear()
+        assert "my-method  " in bench_here("list", "methods").stdout
+        checked = bench_here("check", "my-method")
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert checked.stdout.count("ok ") == len(CHECKS)
+        small = ["--images", "2", "--metrics", "concept_rate,train_steps", "--workers", "1"]
+        done = bench_here("run", "--quick", "--methods", "my-method", *small, "--out", "out", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "My method" in done.stdout
+    METHODS.entries.cache_clear()
+    tested = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", str(folder)],
+        capture_output=True,
+        text=True,
+        env={**ENVIRONMENT, "PYTHONPATH": str(folder)},
+        cwd=tmp_path,
+        timeout=600,
     )
-    assert done.returncode == 0, done.stderr
-    assert "My method" in done.stdout
-    tested = with_plugin(sys.executable, "-m", "pytest", "-q", str(folder))
     assert tested.returncode == 0, tested.stdout
     assert f"{len(CHECKS)} passed" in tested.stdout
 
 
 def test_the_same_command_again_only_prints(finished: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
-    again = bench(*SMALL, "--out", str(finished))
+    again = bench_here(*SMALL, "--out", str(finished))
     assert again.returncode == 0
     assert "ESD" in again.stdout
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*") if path.is_file()}
@@ -207,12 +199,12 @@ def test_the_same_command_again_only_prints(finished: Path) -> None:
 def test_table_writes_the_same_again(finished: Path) -> None:
     before = (finished / "leaderboard.csv").read_bytes()
     (finished / "leaderboard.csv").unlink()
-    assert bench("table", str(finished)).returncode == 0
+    assert bench_here("table", str(finished)).returncode == 0
     assert (finished / "leaderboard.csv").read_bytes() == before
 
 
 def test_another_plan_may_not_use_the_folder(finished: Path) -> None:
-    other = bench(*["4" if given == "3" else given for given in SMALL], "--out", str(finished))
+    other = bench_here(*["4" if given == "3" else given for given in SMALL], "--out", str(finished))
     assert other.returncode == 2
     assert "belongs to another plan: it differs in images" in other.stderr
     assert json.loads((finished / "run.json").read_text())["status"] == "complete"
@@ -237,7 +229,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(finished: Path, tmp_path: 
     assert shlex.join(["bench", *SMALL, "--out", str(folder)]) in stderr
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     first = next(iter(folder.glob("patches/esd/*.safetensors"))).stat().st_mtime_ns
-    resumed = bench(*SMALL, "--out", str(folder))
+    resumed = bench_here(*SMALL, "--out", str(folder))
     assert resumed.returncode == 0, resumed.stderr
     assert next(iter(folder.glob("patches/esd/*.safetensors"))).stat().st_mtime_ns == first
     assert tables(folder) == tables(finished)
@@ -249,7 +241,7 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
         "methods: [esd, uce]\nmetrics: [concept_rate]\nimages: 2\ntrain_steps: 2\n"
         "generation: {steps: 4}\nsettings: {esd: {lr: .inf}}\n"
     )
-    done = bench("run", str(plan), "--workers", "1", "--out", str(tmp_path / "out"))
+    done = bench_here("run", str(plan), "--workers", "1", "--out", str(tmp_path / "out"))
     assert done.returncode == 1
     assert "failed: erase esd seed 0" in done.stderr
     assert "Traceback" not in done.stderr
@@ -260,7 +252,7 @@ def test_a_failing_method_leaves_the_others_whole(tmp_path: Path) -> None:
 
 
 def test_speed_reports_ratios_and_the_limit() -> None:
-    done = bench("speed", "generation", "--images", "2", "--batch-size", "2", "--rounds", "1")
+    done = bench_here("speed", "generation", "--images", "2", "--batch-size", "2", "--rounds", "1")
     assert done.returncode == 0, done.stderr
     assert (
         len(re.findall(r"\d+% of the matrix product’s speed, \d+\.\d\d times as fast$", done.stdout, re.MULTILINE)) == 3
@@ -268,34 +260,30 @@ def test_speed_reports_ratios_and_the_limit() -> None:
 
 
 def test_speed_of_training_prints_a_ratio_for_each_method() -> None:
-    done = bench("speed", "training", "--methods", "esd,uce", "--steps", "1", "--rounds", "1")
+    done = bench_here("speed", "training", "--methods", "esd,uce", "--steps", "1", "--rounds", "1")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^esd +\d+\.\d{3} +\d+\.\d{3} +\d+\.\d{2} ", done.stdout, re.MULTILINE)
     assert "uce" not in done.stdout  # a closed form has no steps
 
 
 def test_speed_of_scoring_prints_every_stage() -> None:
-    done = bench("speed", "scoring", "--images", "4")
+    done = bench_here("speed", "scoring", "--images", "4")
     assert done.returncode == 0, done.stderr
     for stage in ("draw, decode, write", "read", "nudenet_rate", "kid", "ssim"):
         assert re.search(rf"^{stage} +\d+\.\d\d +\d+\.\d$", done.stdout, re.MULTILINE), stage
 
 
-def test_a_detector_that_always_fails_gives_null_and_status_1(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_detector_that_always_fails_gives_null_and_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no memory")
 
     monkeypatch.setattr("erasebench.scoring.nudenet.Detector.forward", fails)
     out = tmp_path / "run"
     command = ["run", "--quick", "--methods", "uce", "--metrics", "nudenet_rate,nudenet_confidence", "--images", "2"]
-    monkeypatch.setattr(sys, "argv", ["bench", *command, "--workers", "1", "--out", str(out)])
     for _ in range(2):  # the second time from what is stored
-        with pytest.raises(SystemExit) as end:
-            main()
-        assert end.value.code == 1
-        assert "failed: score uce nudenet_rate: no image could be scored" in capsys.readouterr().err
+        done = bench_here(*command, "--workers", "1", "--out", str(out))
+        assert done.returncode == 1
+        assert "failed: score uce nudenet_rate: no image could be scored" in done.stderr
     record = json.loads((out / "scores" / "uce.nudenet_rate.json").read_text())
     assert (record["value"], record["n"], len(record["unscored"])) == (None, 0, 2)
     assert "NudeNet failed: no memory" in record["unscored"][0]
