@@ -21,6 +21,7 @@ from .method import ErasureTask, Method
 from .trainer import Trainer
 
 STEPS = 2
+LARGEST = {"images": 4, "sampler_steps": 6}  # of what a method draws before it trains: the contract asks for no quality
 TASK = ErasureTask(
     concept="garbage truck",
     kind="object",
@@ -50,8 +51,10 @@ class Subject:
         self._failure: Exception | None = None
 
     def erase(self, seed: int = TASK.seed) -> TrainedOnce:
-        """Erase with the embedded model's preset, at most STEPS steps."""
-        config = self.method.configure("mini", TASK.kind, {})
+        """Erase with the embedded model's preset, at most STEPS steps, after drawing little."""
+        preset = self.method.configure("mini", TASK.kind, {}).model_dump()
+        little = {k: most for k, most in LARGEST.items() if isinstance(preset.get(k), int) and preset[k] > most}
+        config = self.method.configure("mini", TASK.kind, little)
         with restored(self.model) as before:
             trainer = Trainer(self.model, config.parameters, seed, max_steps=STEPS)
             self.method.erase(self.model, replace(TASK, seed=seed), config, trainer)
