@@ -53,6 +53,7 @@ def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: 
     """
     embedding = trainer.text(task.prompt).clone().requires_grad_(True)
     trainer.keep("embedding", embedding)
+    trainer.show("what is preserved", embedding)
 
     def ascend(gradient: torch.Tensor) -> None:
         with torch.no_grad():

@@ -12,7 +12,9 @@ from .shared import DeviceOption, RunArgument, names_of, terminal, with_resume_h
 
 def dominance(
     folder: RunArgument,
-    concepts: Annotated[str, typer.Option(help="Built-in things with commas; every pair is drawn.")],
+    concepts: Annotated[
+        str, typer.Option(help="Built-in things, or what the run erases, with commas; every pair is drawn.")
+    ],
     methods: Annotated[str | None, typer.Option(help="Rows of the run with commas; all by default.")] = None,
     images: Annotated[int, typer.Option(help="Of each pair and order.", min=1)] = 4,
     device: DeviceOption = "auto",
@@ -24,7 +26,7 @@ def dominance(
 
     Example: bench dominance results/runs/main-1a2b3c4d --concepts "garbage truck,bus,cat,house"
     """
-    from erasebench.prompts.concepts import get_concept
+    from erasebench.prompts.concepts import canonical_name
 
     from ..runs.dominance import DominanceRequest
     from ..runs.folder import RunFolder
@@ -33,7 +35,7 @@ def dominance(
 
     run = RunFolder(folder)
     plan, _ = read_run(run)
-    chosen = tuple(dict.fromkeys(get_concept(name).name for name in names_of(concepts) or ()))
+    chosen = tuple(dict.fromkeys(canonical_name(name) for name in names_of(concepts) or ()))
     if len(chosen) < 2:
         raise BenchError(f"--concepts {concepts}: name two at least. `bench list concepts` shows them.")
     rows = tuple(dict.fromkeys(resolve_row(name, list(plan.rows)) for name in names_of(methods) or plan.rows))

@@ -60,7 +60,7 @@ def dominance_run(
     setup = resolve(plan, folder, device)
     work = unfold(setup)
     executor = Executor(setup, work)
-    concepts = [things(name, setup.source.family.name) for name in request.concepts]
+    concepts = [thing(name, work.concept, setup.source.family.name) for name in request.concepts]
     trainings = [(ORIGINAL, None), *(key for key in work.trained if key[0] in request.rows)]
     check_unguided(work.trained[key] for key in trainings[1:])
     check_weights(setup, (work.trained[key] for key in trainings[1:]))
@@ -85,13 +85,19 @@ def dominance_run(
     return found
 
 
-def things(name: str, family: str) -> Concept:
-    """A built-in concept that can stand beside another.
+def thing(name: str, own: Concept, family: str) -> Concept:
+    """A concept that can stand beside another: what the run erases, asked for as it asks for it, or a built-in one.
+
+    Args:
+        name: in its canonical spelling.
+        own: what the run erases; it may have a word that was learned from pictures.
+        family: of the model, which decides what takes a built-in concept's place.
 
     Raises:
         BenchError: it is unknown, or a style or a place.
     """
-    found = get_concept(name, family=family)
+    mine = {one.name: one for one in own.each}
+    found = mine[name] if name in mine else get_concept(name, family=family)
     if found.kind in ("style", "place"):
         raise BenchError(f"--concepts {name}: a {found.kind} is no thing that stands beside another.")
     return found
@@ -152,7 +158,7 @@ class _Duels:
         model, drawing = self.executor.model.drawing(), self.setup.drawing
         both, numbers = sorted((a.name, b.name)), range(self.request.images)
         seeds = [int(content_key(pair=both, number=k, seed=self.setup.plan.image_seed)[:15], 16) for k in numbers]
-        context = model.encode([TEMPLATE.format(a.phrase, b.phrase)])
+        context = model.encode([TEMPLATE.format(a.asked, b.asked)])
         size = None if drawing.size is None else (drawing.size,) * 2
         images, finite = [], []
         for begin in range(0, len(seeds), drawing.batch_size):

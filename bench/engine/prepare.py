@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 
@@ -37,6 +38,7 @@ def prepare(setup: Setup, work: Work, contexts: Contexts, graph: Graph, again: A
             say_why(f"{erasure.label}, seed {erasure.task.seed}: trained", stored, made_from, again)
             for file in (facts, setup.folder.patch(erasure.row, erasure.task.seed)):
                 file.unlink(missing_ok=True)
+            shutil.rmtree(setup.folder.searched(erasure.row, erasure.task.seed), ignore_errors=True)
         show_training(setup, erasure)
     _draw_again(setup, work, graph, again)
     for images in work.drawn.values():

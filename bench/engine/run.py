@@ -14,6 +14,7 @@ from ..report.attacks import attack_views
 from ..report.leaderboard import SUFFIXES, terminal_tables, write_tables
 from ..report.nudenet_sweep import has_detections, nudenet_sweep
 from ..report.overview import write_overview
+from ..report.searched import write_searched
 from ..report.strips import write_strips
 from ..report.timeline import write_timeline
 from ..report.web.page import write_own_page
@@ -210,6 +211,7 @@ def _write_tables(setup: Setup, work: Work, journal: Journal) -> None:
     if work.timeline:
         write_timeline(folder, work.timeline, work.followed, work.labels)
         write_strips(folder, work.timeline, work.images, work.labels)
+        write_searched(folder, work.labels)
 
 
 def _is_complete(record: RunRecord, setup: Setup, work: Work) -> bool:

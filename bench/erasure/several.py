@@ -74,6 +74,9 @@ class _Turn:
     def keep(self, name: str, tensor: torch.Tensor, optimiser: torch.optim.Optimizer | None = None) -> torch.Tensor:
         return self._trainer.keep(f"{self._number} {name}", tensor, optimiser)
 
+    def show(self, name: str, embedding: torch.Tensor) -> None:
+        self._trainer.show(f"{self._concept}: {name}", embedding)
+
     def log(self, **facts: Any) -> None:
         self._trainer.log(concept=self._concept, **facts)
 

@@ -26,6 +26,7 @@ from .texts import Texts
 from .workspace import Workspace
 
 Report = Callable[[int, str], None]
+Tensors = Mapping[str, torch.Tensor]
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 LARGE_UNET = 100_000_000  # parameters; above it, activations are recomputed rather than kept
 BLOCK = 8  # steps whose latents are drawn together
@@ -43,7 +44,8 @@ class Trainer:
         max_steps: an upper limit on steps (a plan's `train_steps`), or None.
         precision: "fp32", "bf16" (autocast over float32 weights), or "auto": bf16 on a GPU that has it.
         report: called after each step with its number and a line such as "step 3/100, loss 0.01".
-        snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated.
+        snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated, and the
+            embeddings that `show` was given.
         workspace: files for checkpoints and shared trajectories.
         block: steps whose latents are drawn together.
         turns: concepts that the steps take in turns.
@@ -58,7 +60,7 @@ class Trainer:
     precision: str = "auto"
     report: Report = lambda step, text: None
     snapshots: frozenset[int] = frozenset()
-    on_snapshot: Callable[[int, Mapping[str, torch.Tensor]], None] = lambda step, weights: None
+    on_snapshot: Callable[[int, Tensors, Tensors], None] = lambda step, weights, shown: None
     workspace: Workspace = field(default_factory=Workspace)
     block: int = BLOCK
     step: int = 0
@@ -74,6 +76,7 @@ class Trainer:
         self._texts = Texts(self.model, self.parameters if self._trains_text else {})
         self._average_decay = 0.0
         self._kept: dict[str, torch.Tensor] = {}
+        self._shown: dict[str, torch.Tensor] = {}
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
         self.history: list[dict[str, Any]] = []
         self._precision = resolve_training_precision(self.precision, self.model.device)
@@ -138,6 +141,14 @@ class Trainer:
         if optimiser is not None:
             self._optimisers[name] = optimiser
         return tensor
+
+    def show(self, name: str, embedding: torch.Tensor) -> None:
+        """Let snapshots show what the original draws from an embedding, (1, 77, width), that changes in place.
+
+        Ask for it before training begins.
+        """
+        self._shown[name] = embedding
+        _ = self.teacher  # which draws it
 
     def latents(
         self,
@@ -323,7 +334,7 @@ class Trainer:
     def _snapshot(self) -> None:
         if self.step in self.snapshots:
             with self._meter.paused():
-                self.on_snapshot(self.step, {name: value.detach() for name, value in self._weights().items()})
+                self.on_snapshot(self.step, _detached(self._weights()), _detached(self._shown))
 
     def _state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that the rest of the training depends on: tensors, and facts that are JSON."""
@@ -353,3 +364,7 @@ class Trainer:
         self.step, self.history = facts["step"], facts["history"]
         self.shared.charged, self.shared.cost = set(facts["charged"]), Cost()
         self._before, self._meter = Cost(**{**facts["cost"], "train_steps": 0}), Meter(self.model)
+
+
+def _detached(tensors: Tensors) -> Tensors:
+    return {name: tensor.detach() for name, tensor in tensors.items()}

@@ -17,7 +17,7 @@ class DominanceRequest(BaseModel):
     """What is set against what.
 
     Attributes:
-        concepts: built-in ones that are things.
+        concepts: things, built in or among what the run erases, in their canonical spelling.
         rows: of the run, the original not among them.
         images: of each pair and order, from noise that all models share.
     """

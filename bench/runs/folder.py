@@ -73,6 +73,10 @@ class RunFolder:
         """What was trained and what it cost."""
         return self.root / "patches" / safe_name(row) / f"seed-{seed}.json"
 
+    def searched(self, row: str, seed: int) -> Path:
+        """Pictures of what a training searched, by its snapshots: STEP-NAME-NUMBER.png."""
+        return self.root / "searched" / safe_name(row) / f"seed-{seed}"
+
     @property
     def store(self) -> Path:
         """The store that the run uses; of a new one, beside the folder of all runs, or beside the run."""

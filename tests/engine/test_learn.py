@@ -1,5 +1,6 @@
 """A word learned from pictures, and the model that knows it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import pytest
 import torch
 
 from erasebench import BenchError
+from erasebench.engine.dominance import dominance_run
 from erasebench.engine.learn import learn_word
+from erasebench.engine.run import run
 from erasebench.engine.setup import resolve
 from erasebench.engine.work import unfold, with_word
 from erasebench.images.files import write_png
@@ -19,7 +22,9 @@ from erasebench.models.text_to_image import TextToImage
 from erasebench.models.words import read_word, token_of
 from erasebench.prompts.concepts import get_concept
 from erasebench.prompts.sets import prompt_set
+from erasebench.runs.dominance import DominanceRequest
 from erasebench.runs.folder import RunFolder
+from erasebench.runs.plan import Generation
 from erasebench.runs.plan_file import load_plan
 
 
@@ -98,6 +103,26 @@ def test_methods_erase_the_word_and_prompts_ask_by_both(learned: Path, tmp_path:
     assert "a photo of an umbrella" in texts
     assert "word" in work.concept.facts
     assert with_word(get_concept("cat"), str(learned)).word == ""
+
+
+def test_the_word_stands_against_a_known_thing(learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether something personalised survives beside another thing, before and after its word was erased."""
+    run_folder = RunFolder(tmp_path / "run")
+    short = Generation(scheduler="dpm++", steps=2)
+    words = {"model": str(learned), "concept": "umbrella", "methods": ["uce"], "metrics": ["concept_rate"]}
+    assert run(load_plan("main", {**words, "images": 1, "generation": short.model_dump()}), run_folder, "cpu") == ()
+    asked: list[str] = []
+    encode = TextToImage.encode
+
+    def noted(self: TextToImage, prompts: Sequence[str]) -> torch.Tensor:
+        asked.extend(prompts)
+        return encode(self, prompts)
+
+    monkeypatch.setattr(TextToImage, "encode", noted)
+    request = DominanceRequest(concepts=("umbrella", "cat"), rows=("uce",), images=1)
+    record = dominance_run(run_folder, request, "cpu")
+    assert {"a photo of a <umbrella> and a cat", "a photo of a cat and a <umbrella>"} <= set(asked)
+    assert [(duel.first, duel.second) for duel in record.cells[1].duels] == [("umbrella", "cat"), ("cat", "umbrella")]
 
 
 @pytest.mark.parametrize(

@@ -283,9 +283,7 @@ def test_weights_that_are_not_finite_stop_with_their_step(mini: TextToImage, ste
     """The loss is finite, its gradient is not: without a check the last step's NaN would be stored."""
     before = snapshot(mini.unet)
     kept: list[int] = []
-    trainer = Trainer(
-        mini, "xattn", 0, snapshots=frozenset({0, 1, 3}), on_snapshot=lambda step, weights: kept.append(step)
-    )
+    trainer = Trainer(mini, "xattn", 0, snapshots=frozenset({0, 1, 3}), on_snapshot=lambda step, *_: kept.append(step))
     name, weight = next(iter(trainer.parameters.items()))
     with pytest.raises(BenchError, match=rf"weights such as {name} are not finite after step 1 of {steps}: lower lr"):
         trainer.fit(lambda step: (weight - weight.detach()).abs().sqrt().sum(), steps=steps, lr=1e-3)  # ∞ · 0 = NaN

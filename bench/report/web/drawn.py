@@ -52,6 +52,7 @@ def _files(run: OpenRun) -> Iterator[tuple[str, Path]]:
     root, rows = run.folder.root, run.record.rows
     named = [
         ("Images by training step", root / "strips.png"),
+        ("What trainings searched, by their steps", root / "searched.png"),
         *((f"Attacks on {run.label(row)}", root / "attacks" / f"{row}.png") for row in rows),
         *((f"Real images through {run.label(row)}", root / "purified" / f"{row}.png") for row in rows),
     ]
