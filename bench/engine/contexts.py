@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..errors import NotApplicable, NotScored
 from ..models.catalog import JUDGE, MINI_WEIGHTS, SECOND_JUDGE
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ..images.image_set import Encoder, ImageSet
     from ..models.text_to_image import TextToImage
     from ..scoring.metric import Look, Metric
+
+T = TypeVar("T")
 
 
 class _WhenAsked:
@@ -45,6 +47,7 @@ class Contexts:
         self.setup, self.work, self.model = setup, work, model
         self.plan, self.source, self.device = setup.plan, setup.source, setup.device
         self.trained = by_row(work.erasures)
+        self._loaded: dict[str, Any] = {}
 
     def of(self, row: str, metric: Metric) -> ScoringContext:
         """What a metric is given for a row; costs, which no two trainings have alike, are for metrics of cost only."""
@@ -140,42 +143,47 @@ class Contexts:
         batch = self.setup.drawing.batch_size
         return scan(model, [erased], words, self.setup.store.root / "spectrum", latents, batch).differences[key]
 
-    @cache  # noqa: B019
     def _judge(self) -> Any:
         from ..scoring.judge import Judge
 
-        return Judge(self.device)
+        return self._once("judge", lambda: Judge(self.device))
 
-    @cache  # noqa: B019
     def _second_judge(self) -> Any:
         from ..scoring.second_judge import SecondJudge
 
-        return SecondJudge(self.device)
+        return self._once("second_judge", lambda: SecondJudge(self.device))
 
-    @cache  # noqa: B019
     def _clip(self) -> Encoder:
         from ..scoring.encoders import OpenClip
 
-        return self._judge() if self.plan.scoring.clip == "judge" else OpenClip(self.plan.scoring.clip, self.device)
+        if self.plan.scoring.clip == "judge":
+            return cast("Encoder", self._judge())
+        return self._once("clip", lambda: OpenClip(self.plan.scoring.clip, self.device))
 
-    @cache  # noqa: B019
     def _distance(self) -> Encoder:
         from ..scoring.encoders import CleanFidInception
 
-        found: Encoder = self._judge() if self.source.family.has_world else CleanFidInception(self.device)
-        return found
+        if self.source.family.has_world:
+            return cast("Encoder", self._judge())
+        return self._once("distance", lambda: CleanFidInception(self.device))
 
-    @cache  # noqa: B019
     def _of_papers(self, look: Look) -> Encoder:
         from ..scoring.classifiers import CanvasClassifier, ImageNetClassifier
         from ..scoring.encoders import CMMD, OpenClip
 
         if look == "cmmd":
-            return OpenClip(CMMD, self.device)
-        return ImageNetClassifier(self.device) if look == "imagenet" else CanvasClassifier(look, self.device)
+            return self._once(look, lambda: OpenClip(CMMD, self.device))
+        if look == "imagenet":
+            return self._once(look, lambda: ImageNetClassifier(self.device))
+        return self._once(look, lambda: CanvasClassifier(look, self.device))
 
-    @cache  # noqa: B019
     def _lpips(self) -> Callable[[np.ndarray, np.ndarray], float]:
         from ..scoring.perceptual import Lpips
 
-        return Lpips(self.device)
+        return self._once("lpips", lambda: Lpips(self.device))
+
+    def _once(self, name: str, load: Callable[[], T]) -> T:
+        """What has been loaded under this name, for as long as the run lasts."""
+        if name not in self._loaded:
+            self._loaded[name] = load()
+        return cast("T", self._loaded[name])

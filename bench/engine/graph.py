@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
 
 from ..images.image_set import ImageSet
 from ..registry import METRICS
@@ -52,6 +51,7 @@ class _Lacking:
     def __init__(self, setup: Setup, work: Work, contexts: Contexts) -> None:
         self.setup, self.work, self.contexts, self.graph = setup, work, contexts, Graph()
         self._drawn: dict[tuple[str, str, int | None], bool] = {}
+        self._known: dict[Task, tuple[Task, ...]] = {}  # those to do of each, none where the store has it
         missing = [cell for cell in work.cells if not self._is_scored(*cell)]
         for row, name, metric in missing:
             self._find_removed(row, name, metric)
@@ -99,12 +99,12 @@ class _Lacking:
         sets = [images for joined in self.work.sets_of(row, metric) for images in joined.each]
         return tuple(task for images in sets for task in (*self._draws(images), *self._looks(images, looks)))
 
-    @cache  # noqa: B019  (one run an object)
     def _erase(self, row: str, training: int | None) -> tuple[Task, ...]:
         erasure = self.work.trained[row, training]
-        if is_trained(self.setup, erasure):
-            return ()
-        return (self.graph.add(Task("erase", row, training=training, size=erasure.steps or 1)),)
+        task = Task("erase", row, training=training, size=erasure.steps or 1)
+        if task not in self._known:
+            self._known[task] = () if is_trained(self.setup, erasure) else (self.graph.add(task),)
+        return self._known[task]
 
     def _draws(self, images: ImageSet) -> tuple[Task, ...]:
         return tuple(
@@ -113,16 +113,19 @@ class _Lacking:
             for task in self._draw(images.row, images.name, images.training, part)
         )
 
-    @cache  # noqa: B019
     def _draw(self, row: str, name: str, training: int | None, part: int) -> tuple[Task, ...]:
         images = self.work.drawn[row, name, training]
         shard = images.drawn[part]
-        entry = images.entry(images.key_of(shard))
-        if entry is not None and not (entry.removed and (row, name, training) in self.graph.again):
+        task = Task("draw", row, name, training, part, size=len(shard.places))
+        if task not in self._known:
+            self._known[task] = self._drawing(task, images, images.key_of(shard))
+        return self._known[task]
+
+    def _drawing(self, task: Task, images: ImageSet, key: str) -> tuple[Task, ...]:
+        entry, row = images.entry(key), task.row.partition(SNAPSHOT)[0]
+        if entry is not None and not (entry.removed and (task.row, task.item, task.training) in self.graph.again):
             return ()
-        own = row.partition(SNAPSHOT)[0]
-        before = () if own in UNRANKED_ROWS else self._erase(own, training)
-        return (self.graph.add(Task("draw", row, name, training, part, size=len(shard.places)), before),)
+        return (self.graph.add(task, () if row in UNRANKED_ROWS else self._erase(row, task.training)),)
 
     def _looks(self, images: ImageSet, encoders: tuple[str, ...]) -> list[Task]:
         found: list[Task] = []

@@ -45,6 +45,7 @@ PLAN = Plan(
     concept="garbage truck",
     images=3,
     train_steps=2,
+    settings={"esd": {"sampler_steps": 4}},
     generation=Generation(steps=2, batch_size=2, precision="fp32"),  # in bf16 threads change more than a level
 )
 
@@ -227,7 +228,7 @@ def test_a_metric_that_raises_is_recorded_shown_and_tried_again(
     assert differences(finished, copy.root) == []
 
 
-@pytest.mark.parametrize("after", [0, 1, 5, 12, 16, 22])
+@pytest.mark.parametrize("after", [0, 5, 12, 22])
 def test_a_full_disk_stops_the_run_and_leaves_a_record(
     after: int, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

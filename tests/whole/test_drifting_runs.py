@@ -29,7 +29,8 @@ PLAN = Plan(
     concept="garbage truck",
     images=6,
     train_steps=6,
-    generation=Generation(steps=6, precision="fp32"),
+    settings={"esd": {"sampler_steps": 4}},
+    generation=Generation(steps=4, precision="fp32"),
 )
 
 
@@ -113,7 +114,7 @@ def test_the_same_plan_again_is_the_same_bit_by_bit(finished: RunFolder, tmp_pat
     ("changes", "reason"),
     [
         ({"scoring": {"threshold": 0.5}}, "scoring.threshold: 0.7 → 0.5"),
-        ({"generation": Generation(steps=5)}, "generation.steps: 6 → 5"),
+        ({"generation": Generation(steps=3)}, "generation.steps: 4 → 3"),
         ({"images": 5}, "prompts: "),
     ],
 )
@@ -234,7 +235,7 @@ def test_the_commands(finished: RunFolder, tmp_path: Path) -> None:
 
 
 def test_two_runs_set_ups(finished: RunFolder, tmp_path: Path) -> None:
-    plan = Plan(**{**PLAN.model_dump(), "train_steps": 2, "settings": {"esd": {"lr": 1e-4}}})
+    plan = Plan(**{**PLAN.model_dump(), "train_steps": 2, "settings": {"esd": {"sampler_steps": 4, "lr": 1e-4}}})
     again(tmp_path / "run", plan)
     changed = set_up_changes(finished, RunFolder(tmp_path / "run"))
     keys = [line.split(":")[0] for line in changed if not line.startswith("git ")]
