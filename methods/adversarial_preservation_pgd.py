@@ -42,7 +42,7 @@ class Config(AdversarialConfig):
             "ascents": 10,
         },
     },
-    version=2,
+    version=3,
 )
 def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: Config, trainer: Trainer) -> None:
     """As the Gumbel search, with an embedding that moves freely; it shows why the search needs real words.
@@ -53,7 +53,7 @@ def adversarial_preservation_pgd(model: TextToImage, task: ErasureTask, config: 
     """
     embedding = trainer.text(task.prompt).clone().requires_grad_(True)
     trainer.keep("embedding", embedding)
-    trainer.show("what is preserved", embedding)
+    trainer.show("what-is-preserved", embedding)
 
     def ascend(gradient: torch.Tensor) -> None:
         with torch.no_grad():

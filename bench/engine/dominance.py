@@ -17,7 +17,7 @@ from ..errors import BenchError
 from ..images.files import write_png
 from ..models.patch import Patch, attached
 from ..models.provenance import made_on
-from ..report.dominance import image_of, write_dominance
+from ..report.dominance import image_of, pair_file, write_dominance
 from ..report.web.page import write_own_page
 from ..runs.dominance import DominanceCell, DominanceRecord, DominanceRequest, Duel
 from ..runs.folder import RunFolder
@@ -141,7 +141,7 @@ class _Duels:
                 with attached(self.executor.model.drawing(), self._patch(row, training)):
                     for a, b in self.pairs():
                         images, duels = self._drawn(a, b)
-                        write_png(place / _file(a, b), images[0])
+                        write_png(place / pair_file(a.name, b.name), images[0])
                         found += [duel.model_dump(mode="json") for duel in duels]
                         told(len(duels), f"{row}: {a.name} and {b.name}")
                 write_json(place / CELL, {"duels": found})
@@ -150,7 +150,7 @@ class _Duels:
         stored = read_json(entry.file(CELL)) or {}
         cell = DominanceCell(row=row, training=training, key=key, **stored)
         for a, b in self.pairs():
-            show(entry.file(_file(a, b)), image_of(self.setup.folder, cell, a.name, b.name))
+            show(entry.file(pair_file(a.name, b.name)), image_of(self.setup.folder, cell, a.name, b.name))
         return cell
 
     def _drawn(self, a: Concept, b: Concept) -> tuple[np.ndarray, list[Duel]]:
@@ -208,7 +208,3 @@ def _judge(executor: Executor, concepts: list[Concept]) -> tuple[See, str]:
         return found
 
     return nearest, f"{name}, whichever of the two texts is nearer: never both"
-
-
-def _file(a: Concept, b: Concept) -> str:
-    return f"{a.name}--{b.name}.png".replace(" ", "_")

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import torch
-from diffusers import UNet2DConditionModel
-
 from ..erasure import several
-from ..erasure.trainer import Report, Tensors, Trainer
+from ..erasure.trainer import Pictures, Report, Tensors, Trainer
 from ..erasure.workspace import Workspace
 from ..errors import BenchError
 from ..images.files import write_png
@@ -31,8 +26,7 @@ from .own_weights import OwnRow, bring, remark_on
 from .setup import Setup
 
 PATCH, FACTS, CHECKPOINT = "patch.safetensors", "facts.json", ".checkpoint"
-# Of pictures of a method's embedding, which belong to the snapshot, whatever the run's own images are sampled with.
-SHOWN_NOISE, SHOWN_STEPS, SHOWN_GUIDANCE = (1, 2), 20, 5.0
+BEGIN = "begin-"  # of the name of a picture of what a method's embedding began with, which every snapshot has
 
 
 def training_key(setup: Setup, erasure: Erasure) -> str:
@@ -112,13 +106,13 @@ def show_training(setup: Setup, erasure: Erasure) -> None:
         show(entry.file(PATCH), folder.patch(row, seed))
         show(entry.file(FACTS), folder.erasure(row, seed))
     for step in erasure.snapshots:
-        if (entry := setup.store.find("snapshot", snapshot_key(setup, erasure, step))) is None:
-            continue
-        for name in entry.names:
-            if name == PATCH:
-                show(entry.file(name), folder.patch(f"{row}{SNAPSHOT}{step}", seed))
-            elif name.endswith(".png"):
-                show(entry.file(name), folder.searched(row, seed) / f"{step}-{name}")
+        if step and (entry := setup.store.find("snapshot", snapshot_key(setup, erasure, step))):
+            show(entry.file(PATCH), folder.patch(f"{row}{SNAPSHOT}{step}", seed))
+            for name in entry.names:
+                if name.startswith(BEGIN) and 0 in erasure.snapshots:
+                    show(entry.file(name), folder.searched(row, seed) / f"0-{name.removeprefix(BEGIN)}")
+                elif name.endswith(".png") and not name.startswith(BEGIN):
+                    show(entry.file(name), folder.searched(row, seed) / f"{step}-{name}")
 
 
 def erase(setup: Setup, erasure: Erasure, model: Callable[[], TextToImage], report: Report, workers: int = 1) -> None:
@@ -223,21 +217,18 @@ def _trainer(
     steps = [step for step in erasure.snapshots if step]
     missing = [step for step in steps if patch_of(setup, erasure, step) is None]
 
-    def keep(step: int, weights: Tensors, shown: Tensors) -> None:
-        if not step and not shown:
-            return
-        with suppress(Busy), store.making("snapshot", snapshot_key(setup, erasure, step)) as folder:
-            if step:
+    def keep(step: int, weights: Tensors, pictures: Pictures) -> None:
+        if step:
+            with suppress(Busy), store.making("snapshot", snapshot_key(setup, erasure, step)) as folder:
                 save_patch(folder / PATCH, changed(before, weights))
-            for name, embedding in shown.items():
-                for k, image in enumerate(_pictures(network, trainer.teacher, embedding)):
-                    write_png(folder / f"{re.sub(r'[^a-z0-9]+', '-', name.lower())}-{k}.png", image)
-            store.put("snapshot", snapshot_key(setup, erasure, step), {"step": step}, of=[key])
+                for name, picture in pictures.items():
+                    write_png(folder / f"{name}.png", picture)
+                store.put("snapshot", snapshot_key(setup, erasure, step), {"step": step}, of=[key])
 
     version = f"{erasure.name} {erasure.method.version}, {ERASE_VERSION}"
     tensors = store.root / "tensors"
     workspace = Workspace(place / CHECKPOINT, tensors, key, version, resume_before=min(missing, default=math.inf))
-    trainer = Trainer(
+    return Trainer(
         network,
         erasure.config.parameters,
         erasure.task.seed,
@@ -248,14 +239,6 @@ def _trainer(
         keep,
         workspace,
     )
-    return trainer
-
-
-def _pictures(network: TextToImage, original: UNet2DConditionModel, embedding: torch.Tensor) -> np.ndarray:
-    """What the original draws from an embedding, (1, 77, width): uint8, (pictures, height, width, 3)."""
-    z, empty = network.noise(SHOWN_NOISE), network.encode([""])
-    clean = network.denoise(z, embedding, empty, steps=SHOWN_STEPS, guidance=SHOWN_GUIDANCE, unet=original)
-    return network.decode(clean)
 
 
 def facts_of(store: Store, key: str) -> dict[str, Any]:

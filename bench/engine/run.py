@@ -211,7 +211,8 @@ def _write_tables(setup: Setup, work: Work, journal: Journal) -> None:
     if work.timeline:
         write_timeline(folder, work.timeline, work.followed, work.labels)
         write_strips(folder, work.timeline, work.images, work.labels)
-        write_searched(folder, work.labels)
+        first = {erasure.row: erasure.task.seed for erasure in reversed(work.erasures)}
+        write_searched(folder, first, work.labels)
 
 
 def _is_complete(record: RunRecord, setup: Setup, work: Work) -> bool:

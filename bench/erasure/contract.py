@@ -54,7 +54,10 @@ class Subject:
         """Erase with the embedded model's preset, at most STEPS steps, after drawing little."""
         preset = self.method.configure("mini", TASK.kind, {}).model_dump()
         little = {k: most for k, most in LARGEST.items() if isinstance(preset.get(k), int) and preset[k] > most}
-        config = self.method.configure("mini", TASK.kind, little)
+        try:
+            config = self.method.configure("mini", TASK.kind, little)
+        except BenchError:  # it asks for more
+            config = self.method.configure("mini", TASK.kind, {})
         with restored(self.model) as before:
             trainer = Trainer(self.model, config.parameters, seed, max_steps=STEPS)
             self.method.erase(self.model, replace(TASK, seed=seed), config, trainer)

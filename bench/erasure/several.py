@@ -75,7 +75,7 @@ class _Turn:
         return self._trainer.keep(f"{self._number} {name}", tensor, optimiser)
 
     def show(self, name: str, embedding: torch.Tensor) -> None:
-        self._trainer.show(f"{self._concept}: {name}", embedding)
+        self._trainer.show(f"{name}-{self._number + 1}", embedding)
 
     def log(self, **facts: Any) -> None:
         self._trainer.log(concept=self._concept, **facts)

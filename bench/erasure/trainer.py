@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from torch import nn
@@ -27,7 +28,10 @@ from .workspace import Workspace
 
 Report = Callable[[int, str], None]
 Tensors = Mapping[str, torch.Tensor]
+Pictures = Mapping[str, np.ndarray]
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+# Of pictures of an embedding: they belong to a training, whatever a run's own images are sampled with.
+SHOWN_NOISE, SHOWN_STEPS, SHOWN_GUIDANCE = (1, 2), 20, 5.0
 LARGE_UNET = 100_000_000  # parameters; above it, activations are recomputed rather than kept
 BLOCK = 8  # steps whose latents are drawn together
 CHUNK = 16  # images that are drawn together
@@ -44,8 +48,8 @@ class Trainer:
         max_steps: an upper limit on steps (a plan's `train_steps`), or None.
         precision: "fp32", "bf16" (autocast over float32 weights), or "auto": bf16 on a GPU that has it.
         report: called after each step with its number and a line such as "step 3/100, loss 0.01".
-        snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated, and the
-            embeddings that `show` was given.
+        snapshots: steps after which `on_snapshot` gets the weights of the group, as they would be evaluated, and
+            pictures by name of what the method shows.
         workspace: files for checkpoints and shared trajectories.
         block: steps whose latents are drawn together.
         turns: concepts that the steps take in turns.
@@ -60,7 +64,7 @@ class Trainer:
     precision: str = "auto"
     report: Report = lambda step, text: None
     snapshots: frozenset[int] = frozenset()
-    on_snapshot: Callable[[int, Tensors, Tensors], None] = lambda step, weights, shown: None
+    on_snapshot: Callable[[int, Tensors, Pictures], None] = lambda step, weights, pictures: None
     workspace: Workspace = field(default_factory=Workspace)
     block: int = BLOCK
     step: int = 0
@@ -145,9 +149,9 @@ class Trainer:
     def show(self, name: str, embedding: torch.Tensor) -> None:
         """Let snapshots show what the original draws from an embedding, (1, 77, width), that changes in place.
 
-        Ask for it before training begins.
+        Ask for it before training begins, while it is what it begins with.
         """
-        self._shown[name] = embedding
+        self._shown |= {f"begin-{name}": embedding.detach().clone(), name: embedding}
         _ = self.teacher  # which draws it
 
     def latents(
@@ -334,7 +338,24 @@ class Trainer:
     def _snapshot(self) -> None:
         if self.step in self.snapshots:
             with self._meter.paused():
-                self.on_snapshot(self.step, _detached(self._weights()), _detached(self._shown))
+                weights = {name: value.detach() for name, value in self._weights().items()}
+                self.on_snapshot(self.step, weights, self._pictures() if self.step else {})
+
+    def _pictures(self) -> Pictures:
+        """What the original draws from the embeddings that are shown, uint8 (height, width, 3) by name and number."""
+        found: dict[str, np.ndarray] = {}
+        for name, embedding in self._shown.items():
+            with self.model.in_precision("fp32"):
+                z = self.model.denoise(
+                    self.model.noise(SHOWN_NOISE),
+                    embedding.detach(),
+                    self.text(""),
+                    steps=SHOWN_STEPS,
+                    guidance=SHOWN_GUIDANCE,
+                    unet=self.teacher,
+                )
+                found |= {f"{name}-{k}": image for k, image in enumerate(self.model.decode(z))}
+        return found
 
     def _state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that the rest of the training depends on: tensors, and facts that are JSON."""
@@ -364,7 +385,3 @@ class Trainer:
         self.step, self.history = facts["step"], facts["history"]
         self.shared.charged, self.shared.cost = set(facts["charged"]), Cost()
         self._before, self._meter = Cost(**{**facts["cost"], "train_steps": 0}), Meter(self.model)
-
-
-def _detached(tensors: Tensors) -> Tensors:
-    return {name: tensor.detach() for name, tensor in tensors.items()}

@@ -64,15 +64,21 @@ class Meter:
         if memory:
             _reset_peak_memory(model.device)
         synchronize(model.device)  # what was asked for before is no part of it
-        self._began, self._paused = time.perf_counter(), 0.0
+        self._began, self._paused, self._peak = time.perf_counter(), 0.0, 0.0
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time inside the block does not count: writing snapshots and checkpoints is no part of a method."""
+        """Nothing inside the block counts: snapshots, their pictures and checkpoints are no part of a method."""
         synchronize(self.model.device)  # work before the block counts
-        began = time.perf_counter()
+        forwards = self.model.forwards
+        began, counted = time.perf_counter(), (forwards.without_gradient, forwards.with_gradient)
+        if self._memory:
+            self._peak = max(self._peak, peak_memory(self.model.device))
         yield
         synchronize(self.model.device)
+        forwards.without_gradient, forwards.with_gradient = counted
+        if self._memory:
+            _reset_peak_memory(self.model.device)
         self._paused += time.perf_counter() - began
 
     def cost(self, steps: int = 0) -> Cost:
@@ -84,7 +90,7 @@ class Meter:
             train_seconds=time.perf_counter() - self._began - self._paused,
             forwards=forwards.without_gradient - self._before[0],
             forwards_with_gradient=forwards.with_gradient - self._before[1],
-            peak_memory_mb=peak_memory(self.model.device) if self._memory else 0.0,
+            peak_memory_mb=max(self._peak, peak_memory(self.model.device)) if self._memory else 0.0,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..runs.folder import RunFolder, safe_name
 from ..runs.plan import Plan
 from ..scoring.bradley_terry import Game, Ranking, ranked
 from ..storage.files import write_atomically, write_csv, write_text
+from ..storage.keys import content_key
 from .formats import html, latex, markdown
 from .leaderboard import banner
 from .sheet import NONE, Cell, Column, Sheet
@@ -25,7 +27,13 @@ def image_of(folder: RunFolder, cell: DominanceCell, first: str, second: str) ->
     """Where a run's folder shows the first image of a pair."""
     place = folder.root / "dominance" / safe_name(cell.row)
     place = place if cell.training is None else place / f"seed-{cell.training}"
-    return place / f"{first}--{second}.png".replace(" ", "_")
+    return place / pair_file(first, second)
+
+
+def pair_file(first: str, second: str) -> str:
+    """The file name of a pair's image: both names where they can name a file, else a hash."""
+    name = f"{first}--{second}".replace(" ", "_")
+    return f"{name if re.fullmatch(r'[a-z0-9_-]{1,200}', name) else content_key(pair=[first, second])[:32]}.png"
 
 
 def write_dominance(folder: RunFolder, plan: Plan, record: DominanceRecord) -> None:

@@ -13,19 +13,19 @@ from .tiles import Line, tiles
 NAME = re.compile(r"(\d+)-(.+)-(\d+)\.png")
 
 
-def write_searched(folder: RunFolder, labels: Mapping[str, str]) -> None:
+def write_searched(folder: RunFolder, first: Mapping[str, int], labels: Mapping[str, str]) -> None:
     """Write searched.png, where a training of the run showed something: a line a row and noise, a column a step.
 
     The pictures are of the first training of a row, and all are drawn by the original.
 
     Args:
         folder: the run's folder.
+        first: seeds of the rows' first trainings.
         labels: how tables name the rows.
     """
     found: dict[tuple[str, str, str], dict[int, Path]] = {}
-    for row in labels:
-        first = min((folder.root / "searched" / row).glob("seed-*"), default=None)
-        for file in sorted(first.glob("*.png")) if first is not None else ():
+    for row, seed in first.items():
+        for file in sorted(folder.searched(row, seed).glob("*.png")):
             if named := NAME.fullmatch(file.name):
                 step, name, number = named.groups()
                 found.setdefault((row, name, number), {})[int(step)] = file

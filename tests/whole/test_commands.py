@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,10 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path, monkeypatch: pytest.M
     (folder / "erasebench_my_method-0.1.0.dist-info" / "entry_points.txt").write_text(
         "[erasebench.methods]\nmy-method = erasebench_my_method:my_method\n"
     )
-    with monkeypatch.context() as installed:
+    with ExitStack() as ends:
+        installed = ends.enter_context(monkeypatch.context())
+        ends.callback(METHODS.entries.cache_clear)
+        ends.callback(sys.modules.pop, "erasebench_my_method", None)
         installed.syspath_prepend(str(folder))
         METHODS.entries.cache_clear()
         assert "my-method  " in bench_here("list", "methods").stdout
@@ -175,7 +179,6 @@ def test_a_new_method_works_and_is_checked(tmp_path: Path, monkeypatch: pytest.M
         done = bench_here("run", "--quick", "--methods", "my-method", *small, "--out", "out", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "My method" in done.stdout
-    METHODS.entries.cache_clear()
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", str(folder)],
         capture_output=True,
