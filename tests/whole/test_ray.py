@@ -133,11 +133,10 @@ from erasebench.engine.ray_request import RayRequest
 from erasebench.engine.run import run
 from erasebench.runs.folder import RunFolder
 ray = RayRequest(sys.argv[2])
-for workers in (1, 4):
-    folder, begun = RunFolder(Path(sys.argv[1]) / f"run {workers}"), []
-    assert run(PLAN, folder, "cpu", begun.append, workers, Path(sys.argv[1]) / f"store {workers}", ray=ray) == ()
-    assert begun == [workers]
-attack_run(folder, ATTACKS, "cpu", workers=2, ray=ray)
+folder, begun = RunFolder(Path(sys.argv[1]) / "there" / "run"), []
+assert run(PLAN, folder, "cpu", begun.append, 4, ray=ray) == ()
+assert begun == [4]
+attack_run(folder, ATTACKS, "cpu", workers=1, ray=ray)
 """
 
 
@@ -148,9 +147,9 @@ def test_the_number_of_workers_changes_no_byte(ray: Ray, alone: Path, tmp_path: 
     done = subprocess.run(command, env=ray.environment | paths, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert run(PLAN, RunFolder(tmp_path / "here" / "run"), "cpu", workers=4) == ()
-    for folder in (tmp_path / "run 1", tmp_path / "run 4", tmp_path / "here" / "run"):
+    for folder in (tmp_path / "there" / "run", tmp_path / "here" / "run"):
         assert differences(alone, folder) == []
-    there = read_attacks(RunFolder(tmp_path / "run 4"))
+    there = read_attacks(RunFolder(tmp_path / "there" / "run"))
     here = attack_run(RunFolder(alone), ATTACKS, "cpu")
     found = [{(cell.row, cell.attack): cell.targets for cell in made.cells} for made in (there, here) if made]
     assert len(found[0]) == 3 * 3
