@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..erasure import several
-from ..erasure.trainer import Pictures, Report, Tensors, Trainer
+from ..erasure.trainer import BEGIN, Pictures, Report, Tensors, Trainer
 from ..erasure.workspace import Workspace
 from ..errors import BenchError
 from ..images.files import write_png
@@ -26,7 +26,6 @@ from .own_weights import OwnRow, bring, remark_on
 from .setup import Setup
 
 PATCH, FACTS, CHECKPOINT = "patch.safetensors", "facts.json", ".checkpoint"
-BEGIN = "begin-"  # of the name of a picture of what a method's embedding began with, which every snapshot has
 
 
 def training_key(setup: Setup, erasure: Erasure) -> str:

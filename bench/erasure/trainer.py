@@ -32,6 +32,7 @@ Pictures = Mapping[str, np.ndarray]
 OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 # Of pictures of an embedding: they belong to a training, whatever a run's own images are sampled with.
 SHOWN_NOISE, SHOWN_STEPS, SHOWN_GUIDANCE = (1, 2), 20, 5.0
+BEGIN = "begin-"  # of the name of a picture of what an embedding began with, which every snapshot has
 LARGE_UNET = 100_000_000  # parameters; above it, activations are recomputed rather than kept
 BLOCK = 8  # steps whose latents are drawn together
 CHUNK = 16  # images that are drawn together
@@ -151,7 +152,7 @@ class Trainer:
 
         Ask for it before training begins, while it is what it begins with.
         """
-        self._shown |= {f"begin-{name}": embedding.detach().clone(), name: embedding}
+        self._shown |= {f"{BEGIN}{name}": embedding.detach().clone(), name: embedding}
         _ = self.teacher  # which draws it
 
     def latents(

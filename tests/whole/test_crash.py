@@ -228,7 +228,7 @@ def test_a_metric_that_raises_is_recorded_shown_and_tried_again(
     assert differences(finished, copy.root) == []
 
 
-@pytest.mark.parametrize("after", [0, 5, 12, 22])
+@pytest.mark.parametrize("after", [0, 1, 5, 12, 16, 22])
 def test_a_full_disk_stops_the_run_and_leaves_a_record(
     after: int, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,7 +67,7 @@ def test_a_run_that_is_stopped_leaves_no_process_and_goes_on(alone: Path, tmp_pa
     os.kill(stopped.pid, signal.SIGKILL)
     assert stopped.wait(60) == -signal.SIGKILL
     wait_for("the workers to end", lambda: not members(stopped.pid), 30)
-    assert run(PLAN, RunFolder(tmp_path / "run"), "cpu") == ()
+    assert start(tmp_path).wait(300) == 0
     assert differences(alone, tmp_path / "run") == []
 
 
