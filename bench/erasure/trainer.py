@@ -82,6 +82,7 @@ class Trainer:
         self._average_decay = 0.0
         self._kept: dict[str, torch.Tensor] = {}
         self._shown: dict[str, torch.Tensor] = {}
+        self._begun: dict[str, np.ndarray] = {}  # pictures of what they began with
         self._optimisers: dict[str, torch.optim.Optimizer] = {}
         self.history: list[dict[str, Any]] = []
         self._precision = resolve_training_precision(self.precision, self.model.device)
@@ -152,8 +153,10 @@ class Trainer:
 
         Ask for it before training begins, while it is what it begins with.
         """
-        self._shown |= {f"{BEGIN}{name}": embedding.detach().clone(), name: embedding}
-        _ = self.teacher  # which draws it
+        self._shown[name] = embedding
+        if self.snapshots:
+            with self._meter.paused():
+                self._begun |= self._drawn(f"{BEGIN}{name}", embedding)
 
     def latents(
         self,
@@ -343,20 +346,24 @@ class Trainer:
                 self.on_snapshot(self.step, weights, self._pictures() if self.step else {})
 
     def _pictures(self) -> Pictures:
-        """What the original draws from the embeddings that are shown, uint8 (height, width, 3) by name and number."""
-        found: dict[str, np.ndarray] = {}
+        """What the shown embeddings draw now and drew when training began."""
+        found = dict(self._begun)
         for name, embedding in self._shown.items():
-            with self.model.in_precision("fp32"):
-                z = self.model.denoise(
-                    self.model.noise(SHOWN_NOISE),
-                    embedding.detach(),
-                    self.text(""),
-                    steps=SHOWN_STEPS,
-                    guidance=SHOWN_GUIDANCE,
-                    unet=self.teacher,
-                )
-                found |= {f"{name}-{k}": image for k, image in enumerate(self.model.decode(z))}
+            found |= self._drawn(name, embedding)
         return found
+
+    def _drawn(self, name: str, embedding: torch.Tensor) -> Pictures:
+        """What the original draws from an embedding, uint8 (height, width, 3) by name and number."""
+        with self.model.in_precision("fp32"):
+            z = self.model.denoise(
+                self.model.noise(SHOWN_NOISE),
+                embedding.detach(),
+                self.text(""),
+                steps=SHOWN_STEPS,
+                guidance=SHOWN_GUIDANCE,
+                unet=self.teacher,
+            )
+        return {f"{name}-{k}": image for k, image in enumerate(self.model.decode(z))}
 
     def _state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that the rest of the training depends on: tensors, and facts that are JSON."""
