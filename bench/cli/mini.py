@@ -67,8 +67,8 @@ def evaluate(
     """
     from ..develop.mini.evaluate import evaluate as measure
     from ..develop.mini.evaluate import sample_grid
-    from ..develop.mini.larger_world.world import larger_world
-    from ..mini.world.dataset import DRAWN
+    from ..develop.mini.world import DRAWN
+    from ..develop.mini.world.larger import larger_world
     from ..models.devices import choose_device
 
     chosen = choose_device(device)
@@ -86,8 +86,8 @@ def world(out: Annotated[Path, typer.Argument(help="The PNG to write.")], icons:
     Example: bench mini world world.png
     """
     from ..develop.mini.gallery import world_sheet
-    from ..develop.mini.larger_world.world import larger_world
-    from ..mini.world.dataset import DRAWN
+    from ..develop.mini.world import DRAWN
+    from ..develop.mini.world.larger import larger_world
 
     world_sheet(out, larger_world(icons) if icons else DRAWN)
     typer.echo(f"world: {out}")

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from erasebench.develop.mini.larger_world.figures import FIGURES, draw_figure
-from erasebench.develop.mini.larger_world.icons import icon_things, read_icons, tags
-from erasebench.develop.mini.larger_world.sampling import sampler
-from erasebench.develop.mini.larger_world.world import article
+from erasebench.develop.mini.world import COLOURS, CONCEPTS, Scene, Thing, World, WorldConcept
+from erasebench.develop.mini.world.canvas import RGB, Canvas, downsample
+from erasebench.develop.mini.world.drawings.figures import FIGURES, draw_figure
+from erasebench.develop.mini.world.icons import icon_things, read_icons, tags
+from erasebench.develop.mini.world.larger import article
+from erasebench.develop.mini.world.sampling import sampler
 from erasebench.errors import BenchError
 from erasebench.mini.kinds import kinds
-from erasebench.mini.world import COLOURS, CONCEPTS, Scene, Thing, WorldConcept
-from erasebench.mini.world.canvas import RGB, Canvas, downsample
-from erasebench.mini.world.dataset import World
 
 
 def test_there_are_hundreds_of_things_with_names_of_their_own() -> None:

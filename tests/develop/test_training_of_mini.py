@@ -10,24 +10,23 @@ import yaml
 from PIL import Image
 from torch import nn
 
-from erasebench.develop.mini.larger_world.sampling import sampler
 from erasebench.develop.mini.token_table import write_tokenizer
 from erasebench.develop.mini.train import RECIPE, claim, read_recipe, train
 from erasebench.develop.mini.train_data import Renders
 from erasebench.develop.mini.train_loop import learning_rate_factor, train_part
 from erasebench.develop.mini.train_unet import training_captions
+from erasebench.develop.mini.world import CONCEPTS, DRAWN, World, WorldConcept
+from erasebench.develop.mini.world.canvas import RGB, Canvas
+from erasebench.develop.mini.world.sampling import sampler
 from erasebench.develop.mini.world_data import REAL_SEED, everyday_scenes
 from erasebench.errors import BenchError
 from erasebench.mini import held_out
-from erasebench.mini.world import CONCEPTS, WorldConcept
-from erasebench.mini.world.canvas import RGB, Canvas
-from erasebench.mini.world.dataset import DRAWN, World
 from erasebench.models.clip_tokens import VOCABULARY_SIZE, vocabulary_texts
 from erasebench.scoring.judge import Judge
 from erasebench.scoring.second_judge import SecondJudge
 from erasebench.storage.tensors import load_tensors, save_tensors
 
-LARGER = RECIPE.parent / "larger_world" / "recipe.yaml"
+LARGER = RECIPE.with_name("larger.yaml")
 
 
 def _fit(work: Path, steps: int, stop_at: int | None = None) -> torch.Tensor:

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from erasebench import BenchError
+from erasebench.develop.mini.world import Scene, Thing, render
 from erasebench.engine.dominance import dominance_run
 from erasebench.engine.learn import learn_word
 from erasebench.engine.run import run
 from erasebench.engine.setup import resolve
 from erasebench.engine.work import unfold, with_word
 from erasebench.images.files import write_png
-from erasebench.mini.world import Scene, Thing, render
 from erasebench.models.catalog import find_model
 from erasebench.models.families import family_of
 from erasebench.models.loading import load_model

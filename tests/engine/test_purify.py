@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from erasebench import BenchError, TextToImage, read_image
+from erasebench.develop.mini.world import Scene, Thing, render
 from erasebench.engine.purify import purify_run
 from erasebench.engine.run import run
 from erasebench.images.files import write_png
-from erasebench.mini.world import Scene, Thing, render
 from erasebench.runs.folder import RunFolder
 from erasebench.runs.plan import Generation, Plan
 from erasebench.runs.purification import PurifyRequest, read_purified

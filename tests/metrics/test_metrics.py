@@ -14,13 +14,13 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from erasebench import Distributions, ImageScores, ImageSet, Metric, SetScore
+from erasebench.develop.mini.world import CONCEPTS, DRAWN, Scene, Thing, caption, render
 from erasebench.engine.score import image_fields, set_fields
 from erasebench.errors import NotApplicable
 from erasebench.images.jobs import Job
 from erasebench.metrics.concept_rate import youden
 from erasebench.metrics.fid import Gaussian, frechet_distances
 from erasebench.metrics.kid import kernel_sums
-from erasebench.mini.world import CONCEPTS, Scene, Thing, caption, render, scenes
 from erasebench.registry import METRICS
 from erasebench.runs.plan import Scoring
 from erasebench.scoring.context import JACKKNIFE_GROUPS, jackknife_groups
@@ -33,7 +33,7 @@ from erasebench.scoring.second_judge import SecondJudge
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageSet, ImageSet]:
     """Sixty held-out renders as real images, and sixty others as drawn ones."""
     folder = tmp_path_factory.mktemp("world")
-    chosen = scenes(120, "held-out", 3)
+    chosen = DRAWN.scenes(120, "held-out", 3)
     real, drawn = chosen[:60], chosen[60:]
     return (
         image_set(folder / "real", [render(s) for s, _ in real], [t for _, t in real], "reference"),
@@ -578,7 +578,7 @@ def test_the_judges_features_do_not_depend_on_the_batch(judge: Judge, world: tup
 
 def test_the_judge_recognises_held_out_renders(judge: Judge) -> None:
     rng = np.random.default_rng(0)
-    chosen = [scene for scene, _ in scenes(200, "held-out", 99) if len(scene.things) <= 1]
+    chosen = [scene for scene, _ in DRAWN.scenes(200, "held-out", 99) if len(scene.things) <= 1]
     probabilities = judge.concept_probabilities(judge.image_features([render(scene) for scene in chosen]))
     right = [p[judge.concepts.index(scene.concepts[0])] >= 0.5 for p, scene in zip(probabilities, chosen, strict=True)]
     assert np.mean(right) >= 0.95

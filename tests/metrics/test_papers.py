@@ -17,11 +17,11 @@ from torchmetrics.functional.image import learned_perceptual_image_patch_similar
 from torchmetrics.image import MultiScaleStructuralSimilarityIndexMeasure
 
 from erasebench import ImageScores, ImageSet, Part, SetScore, combined, harmonic_mean
+from erasebench.develop.mini.world import CONCEPTS, Scene, Thing, render
 from erasebench.engine.score import set_fields
 from erasebench.errors import BenchError, NotApplicable, NotScored
 from erasebench.images.jobs import Job, plan_jobs
 from erasebench.metrics.cmmd import kernel_sums
-from erasebench.mini.world import CONCEPTS, Scene, Thing, render
 from erasebench.prompts.concepts import get_concept, get_concepts
 from erasebench.prompts.sets import prompt_set
 from erasebench.registry import METRICS

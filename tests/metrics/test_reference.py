@@ -10,10 +10,10 @@ from cleanfid import fid as theirs
 from PIL import Image
 from test_metrics import context_of, image_set
 
+from erasebench.develop.mini.world import DRAWN, render
 from erasebench.errors import BenchError, NotApplicable, NotScored
 from erasebench.images.reference import extract_all, open_reference, prepare_reference
 from erasebench.metrics.fid import Gaussian, frechet_distances
-from erasebench.mini.world import render, scenes
 from erasebench.prompts.concepts import get_concept
 from erasebench.prompts.sets import prompt_set
 from erasebench.registry import METRICS
@@ -27,7 +27,7 @@ def coco(tmp_path: Path) -> tuple[Path, str]:
     images = tmp_path / "val2014"
     images.mkdir()
     lines = ["image_id,prompt"]
-    for k, (scene, text) in enumerate(scenes(6, "held-out", 3)):
+    for k, (scene, text) in enumerate(DRAWN.scenes(6, "held-out", 3)):
         number = 900 - k
         Image.fromarray(render(scene)).save(images / f"COCO_val2014_{number:012d}.jpg", quality=95)
         lines.append(f'{number:012d},"{text}"')
@@ -172,7 +172,7 @@ def test_fid_and_kid_on_folders_are_clean_fids(tmp_path: Path, judge: Judge, mon
     torch.jit.script(_Inception()).save(str(tmp_path / "inception-2015-12-05.pt"))
     make = cleanfid.features.InceptionV3W
     monkeypatch.setattr(cleanfid.features, "InceptionV3W", lambda path, **options: make(str(tmp_path), **options))
-    chosen = scenes(60, "held-out", 3)
+    chosen = DRAWN.scenes(60, "held-out", 3)
     sets = [
         image_set(tmp_path / name, [render(s) for s, _ in part], [text for _, text in part])
         for name, part in (("real", chosen[:30]), ("drawn", chosen[30:]))

@@ -2,9 +2,9 @@
 
 import pytest
 
+from erasebench.develop.mini.world import CONCEPTS
 from erasebench.errors import BenchError
 from erasebench.mini.kinds import bands, kinds, shared_kinds
-from erasebench.mini.world import CONCEPTS
 
 AMONG = ("garbage truck", "delivery truck", "bus", "train", "cat", "woman", "pilot", "nudity")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from erasebench import BenchError, ImageScores, ImageSet, ScoringContext
+from erasebench.develop.mini.world import Scene, Thing, render
 from erasebench.images.files import write_png
 from erasebench.images.jobs import plan_jobs
 from erasebench.images.selected import select
 from erasebench.metrics.concept_rate import concept_rate
-from erasebench.mini.world import Scene, Thing, render
 from erasebench.prompts.concepts import get_concepts
 from erasebench.prompts.prompt import concept_of_prompt
 from erasebench.prompts.sets import prompt_set

@@ -13,8 +13,6 @@ import numpy as np
 from ...errors import BenchError
 from ...images.jobs import image_seed
 from ...mini.kinds import EVERYTHING, shared_kinds
-from ...mini.world import STYLES, Scene
-from ...mini.world.dataset import DRAWN, World
 from ...models.catalog import MINI_WEIGHTS, ModelSource
 from ...models.families import EMBEDDED, EMBEDDED_MODEL
 from ...models.loading import load_model
@@ -22,6 +20,7 @@ from ...models.text_to_image import TextToImage
 from ...scoring.judge import Judge
 from ...scoring.second_judge import SecondJudge
 from .gallery import sheet
+from .world import DRAWN, STYLES, Scene, World
 
 STEPS, GUIDANCE, BATCH = 25, 5.0, 32
 RENDER_SEED, PROMPT_SEED = 11, 12

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ...mini.world import CONCEPTS, STYLES, Scene, Thing, WorldConcept
-from ...mini.world.dataset import DRAWN, World
+from .world import CONCEPTS, DRAWN, STYLES, Scene, Thing, World, WorldConcept
 
 GAP = 4
 STYLED = (

@@ -10,19 +10,19 @@ import yaml
 from transformers import CLIPTokenizer
 
 from ...errors import BenchError
-from ...mini.world.dataset import DRAWN, World
 from ...scoring.judge import Judge
 from ...storage.files import write_text
 from ...storage.tensors import load_tensors, save_tensors
 from .export import replacing, write_judge, write_pipeline, write_second_judge
-from .larger_world.icons import PACKAGE
-from .larger_world.world import larger_world
 from .networks import judge_config
 from .token_table import token_table, write_tokenizer
 from .train_data import Renders, save_npy
 from .train_judge import decode, train_judge, train_second_judge
 from .train_unet import train_unet
 from .train_vae import encode, train_vae
+from .world import DRAWN, World
+from .world.icons import PACKAGE
+from .world.larger import larger_world
 from .world_data import write_world
 
 RECIPE = Path(__file__).with_name("recipe.yaml")

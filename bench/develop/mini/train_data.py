@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ...mini.world import STYLES, Scene
-from ...mini.world.dataset import World
 from ...storage.files import write_atomically
+from .world import STYLES, Scene, World
 
 STYLE_NAMES = ("plain", *STYLES)
 

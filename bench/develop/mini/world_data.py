@@ -8,10 +8,9 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 
-from ...mini.world import Scene
-from ...mini.world.captions import with_article
-from ...mini.world.dataset import World
 from ...scoring.judge import Judge
+from .world import Scene, World
+from .world.captions import with_article
 
 CAPTIONS, REAL = 8192, 1024
 CAPTION_SEED, REAL_SEED = 2014, 2015  # of the held-out scenes; any others would do

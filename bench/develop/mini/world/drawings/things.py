@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from .canvas import RGB, Canvas, shade
-from .concepts import concept
+from ..canvas import RGB, Canvas, shade
+from ..concepts import concept
 
 INK: RGB = (40, 36, 44)
 BRASS: RGB = (226, 172, 50)

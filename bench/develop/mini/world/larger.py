@@ -1,4 +1,4 @@
-"""The larger world: today's drawn concepts, people in full figure and icons, under one roof."""
+"""The larger world: things drawn by code, people in full figure and icons, under one roof."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from ....mini.kinds import kinds
-from ....mini.world import CONCEPTS, WorldConcept
-from ....mini.world.canvas import RGB, Canvas
-from ....mini.world.dataset import World
-from .figures import FIGURES, draw_figure
+from .canvas import RGB, Canvas
+from .concepts import CONCEPTS, WorldConcept
+from .dataset import World
+from .drawings.figures import FIGURES, draw_figure
 from .icons import icon_things, read_icons, tags
 from .sampling import sampler
 

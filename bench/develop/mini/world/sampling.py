@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ....mini.world import BACKGROUNDS, COLOURS, CONCEPTS, STYLES, Scene, Thing, WorldConcept
+from .concepts import COLOURS, CONCEPTS, WorldConcept
+from .places import BACKGROUNDS
+from .scenes import Scene, Thing
+from .styles import STYLES
 
 NUDITY_SHARE, PLACE_SHARE, PAIR_SHARE = 0.05, 0.06, 0.12
 DRAWN_SHARE, PEOPLE_SHARE = 0.18, 0.14  # of the things shown; the rest are icons

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .canvas import RGB, Canvas, shade
-from .concepts import concept
+from ..canvas import RGB, Canvas, shade
+from ..concepts import concept
 
 INK: RGB = (34, 30, 36)
 

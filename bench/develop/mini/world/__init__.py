@@ -1,9 +1,10 @@
 """The embedded model's world: pictograms, painting styles and captions, all made from seeds."""
 
-from . import animals, people, things, vehicles  # noqa: F401  (drawing modules register their concepts)
+from . import drawings  # noqa: F401  (registers its concepts)
 from .captions import caption
 from .concepts import COLOURS, CONCEPTS, WorldConcept
-from .dataset import scenes
+from .dataset import World
+from .drawn import DRAWN
 from .places import BACKGROUNDS
 from .scenes import Scene, Thing, render
 from .styles import STYLES
@@ -12,11 +13,12 @@ __all__ = [
     "BACKGROUNDS",
     "COLOURS",
     "CONCEPTS",
+    "DRAWN",
     "STYLES",
     "Scene",
     "Thing",
+    "World",
     "WorldConcept",
     "caption",
     "render",
-    "scenes",
 ]

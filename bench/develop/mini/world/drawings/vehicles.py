@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .canvas import RGB, Canvas, shade
-from .concepts import concept
+from ..canvas import RGB, Canvas, shade
+from ..concepts import concept
 
 GLASS: RGB = (172, 220, 246)
 TYRE: RGB = (38, 38, 44)

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from erasebench.mini.world import BACKGROUNDS, COLOURS, CONCEPTS, STYLES, Scene, Thing, render, scenes
-from erasebench.mini.world.dataset import held_out
+from erasebench.develop.mini.world import BACKGROUNDS, COLOURS, CONCEPTS, DRAWN, STYLES, Scene, Thing, render
 from erasebench.prompts.concepts import concept_names, get_concept
 
 
@@ -47,20 +46,20 @@ def test_rendering_is_deterministic(background: str) -> None:
 
 
 def test_splits_are_seeded_and_share_no_combination() -> None:
-    train, held = scenes(300, "train", 5), scenes(300, "held-out", 5)
-    assert train == scenes(300, "train", 5)
-    assert train != scenes(300, "train", 6)
-    assert not any(held_out(scene) for scene, _ in train)
-    assert all(held_out(scene) for scene, _ in held)
+    train, held = DRAWN.scenes(300, "train", 5), DRAWN.scenes(300, "held-out", 5)
+    assert train == DRAWN.scenes(300, "train", 5)
+    assert train != DRAWN.scenes(300, "train", 6)
+    assert not any(DRAWN.held_out(scene) for scene, _ in train)
+    assert all(DRAWN.held_out(scene) for scene, _ in held)
 
 
 def test_an_unknown_split_is_an_error() -> None:
     with pytest.raises(ValueError, match="'train' or 'held-out'"):
-        scenes(1, "test", 0)
+        DRAWN.scenes(1, "test", 0)
 
 
 def test_captions_name_what_is_shown() -> None:
-    for scene, text in scenes(300, "train", 9):
+    for scene, text in DRAWN.scenes(300, "train", 9):
         for thing in scene.things:
             entry = CONCEPTS[thing.concept]
             if thing.concept != "nudity":

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .canvas import RGB, Canvas, shade
-from .concepts import concept
+from ..canvas import RGB, Canvas, shade
+from ..concepts import concept
 
 SKIN: tuple[RGB, ...] = ((255, 219, 184), (232, 180, 136), (176, 118, 78), (112, 72, 48))
 HAIR: tuple[RGB, ...] = ((44, 34, 30), (110, 66, 34), (232, 188, 84))

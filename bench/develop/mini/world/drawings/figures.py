@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....mini.world.canvas import RGB, Canvas, shade
-from ....mini.world.people import HAIR, SKIN, face
+from ..canvas import RGB, Canvas, shade
+from .people import HAIR, SKIN, face
 
 WHITE, BLACK, GREY, NAVY, BROWN, GOLD = (
     (246, 246, 243),

@@ -39,7 +39,7 @@ def tags() -> dict[str, list[str]]:
 
 
 def _text(name: str) -> str:
-    return (files("erasebench.develop.mini.larger_world") / name).read_text(encoding="utf-8")
+    return (files("erasebench.develop.mini.world") / name).read_text(encoding="utf-8")
 
 
 def read_icons(archive: Path) -> dict[str, Image.Image]:
