@@ -256,7 +256,8 @@ def test_uce_is_the_closed_form(mini: TextToImage) -> None:
     # "garbage truck" has 2 tokens and the guide 3: positions from the last one on, as many as both have.
     concept, guide = mini.encode([TASK.prompt])[0, 2:-1].double(), mini.encode(["a red vehicle"])[0, 3:].double()
     kept = mini.encode(["a cat"])[0].double()
-    right = 0.1 * torch.eye(64).double() + 2 * concept.T @ concept + kept.T @ kept  # s_p = max(0.1, 1 / 1)
+    identity = torch.eye(concept.shape[1]).double()
+    right = 0.1 * identity + 2 * concept.T @ concept + kept.T @ kept  # s_p = max(0.1, 1 / 1)
     for name, weight in before.items():
         left = 0.1 * weight + 2 * weight @ guide.T @ concept + weight @ kept.T @ kept
         assert (after[name] - left @ torch.linalg.inv(right)).norm() < 1e-5 * after[name].norm(), name
@@ -281,7 +282,7 @@ def test_uces_newer_recipe_edits_last_tokens_alone(mini: TextToImage) -> None:
     concept, guide, kept = (
         mini.encode([text])[0, [end]].double() for text, end in ((TASK.prompt, 2), ("", 0), ("a cat", 2))
     )
-    right = 0.5 * torch.eye(64).double() + concept.T @ concept + kept.T @ kept
+    right = 0.5 * torch.eye(concept.shape[1]).double() + concept.T @ concept + kept.T @ kept
     for name, weight in before.items():
         left = 0.5 * weight + weight @ guide.T @ concept + weight @ kept.T @ kept
         assert (after[name] - left @ torch.linalg.inv(right)).norm() < 1e-5 * after[name].norm(), name
@@ -308,7 +309,7 @@ def test_time_is_the_closed_form_and_solved_in_float64(mini: TextToImage) -> Non
         torch.cat([mini.encode([t.format(x=text)])[0] for t in TEMPLATES]).double()
         for text in (TASK.prompt, TASK.replacement)
     )
-    right = 0.1 * torch.eye(64).double() + source.T @ source
+    right = 0.1 * torch.eye(source.shape[1]).double() + source.T @ source
     for key, weight in before.items():
         exact = torch.linalg.solve(right, 0.1 * weight + weight @ target.T @ source, left=False)
         assert (after[key] - exact).norm() < 1e-6 * exact.norm(), key

@@ -48,7 +48,7 @@ def test_token_ids_are_clips(mini: TextToImage, text: str) -> None:
 def test_the_vocabulary_is_clips(mini: TextToImage) -> None:
     assert len(mini.tokenizer) == 49408
     assert mini.text_encoder.get_input_embeddings().weight.shape[0] == 49408
-    assert mini.encode(["word " * 200]).shape == (1, 77, 64)
+    assert mini.encode(["word " * 200]).shape == (1, 77, mini.text_encoder.config.hidden_size)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from erasebench.cli.run import rows_of
 from erasebench.engine.export import export
 from erasebench.engine.run import run
 from erasebench.errors import BenchError
-from erasebench.models.catalog import find_model
+from erasebench.models.catalog import MINI_WEIGHTS, find_model
 from erasebench.models.loading import load_model
 from erasebench.models.patch import weights_of
 from erasebench.runs.folder import RunFolder
@@ -24,6 +24,7 @@ from erasebench.runs.plan import Generation, Plan, Variant
 from erasebench.runs.plan_file import load_plan
 
 OWN = ("patch", "folder", "unet", "esd-x", "part")
+WIDTH = json.loads((MINI_WEIGHTS / "pipeline/text_encoder/config.json").read_text())["hidden_size"]  # of its texts
 
 
 def plan_of(paths: dict[str, Path]) -> Plan:
@@ -149,12 +150,12 @@ def test_a_textual_inversion_stands_in_the_place_of_a_guides_text(first: RunFold
 @pytest.mark.parametrize(
     ("tensor", "more", "message"),
     [
-        (torch.ones(2, 768), {}, "768 numbers, and those of tokens in the base 64"),
-        (torch.ones(76, 64), {}, "76 vectors, and a text of the base 75 at most"),
-        (torch.full((64,), torch.nan), {}, "not finite"),
-        (torch.ones(64), {"scale": 0.5}, "only a LoRA has a scale"),
-        (torch.ones(64), {"guide": "safree"}, "SAFREE draws away from no single text"),
-        (torch.ones(64), {"guide": "sld", "guide_settings": {"text": "a cat"}}, "leave `text` out"),
+        (torch.ones(2, 768), {}, f"768 numbers, and those of tokens in the base {WIDTH}"),
+        (torch.ones(76, WIDTH), {}, "76 vectors, and a text of the base 75 at most"),
+        (torch.full((WIDTH,), torch.nan), {}, "not finite"),
+        (torch.ones(WIDTH), {"scale": 0.5}, "only a LoRA has a scale"),
+        (torch.ones(WIDTH), {"guide": "safree"}, "SAFREE draws away from no single text"),
+        (torch.ones(WIDTH), {"guide": "sld", "guide_settings": {"text": "a cat"}}, "leave `text` out"),
     ],
 )
 def test_an_embedding_that_does_not_fit_is_refused(
