@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import chain, zip_longest
+from typing import TypeVar
 
 from erasebench.errors import BenchError
 from erasebench.mini.held_out import things
@@ -19,6 +20,8 @@ from .concepts import Concept
 from .prompt import Prompt
 
 STYLE = "style"  # the band of other styles
+
+T = TypeVar("T")
 
 
 @cache
@@ -63,6 +66,6 @@ def band_of_prompt(prompt_id: str) -> str:
     return prompt_id.rpartition("-")[0].replace("_", " ")
 
 
-def in_turn(bands: Iterable[Iterable[Prompt]]) -> list[Prompt]:
-    """Each band's first prompt, then each one's second, …: a prefix holds all bands alike, as far as they reach."""
-    return [prompt for prompt in chain.from_iterable(zip_longest(*bands)) if prompt is not None]
+def in_turn(bands: Iterable[Iterable[T]]) -> list[T]:
+    """Each band's first, then each one's second, …: a prefix holds all bands alike, as far as they reach."""
+    return [one for one in chain.from_iterable(zip_longest(*bands)) if one is not None]

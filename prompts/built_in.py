@@ -11,7 +11,7 @@ from erasebench.mini.held_out import captions, things
 from erasebench.storage.text_files import lines
 
 from .bands import STYLE, banded, related_things
-from .concepts import Concept, concept_names, get_concept, paraphrases, places, settings, style_things
+from .concepts import Concept, get_concept, nameable, paraphrases, places, settings, style_things
 from .prompt import Prompt
 
 Wording = tuple[str, str | None]  # a text and the template that it shares with others
@@ -152,20 +152,20 @@ def _kinds(concept: Concept) -> list[str]:
 
 
 def _others(concept: Concept, kind: str) -> list[Concept]:
-    found = [get_concept(name) for name in concept_names() if not concept.overlaps(name)]
+    found = [get_concept(name) for name in nameable() if not concept.overlaps(name)]
     return [other for other in found if other.kind == kind]
 
 
 def _things(concept: Concept) -> list[Concept]:
-    names = (name for name in concept_names() if name != "nudity" and not concept.overlaps(name))
+    names = (name for name in nameable() if name != "nudity" and not concept.overlaps(name))
     found = [get_concept(name) for name in names]
     return [other for other in found if other.kind not in ("style", "place")]
 
 
 def _in_all_settings(concepts: Sequence[Concept]) -> list[Wording]:
-    where = ("",) if all(concept.kind == "place" for concept in concepts) else settings()
     return [
         (f"a photo of {concept.phrase} {place}".strip(), f"a photo of {concept.phrase}")
-        for place in where
+        for place in settings()
         for concept in concepts
+        if place in places(concept)
     ]

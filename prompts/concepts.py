@@ -12,6 +12,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, model_validator
 
 from erasebench.errors import BenchError, unknown
+from erasebench.mini.held_out import things
+from erasebench.mini.kinds import kinds as kinds_of_things
 
 from .spelling import canonical, overlap, spelled
 
@@ -22,11 +24,11 @@ class Concept:
 
     Attributes:
         name: as the judge knows it, or a text of the user's own; in its canonical spelling.
-        kind: nudity, person, vehicle, animal, plant, object, building, place or style.
+        kind: nudity, person, vehicle, animal, plant, food, object, building, place, sky or style.
         phrase: the name with its article; for a style "in the style of NAME".
         replacement: the text that takes its place, for methods that need one; "" where there is none.
         templates: prompts with `{x}`, `{name}` or `{thing}` in them.
-        built_in: whether it stands in concepts.yaml.
+        built_in: whether it is known by its name.
         shown: what an image of the concept is of, as a detector is asked.
         counterpart: what an image of the kind is of without the concept.
         besides: further concepts that the same erasure takes away.
@@ -127,6 +129,18 @@ def concept_names() -> list[str]:
     return list(_file().concepts)
 
 
+def nameable() -> list[str]:
+    """All that can be erased by name: the file's concepts, then what else the embedded model's world shows."""
+    return list(dict.fromkeys((*concept_names(), *things())))
+
+
+def _entry(name: str) -> _Entry | None:
+    """What is known of a name."""
+    if name in things() and name not in _file().concepts:
+        return _Entry(kind=kinds_of_things()[name][0], article=things()[name].removesuffix(name).strip())
+    return _file().concepts.get(name)
+
+
 def settings() -> tuple[str, ...]:
     """Where things stand, such as "on the beach"; the first is empty."""
     return tuple(_file().settings)
@@ -154,8 +168,8 @@ def paraphrases(name: str) -> tuple[str, ...]:
 
 
 def places(concept: Concept) -> tuple[str, ...]:
-    """The settings that a concept is asked for in; a place stands in no other."""
-    return ("",) if concept.kind == "place" else settings()
+    """The settings that a concept is asked for in; a place or the sky stands in no other."""
+    return ("",) if concept.kind in ("place", "sky") else settings()
 
 
 def in_settings(concept: Concept, phrase: str) -> tuple[str, ...]:
@@ -163,9 +177,10 @@ def in_settings(concept: Concept, phrase: str) -> tuple[str, ...]:
     return tuple(f"{t.format(x=phrase)} {place}".strip() for place in places(concept) for t in concept.templates)
 
 
+@cache
 def canonical_name(name: str) -> str:
-    """The built-in name that a text is a spelling of ("Garbage  Trucks"), or the text in its canonical spelling."""
-    return spelled(name, concept_names()) or canonical(name)
+    """The known name that a text is a spelling of ("Garbage  Trucks"), or the text in its canonical spelling."""
+    return spelled(name, nameable()) or canonical(name)
 
 
 def get_concept(name: str, kind: str | None = None, replacement: str | None = None, family: str = "sd") -> Concept:
@@ -177,12 +192,12 @@ def get_concept(name: str, kind: str | None = None, replacement: str | None = No
         BenchError: there is no such concept or kind; names the nearest.
     """
     content, name = _file(), canonical_name(name)
-    known = content.concepts.get(name)
+    known = _entry(name)
     if known is not None and kind not in (None, known.kind):
         raise BenchError(f"--kind {kind}: {name!r} is a built-in concept of the kind {known.kind}. Leave --kind out.")
     if known is None and kind is None:
         raise BenchError(
-            f"{unknown('concept', name, content.concepts, 'bench list concepts')} "
+            f"{unknown('concept', name, nameable(), 'bench list concepts')} "
             "To erase any other text, say what it is: --kind object (or style, person, …), "
             "and what takes its place: --replacement TEXT."
         )
@@ -216,7 +231,7 @@ def get_concepts(
     Raises:
         BenchError: there is no such concept or kind, or two of them are one in other words.
     """
-    known = concept_names()
+    known = nameable()
     found = [
         get_concept(name, None if len(names) > 1 and canonical_name(name) in known else kind, replacement, family)
         for name in names

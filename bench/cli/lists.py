@@ -108,9 +108,13 @@ def _list_models() -> list[tuple[str, str]]:
 
 
 def _list_concepts() -> list[tuple[str, str]]:
-    from erasebench.prompts.concepts import concept_names, get_concept
+    from erasebench.prompts.concepts import concept_names, get_concept, kinds, nameable
 
-    return [(name, get_concept(name).kind) for name in concept_names()]
+    names = concept_names()
+    further = [get_concept(name) for name in nameable() if name not in names]
+    by_kind = {kind: ", ".join(one.name for one in further if one.kind == kind) for kind in kinds()}
+    more = [("", ""), ("OF THE KIND", "what else the embedded model draws")] if further else []
+    return [*((name, get_concept(name).kind) for name in names), *more, *((k, t) for k, t in by_kind.items() if t)]
 
 
 def _list_kinds() -> list[tuple[str, str]]:

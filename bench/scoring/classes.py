@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from erasebench.prompts.spelling import words_of
+from erasebench.prompts.spelling import canonical, words_of
 
 from ..images.image_set import Encoder, ImageSet
 from ..mini.kinds import kinds
@@ -35,18 +35,22 @@ class Classes:
     note: str
 
     @cached_property
-    def _by_words(self) -> dict[tuple[str, ...], str]:
-        return {words_of(label): label for label in self.labels}
+    def _by_words(self) -> dict[tuple[str, ...], list[str]]:
+        found: dict[tuple[str, ...], list[str]] = {}
+        for label in self.labels:
+            found.setdefault(words_of(label), []).append(label)
+        return found
 
     def asked(self, text: str) -> str | None:
         """The class that a text names, the longest where it names several; None where it names none.
 
-        Any spelling counts: "Garbage Trucks" for "garbage truck".
+        Any spelling counts: "Garbage Trucks" for "garbage truck"; of two labels that are spellings of each other, such
+        as "book" and "books", the one whose own spelling stands in the text.
         """
-        words = words_of(text)
+        words, plain = words_of(text), f" {canonical(text)} "
         spans = sorted(((k - i, i, k) for i in range(len(words)) for k in range(i + 1, len(words) + 1)), reverse=True)
-        named = (self._by_words.get(words[i:k]) for _, i, k in spans)
-        return next((label for label in named if label is not None), None)
+        named = next((found for _, i, k in spans if (found := self._by_words.get(words[i:k]))), None)
+        return named and next((label for label in named if f" {label} " in plain), named[0])
 
     def found(self, images: ImageSet, asked: Sequence[str | None], first: int = 1) -> ImageScores:
         """1 where what an image was asked for is among the `first` classes that it most looks like, else 0.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from erasebench.prompts.bands import related_things
+from erasebench.prompts.bands import in_turn, related_things
 from erasebench.prompts.concepts import Concept, concept_names, get_concept, get_concepts
 
 from ..errors import BenchError
@@ -49,7 +49,8 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
     plan, record, model, erased = _open(folder, request, device)
     words = read_vocabulary(request.vocabulary, model.tokenizer, request.limit)
     concept = get_concepts(plan.erased, plan.kind, plan.replacement, model.family)
-    named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), request.seed))
+    related = bands(concept, request.limit)
+    named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), request.seed), related)
     latents, batch, store = request.latents(plan.image_seed), request.batch_size, folder.store / "spectrum"
     with StageBar("named concepts", 0, "predictions") as bar:
         first = scan(model, erased, named, store, latents, batch, bar.reach)
@@ -62,7 +63,7 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
     prompt = first.embeddings[named.texts.index(plan.concept)]
     for one in erased:
         tables[one.name] = concept_table(spectrum, one.name)
-        places[one.name] = named_table(spectrum, first, one.name, kinds, bands(concept))
+        places[one.name] = named_table(spectrum, first, one.name, kinds, related)
         files.append(_write_parquet(target / f"{one.name}.parquet", tables[one.name]))
         if request.csv:
             write_csv(target / f"{one.name}.csv", tables[one.name])
@@ -76,7 +77,7 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
             "draws": request.draws,
             "seed": request.seed,
             "standard_error": covers,
-            **summary(spectrum, first, one.name, kinds, bands(concept), prompt),
+            **summary(spectrum, first, one.name, kinds, related, prompt),
         }
         write_json(target / f"{one.name}.json", told)
         files.append(target / f"{one.name}.json")
@@ -120,28 +121,32 @@ def run_image_spectrum(folder: RunFolder, request: SpectrumRequest, device: str)
     return files
 
 
-def named_concepts(concept: Concept, picked: Sequence[str] = ()) -> tuple[Vocabulary, dict[str, str]]:
+def named_concepts(
+    concept: Concept, picked: Sequence[str] = (), related: Mapping[str, str] | None = None
+) -> tuple[Vocabulary, dict[str, str]]:
     """The erased concept, the neutral prompts, all concepts and things, with what each is to the erased.
 
-    `picked` are words that an adversarial search held, where one was among the run's methods.
+    Args:
+        picked: words that an adversarial search held, where one was among the run's methods; that they are such words
+            is said of them before how they are related.
+        related: things with their bands; all by default.
     """
     near = "person" if concept.kind == "nudity" else concept.kind
     kinds = dict.fromkeys((one.name for one in concept.each), "erased") | dict.fromkeys(NEUTRAL, "neutral")
     for name in concept_names():
         kinds.setdefault(name, "related" if get_concept(name).kind == near else "unrelated")
-    for name, band in bands(concept).items():
+    for name, band in (bands(concept) if related is None else related).items():
         kinds.setdefault(name, "unrelated" if band == EVERYTHING else "related")
-    for word in picked:
-        kinds.setdefault(word, "adversarial")
+    kinds |= {word: "adversarial" for word in picked if kinds.get(word) not in ("erased", "neutral")}
     texts = tuple(kinds)
     return Vocabulary("named", texts, tuple(range(len(texts))), tuple(text.isalpha() for text in texts)), kinds
 
 
-def bands(concept: Concept) -> dict[str, str]:
-    """Each thing of the embedded world with its band of relation; none for a concept that is not in the tree."""
+def bands(concept: Concept, most: int | None = None) -> dict[str, str]:
+    """Each thing of the embedded world, or so many, with its band of relation; none for a concept not in the tree."""
     if concept.besides or concept.kind == "style" or concept.name not in kinds_of_things():
         return {}
-    return {name: band for band, names in related_things(concept).items() for name in names}
+    return dict(in_turn([(name, band) for name in names] for band, names in related_things(concept).items())[:most])
 
 
 def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]:

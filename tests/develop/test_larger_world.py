@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from erasebench.attacks.synonyms import known_words
 from erasebench.develop.mini.world import COLOURS, CONCEPTS, Scene, Thing, World, WorldConcept
 from erasebench.develop.mini.world.canvas import RGB, Canvas, downsample
 from erasebench.develop.mini.world.drawings.figures import FIGURES, draw_figure
@@ -16,6 +17,8 @@ from erasebench.develop.mini.world.larger import article
 from erasebench.develop.mini.world.sampling import sampler
 from erasebench.errors import BenchError
 from erasebench.mini.kinds import kinds
+from erasebench.prompts.concepts import paraphrases
+from erasebench.prompts.spelling import mentions, same
 
 
 def test_there_are_hundreds_of_things_with_names_of_their_own() -> None:
@@ -30,6 +33,25 @@ def test_there_are_hundreds_of_things_with_names_of_their_own() -> None:
     figures = [name for name, path in kinds().items() if path[:2] == ("person", "figure")]
     assert len(figures) >= widest["person"] / 2
     assert set(tags()) <= set(names)
+
+
+def test_other_words_for_a_concept_name_nothing_else_of_the_world() -> None:
+    """A prompt that asks for a bird as "a parrot" would ask for another thing: names and synonyms of the others."""
+    called = {name: (name, *entry.synonyms) for name, entry in CONCEPTS.items()}
+    called |= {name: (name, *synonyms) for name, (_, synonyms, _) in FIGURES.items()}
+    called |= {name: (name, *synonyms) for name, (_, *synonyms) in icon_things().items()}
+    for words in ({name: paraphrases(name) for name in CONCEPTS}, known_words()):
+        wrong = [
+            (concept, phrase, text)
+            for concept, phrases in words.items()
+            for phrase in phrases
+            for other, texts in called.items()
+            for text in texts
+            if other != concept
+            and mentions(phrase, text)
+            and not any(same(text, own) for own in called.get(concept, ()))
+        ]
+        assert wrong == []
 
 
 def test_names_and_tags_are_two_thousand_words() -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from erasebench.develop.mini.world import BACKGROUNDS, COLOURS, CONCEPTS, DRAWN, STYLES, Scene, Thing, render
-from erasebench.prompts.concepts import concept_names, get_concept
+from erasebench.errors import BenchError
+from erasebench.prompts.concepts import canonical_name, concept_names, get_concept, nameable
+from erasebench.prompts.sets import BUILDERS
 
 
 def test_world_has_the_concepts_that_the_papers_talk_about() -> None:
@@ -71,3 +73,34 @@ def test_every_concept_of_the_world_can_be_erased_by_name() -> None:
     assert set(concept_names()) == {*CONCEPTS, *STYLES}
     for name in CONCEPTS:
         assert get_concept(name).kind == ("nudity" if name == "nudity" else CONCEPTS[name].kind)
+
+
+def test_what_else_a_world_shows_can_be_erased_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {name: f"a {name}" for name in CONCEPTS} | {
+        "violin": "a violin",
+        "cherries": "cherries",
+        "full moon": "a full moon",
+    }
+    monkeypatch.setattr("erasebench.prompts.concepts.things", lambda: shown)
+    canonical_name.cache_clear()
+    try:
+        assert nameable()[-3:] == ["violin", "cherries", "full moon"]
+        violin = get_concept("Violins")
+        assert (violin.name, violin.kind, violin.phrase, violin.replacement) == (
+            "violin",
+            "object",
+            "a violin",
+            "an object",
+        )
+        assert get_concept("a cherries").phrase == "cherries"
+        assert {prompt.text for prompt in BUILDERS["related"](violin)} >= {
+            "a photo of a guitar",
+            "a photo of a clock at night",
+        }
+        others = [prompt.text for prompt in BUILDERS["others"](get_concept("garbage truck"))]
+        assert {"a photo of a violin in the snow", "a photo of cherries", "a photo of a full moon"} <= set(others)
+        assert "a photo of a full moon at night" not in others  # the sky stands nowhere else
+        with pytest.raises(BenchError, match="Did you mean 'violin'"):
+            get_concept("violn")
+    finally:
+        canonical_name.cache_clear()

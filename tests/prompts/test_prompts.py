@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from erasebench.errors import BenchError
 from erasebench.images.jobs import image_seed, plan_jobs
 from erasebench.prompts import SOURCES
-from erasebench.prompts.bands import band_of, band_of_prompt
+from erasebench.prompts.bands import band_of, band_of_prompt, related_things
 from erasebench.prompts.built_in import object_words
 from erasebench.prompts.concepts import _ConceptFile, concept_names, get_concept, paraphrases
 from erasebench.prompts.files import read_prompts
@@ -77,7 +77,9 @@ def test_every_concept_has_paraphrases_without_its_name() -> None:
 
 def test_bands_take_turns_and_ids_say_them() -> None:
     found = prompt_set("objects", "bands", get_concept("garbage truck"), 8).prompts
-    assert [band_of_prompt(prompt.id) for prompt in found[:4]] == ["road", "vehicle", "thing", "road"]
+    order = list(related_things(get_concept("garbage truck")))
+    assert order[-3:] == ["road", "vehicle", "thing"]
+    assert [band_of_prompt(prompt.id) for prompt in found[: len(order) + 1]] == [*order, order[0]]
     assert all(band_of(get_concept("garbage truck"), name) == "road" for name in ("bus", "car"))
     styles = prompt_set("objects", "bands", get_concept("neon"), 9).prompts
     assert [band_of_prompt(prompt.id) for prompt in styles[:2]] == ["style", "thing"]

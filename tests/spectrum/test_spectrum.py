@@ -262,7 +262,7 @@ def test_tables_rank_and_place(mini: TextToImage, words: Vocabulary, tmp_path: P
     expected = -changes.mean((1, 2))
     assert np.allclose(table["score"], expected)
     assert np.allclose(table["standard_error"], (changes.var(2, ddof=1).sum(1) / 2) ** 0.5 / 3)
-    named, kinds = named_concepts(get_concept("nudity"))
+    named, kinds = named_concepts(get_concept("nudity"), related=bands(get_concept("nudity"), 20))
     assert (kinds["nudity"], kinds["woman"], kinds["bamboo"], kinds[""]) == (
         "erased",
         "related",
@@ -390,8 +390,15 @@ def test_the_words_of_an_adversarial_search_are_named(tmp_path: Path) -> None:
     steps = [{"role": "update", "sampled": word} for word in ("tree", "sea", "tree")]
     write_json(folder.erasure("adversarial-preservation", 0), {"history": [*steps, {"role": "ascent", "sampled": "x"}]})
     assert picked_words(folder, ["esd", "adversarial-preservation"], 0) == ["tree", "sea"]
-    _, kinds = named_concepts(get_concept("nudity"), ["sea", "cat"])
-    assert (kinds["sea"], kinds["cat"]) == ("adversarial", "unrelated")
+    _, kinds = named_concepts(get_concept("nudity"), ["sea", "cat", "nudity"])
+    assert [kinds[word] for word in ("sea", "cat", "nudity", "dog")] == ["adversarial"] * 2 + ["erased", "unrelated"]
+
+
+def test_a_limit_leaves_some_things_of_every_band() -> None:
+    every, some = bands(get_concept("garbage truck")), bands(get_concept("garbage truck"), 6)
+    assert len(some) == 6 < len(every)
+    assert set(some.values()) == set(every.values())
+    assert some.items() <= every.items()
 
 
 def test_wrong_rows_and_seeds_say_so(finished: RunFolder) -> None:

@@ -29,7 +29,7 @@ class WorldConcept:
 
     Attributes:
         name: what the leaderboard calls it.
-        kind: person, vehicle, animal, plant, object, building or place.
+        kind: person, vehicle, animal, plant, food, object, building, place or sky.
         draw: paints it on a canvas; a place is painted over the whole image.
         usual: the colour that it has unless the caption names another; None where it has colours of its own.
         synonyms: other words in the training captions.

@@ -132,7 +132,7 @@ def lamp(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.rectangle(0.15, 0.46, 0.85, 0.52, shade(colour, 0.65))
 
 
-@concept("apple", "plant", "red", ("ripe apple", "fruit"), article="an")
+@concept("apple", "food", "red", ("ripe apple", "fruit"), article="an")
 def apple(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.ellipse(0.37, 0.58, 0.24, 0.3, colour)
     canvas.ellipse(0.63, 0.58, 0.24, 0.3, colour)
