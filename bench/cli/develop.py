@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import unknown
-from .shared import DeviceOption, exit_with, names_of, terminal, with_resume_hint
+from .shared import DeviceOption, names_of, terminal, with_resume_hint
 from .working import StoreOption, WorkersOption, Working
 
 if TYPE_CHECKING:
     from ..erasure.contract import Finding
+    from ..runs.folder import RunFolder
+    from ..runs.plan import Plan
 
 
 def tune(
@@ -32,13 +34,13 @@ def tune(
 ) -> None:
     """Find each method's settings for the embedded model.
 
-    The grid and the criterion are the same for every one.
+    The grid and the criterion are the same for every one. A training that fails is a point without scores.
 
     Example: bench tune --methods esd,sdd --out tuning.csv
     """
     working = Working(workers, store)
     working.begin()
-    from ..develop.tuning import grid_results, tuning_plan
+    from ..develop.tuning import tune as find_settings
     from ..engine.run import run as run_plan
     from ..models.devices import choose_device
     from ..report.terminal import sheet_of, terminal_table
@@ -47,16 +49,18 @@ def tune(
     from ..storage.files import write_csv
 
     names, chosen = resolve_methods(names_of(methods) or []), choose_device(device)
-    plans = [(tuning_plan(names, name), RunFolder(runs / f"tuning-{name}")) for name in names_of(concepts) or []]
-    failures = []
-    for plan, folder in plans:
+
+    def run(plan: Plan, name: str) -> RunFolder:
+        folder = RunFolder(runs / name)
         job = partial(run_plan, plan, folder, chosen, workers=working.workers, store=working.store)
-        failures += with_resume_hint(job)
-    results = grid_results(plans)
+        for failure in with_resume_hint(job):
+            typer.echo(f"no scores: {failure.cell}: {failure.reason}", err=True)
+        return folder
+
+    results = find_settings(names, names_of(concepts) or [], run)
     write_csv(out, results)
     terminal().print(terminal_table("Chosen", sheet_of(results[results["chosen"]], "{:g}".format)))
     typer.echo(f"{out}: all {len(results)} points")
-    exit_with(failures)
 
 
 def stress(

@@ -32,6 +32,13 @@ from ..scoring.statistics import rank_correlation
 from ..storage.files import read_json, write_text
 
 BANDED = ("nudity", "garbage truck", "van gogh")  # a person, a thing, a style: runs of the plan `bands`
+SEVERAL = "several"  # a run, and the plan
+SEARCHING = (
+    "adversarial-preservation",
+    "adversarial-preservation-pgd",
+    "age",
+    "multi-target",
+)  # preserve what they pick
 ERASED = 0.05  # a concept rate that counts as erased
 MIDDLE = (25.0, 75.0)  # percentiles
 FRONT = 25.0  # a percentile: before it lie the most affected
@@ -160,7 +167,7 @@ def penalty_trades(runs: Runs) -> Iterable[Claim]:
 
 
 def related_suffer(runs: Runs) -> Iterable[Claim]:
-    """The chance that a related thing's image changes more than an unrelated one's, by band."""
+    """The chance that a related thing's image changes more than an unrelated one's, by band, whatever else moves it."""
     for concept in BANDED:
         for row, score in runs.scores(banded_run(concept), "ssim").items():
             bands = by_band(score)
@@ -220,9 +227,11 @@ def _better_than_text(row: str, told: dict[str, Any], likeness: pd.DataFrame) ->
 
 
 def picked_words_suffer(runs: Runs) -> Iterable[Claim]:
-    """How far the words that the search held lie before the first quarter's end: their median; bootstrap over them."""
+    """How far the words that the search held lie before the first quarter's end, where they are not preserved."""
     rng = np.random.default_rng(0)
     for row, told in _spectra(runs):
+        if row in SEARCHING:
+            continue
         places = np.array([entry["percentile"] for entry in told["named"] if entry["kind"] == "adversarial"])
         if len(places) < 3:
             continue
@@ -233,19 +242,19 @@ def picked_words_suffer(runs: Runs) -> Iterable[Claim]:
 
 
 def preserving_pays(runs: Runs) -> Iterable[Claim]:
-    """SSIM of related concepts: each preserved concept less the empty prompt."""
-    kept = runs.scores("preserve", "ssim")
+    """SSIM of related concepts, the preserved among them: each preserved less the empty prompt, where both erase."""
+    rates, kept = runs.scores("preserve", "concept_rate"), runs.scores("preserve", "ssim")
+    erased = [row for row, rate in rates.items() if rate.value is not None and rate.value <= ERASED]
     for row, score in kept.items():
-        if row != "preserve-neutral" and "preserve-neutral" in kept:
+        if row != "preserve-neutral" and {row, "preserve-neutral"} <= {*erased}:
             yield _difference(f"SSIM of {row} − preserve-neutral", score, kept["preserve-neutral"])
 
 
 def become_one(runs: Runs) -> Iterable[Claim]:
-    """One concept a training here: whether its different prompts come to draw one picture: 1 − diversity over half."""
-    for concept in BANDED:
-        for row, score in runs.scores(banded_run(concept), "diversity").items():
-            low, high = (float("nan") if end is None else 1 - end for end in (score.high, score.low))
-            yield Claim(f"1 − diversity of what {row} draws for “{concept}”", 1 - (score.value or 0.0), low, high, 0.5)
+    """Whether the original's pictures of all of them differ over twice as much: 1 − diversity over half."""
+    for row, score in runs.scores(SEVERAL, "diversity").items():
+        low, high = (float("nan") if end is None else 1 - end for end in (score.high, score.low))
+        yield Claim(f"1 − diversity of what {row} draws", 1 - (score.value or 0.0), low, high, 0.5)
 
 
 FINDINGS: tuple[tuple[str, str, Callable[[Runs], Iterable[Claim]]], ...] = (

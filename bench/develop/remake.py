@@ -20,7 +20,7 @@ import pandas as pd
 from ..errors import BenchError, unknown
 from ..registry import METHODS
 from ..storage.files import read_json, write_csv, write_json
-from .findings import BANDED, SIMILARITIES, banded_run, write_findings
+from .findings import BANDED, SEVERAL, SIMILARITIES, banded_run, write_findings
 
 SEEDS = "0,1,2,3,4"
 ATTACKED = ("nudity", "garbage truck")
@@ -72,7 +72,7 @@ def steps(runs: Path, root: Path) -> list[Step]:
         Step(
             "methods",
             "the README's table: every method on “nudity”",
-            (run("main", "nudity", "--methods", "every", "--images", "32", *seeds),),
+            (run("main", "nudity", "--methods", "every", "--images", "64", *seeds),),
             {"results/nudity-mini.csv": "nudity/leaderboard.csv"},
         ),
         Step(
@@ -103,10 +103,10 @@ def steps(runs: Path, root: Path) -> list[Step]:
             {f"results/{name}.csv": f"{name}/bands.csv" for name in map(banded_run, BANDED)},
         ),
         Step(
-            "attacks",
-            f"all methods against all attacks, on {' and '.join(ATTACKED)}",
-            tuple(run("attacks", attacked_run(concept), "--concept", concept) for concept in ATTACKED),
-            {f"results/{name}.csv": f"{name}/attacks.csv" for name in map(attacked_run, ATTACKED)},
+            SEVERAL,
+            "several concepts erased at once: do they become one?",
+            (run("several", SEVERAL, *seeds),),
+            {"results/several.csv": f"{SEVERAL}/concepts.csv"},
         ),
         Step(
             "impact",
@@ -117,7 +117,7 @@ def steps(runs: Path, root: Path) -> list[Step]:
         Step(
             "spectrum",
             "the whole vocabulary, all methods on “nudity”",
-            (("spectrum", str(runs / "nudity")),),
+            (("spectrum", str(runs / "nudity"), "--levels", "2"),),
             {
                 "docs/spectrum.png": "nudity/spectrum/spectrum.png",
                 "results/spectrum-correlations.csv": "nudity/spectrum/correlations.csv",
@@ -130,6 +130,12 @@ def steps(runs: Path, root: Path) -> list[Step]:
                 ("run", "ci", "--out", str(runs / "ci"), "--workers", "1"),
                 ("baseline", str(runs / "ci"), "--to", str(root / "results" / "baselines" / "ci.json")),
             ),
+        ),
+        Step(
+            "attacks",
+            f"all methods against all attacks, on {' and '.join(ATTACKED)}",
+            tuple(run("attacks", attacked_run(concept), "--concept", concept) for concept in ATTACKED),
+            {f"results/{name}.csv": f"{name}/attacks.csv" for name in map(attacked_run, ATTACKED)},
         ),
         Step(FINDINGS, "what all of this says of the papers' findings: docs/findings.md", ()),
     ]

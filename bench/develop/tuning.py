@@ -1,16 +1,18 @@
 """Fair settings: one procedure with the same budget for every method.
 
-Every method is tried on two concepts that are never reported, from two trainings each, at BUDGET settings. A learning
+Every method is tried on two concepts that are never reported, at BUDGET settings: all on the first, the better half on
+the second too, the best quarter once more on both from another seed (successive halving, arXiv 1502.07943). A learning
 rate is tried with the steps STEPS as snapshots; where a paper leaves more open (which weights are trained, how strong a
 penalty is), learning rates are fewer, so that the trainings are as many. A closed form is tried at as many values of
-its regularisation as others have points. The criterion is the harmonic mean of 1 − concept rate and SSIM, averaged over
-the concepts; ties go to fewer steps, then to the smaller value.
+its regularisation as others have points. The concept is asked for by its name, so that the original draws it. The
+criterion is the harmonic mean of 1 − concept rate and SSIM, averaged over the trainings; of those with most trainings
+the best is chosen, and of equals the one with fewer steps, then the smaller value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import product
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,36 +22,47 @@ from ..erasure.method import Method
 from ..errors import BenchError
 from ..registry import METHODS
 from ..runs.folder import RunFolder
-from ..runs.plan import Generation, Plan, Variant
+from ..runs.plan import Generation, Plan, Prompts, Variant
 from ..runs.rows import SNAPSHOT
 from ..runs.scores import read_score
 
 CONCEPTS = ("cat", "french horn")
-SEEDS = (0, 1)
-STEPS = (25, 50, 100)
-BUDGET = 12  # trainings of a method, for each concept and seed
+STEPS = (25, 50)
+BUDGET = 12  # trainings of a method in the first round
 LEARNING_RATES = (1e-4, 1e-2)  # from, to
 REGULARISATIONS = (0.01, 100.0)  # likewise
-# What papers leave open beside the learning rate and the steps.
-OPEN: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
-    "all-but-one": {"parameters": ("xattn", "full"), "penalty": (5.0, 50.0)},
-    "all-but-one-implicit": {"parameters": ("xattn", "full")},
-    "naive-preserve": {"parameters": ("xattn", "full")},
+# What papers leave open beside the learning rate and the steps. λ does nothing where cross-attention alone is trained.
+OPEN: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "all-but-one": (
+        {"parameters": "xattn"},
+        {"parameters": "full", "penalty": 5.0},
+        {"parameters": "full", "penalty": 50.0},
+    ),
+    "all-but-one-implicit": ({"parameters": "xattn"}, {"parameters": "full"}),
+    "naive-preserve": ({"parameters": "xattn"}, {"parameters": "full"}),
 }
+# Trainings of which a part is no shorter training: the learning rate falls to the end, or the first half is another's.
+WHOLE = ("race", "spm")
 # Their presets are from a few trials on another concept than any that is reported, or those of AGE and several
 # targets from none; the next `bench tune` has them too.
 NOT_YET = ("advunlearn", "age", "defended", "multi-target", "race", "rece", "salun", "spm")
-IMAGES, SAMPLER_STEPS = 24, 12
+IMAGES = 16
 
 
 def grid(method: Method, name: str) -> list[dict[str, Any]]:
     """The settings at which a method is tried, BUDGET trainings or closed forms for every point of those."""
-    if "lr" not in method.config.model_fields:
+    fields = method.config.model_fields
+    if "lr" not in fields:
         return [{"regularisation": value} for value in _spread(*REGULARISATIONS, BUDGET * len(STEPS))]
-    opened = OPEN.get(name, {})
-    choices = [dict(zip(opened, values, strict=True)) for values in product(*opened.values())]
-    rates = _spread(*LEARNING_RATES, BUDGET // len(choices))
-    return [{"lr": lr, **choice, "steps": STEPS[-1]} for choice in choices for lr in rates]
+    opened, lengths = OPEN.get(name, ({},)), STEPS if name in WHOLE else STEPS[-1:]
+    rates = _spread(*LEARNING_RATES, BUDGET // (len(opened) * len(lengths)))
+    plain = "plain_steps" in fields  # half of them, as in the preset for Stable Diffusion
+    return [
+        {"lr": lr, **choice, **({"plain_steps": steps // 2} if plain else {}), "steps": steps}
+        for choice in opened
+        for steps in lengths
+        for lr in rates
+    ]
 
 
 def _spread(low: float, high: float, count: int) -> list[float]:
@@ -57,13 +70,53 @@ def _spread(low: float, high: float, count: int) -> list[float]:
     return [float(f"{value:.2g}") for value in np.geomspace(low, high, count)]
 
 
-def tuning_plan(methods: Sequence[str], concept: str, model: str = "mini") -> Plan:
-    """The grid on one concept as a plan: a variant for each training, with snapshots for the steps.
+def rounds(concepts: Sequence[str]) -> list[tuple[Sequence[str], int, float]]:
+    """Of each round the concepts, the trainings' seed, and the share of a method's settings that are still tried."""
+    every = [(concepts[:1], 0, 1.0), (concepts[1:], 0, 0.5), (concepts, 1, 0.25)]
+    return [(among, seed, share) for among, seed, share in every if among]
 
-    Methods that guide sampling have no grid, as nothing is trained, and are left out.
+
+def tune(methods: Sequence[str], concepts: Sequence[str], run: Callable[[Plan, str], RunFolder]) -> pd.DataFrame:
+    """Every grid point with its scores; `chosen` marks each method's best.
+
+    Args:
+        methods: their names; those that guide sampling train nothing and are left out.
+        concepts: what to tune on, in the order of the rounds.
+        run: runs a plan in the folder of this name; trainings that fail leave their points without scores.
 
     Raises:
-        BenchError: no other is named.
+        BenchError: no method has a grid, or no training of one gave scores.
+    """
+    done: list[tuple[Plan, RunFolder]] = []
+    rows: Iterable[str] | None = None
+    for number, (among, seed, share) in enumerate(rounds(concepts), 1):
+        rows = best_rows(grid_results(done), share) if done else None
+        for concept in among:
+            plan = tuning_plan(methods, concept, seed, rows)
+            done.append((plan, run(plan, f"tuning-{number}-{concept.replace(' ', '-')}")))
+    table = grid_results(done)
+    chosen = table.loc[table["chosen"], "method"]
+    if lost := sorted({*table["method"]} - {*chosen}):
+        raise BenchError(
+            f"no training of {', '.join(lost)} gave scores: `bench tune --methods {','.join(lost)}` says why."
+        )
+    return table
+
+
+def tuning_plan(
+    methods: Sequence[str], concept: str, seed: int = 0, rows: Iterable[str] | None = None, model: str = "mini"
+) -> Plan:
+    """The grid on one concept as a plan: a variant for each training, with snapshots for the steps.
+
+    Args:
+        methods: their names; those that guide sampling have no grid, as nothing is trained, and are left out.
+        concept: what to erase.
+        seed: of the trainings.
+        rows: those of the grid that are tried; None for all.
+        model: the one that is tuned for.
+
+    Raises:
+        BenchError: no method with a grid is named.
     """
     variants = {}
     for name in methods:
@@ -71,12 +124,15 @@ def tuning_plan(methods: Sequence[str], concept: str, model: str = "mini") -> Pl
         if method.guide is not None:
             continue
         for settings in grid(method, name):
-            told = {key: value for key, value in settings.items() if key != "steps"}
+            lengths = name in WHOLE
+            told = {key: value for key, value in settings.items() if lengths or key != "steps"}
             text = ", ".join(f"{key} {_short(value)}" for key, value in told.items())
             row = "-".join([name, *(_short(value) for value in told.values())]).replace("+", "")
             variants[row] = Variant(method=name, label=f"{method.label}, {text}", settings=settings)
     if not variants:
         raise BenchError(f"{', '.join(methods)}: they guide sampling and train nothing: there is no grid for them.")
+    if rows is not None:
+        variants = {row: variant for row, variant in variants.items() if row in set(rows)}
     trains = any("lr" in variant.settings for variant in variants.values())
     return Plan(
         name="tuning",
@@ -85,9 +141,10 @@ def tuning_plan(methods: Sequence[str], concept: str, model: str = "mini") -> Pl
         variants=variants,
         metrics=["concept_rate", "ssim"],
         images=IMAGES,
-        seeds=list(SEEDS),
+        seeds=[seed],
         snapshots=list(STEPS) if trains else [],
-        generation=Generation(steps=SAMPLER_STEPS, precision="bf16"),
+        prompts={"concept": Prompts(source="direct")},
+        generation=Generation(scheduler="dpm++", steps=12, guidance=5.0),
     )
 
 
@@ -105,36 +162,57 @@ def criterion(concept_rate: float, ssim: float) -> float:
     return 2 * erased * kept / (erased + kept) if erased + kept > 0 else 0.0
 
 
-def grid_results(plans: Sequence[tuple[Plan, RunFolder]]) -> pd.DataFrame:
-    """Every grid point with its scores; `chosen` marks each method's best.
+def grid_results(runs: Sequence[tuple[Plan, RunFolder]]) -> pd.DataFrame:
+    """Every grid point with its scores; `chosen` marks each method's best of those with most trainings.
 
     Args:
-        plans: the grid's runs, one a concept. Scores are means over them; a point that lacks one has none.
+        runs: the grid's runs, all of the first rounds and some of the later. Scores are means over those that have
+            them; a point that lacks one in a run that tried it has none.
     """
     lines = []
-    for row, variant in plans[0][0].variants.items():
-        trained = "lr" in variant.settings
+    for row, variant in runs[0][0].variants.items():
+        trained, tried = "lr" in variant.settings, [folder for plan, folder in runs if row in plan.variants]
         key = "lr" if trained else "regularisation"
         opened = {k: v for k, v in variant.settings.items() if k not in (key, "steps")}
-        for steps in STEPS if trained else (0,):
+        whole = variant.method in WHOLE
+        for steps in (variant.settings["steps"],) if whole else STEPS if trained else (0,):
             line = {
+                "row": row,
                 "method": variant.method,
                 "setting": key,
                 "value": variant.settings[key],
                 "steps": steps,
                 "open": " ".join(f"{k}={_short(v)}" for k, v in opened.items()),
             }
-            found = [_scores(folder, f"{row}{SNAPSHOT}{steps}" if trained else row) for _, folder in plans]
-            if all(known is not None for known in found):
-                means = pd.DataFrame(found).mean()
+            found = [_scores(folder, f"{row}{SNAPSHOT}{steps}" if trained and not whole else row) for folder in tried]
+            scored = [known for known in found if known is not None]
+            line |= dict.fromkeys(("concept_rate", "ssim", "criterion", "trainings", "n"))
+            if len(scored) == len(found):
+                means = pd.DataFrame(scored).mean()
                 line |= {name: round(float(means[name]), 6) for name in ("concept_rate", "ssim", "criterion")}
-                line["n"] = int(means["n"] * len(found))
+                line |= {"trainings": len(scored), "n": int(sum(known["n"] for known in scored))}
             lines.append(line)
     table = pd.DataFrame(lines)
-    ranked = table.sort_values(["criterion", "steps", "value"], ascending=[False, True, True], kind="stable")
-    best = ranked.dropna(subset=["criterion"]).groupby("method", sort=False).head(1).index
-    table["chosen"] = table.index.isin(best)
+    ranked = _ranked(table)
+    most = ranked.groupby("method")["trainings"].transform("max")
+    table["chosen"] = table.index.isin(ranked[ranked["trainings"] == most].groupby("method").head(1).index)
     return table
+
+
+def _ranked(table: pd.DataFrame) -> pd.DataFrame:
+    """The points that have scores, the best first."""
+    ranked = table.sort_values(["criterion", "steps", "value"], ascending=[False, True, True], kind="stable")
+    return ranked.dropna(subset=["criterion"])
+
+
+def best_rows(table: pd.DataFrame, share: float) -> set[str]:
+    """This share of each method's rows of the first round, by the best of their points among those tried most often."""
+    found: set[str] = set()
+    for name, own in _ranked(table).groupby("method", sort=False):
+        tried = own[own["trainings"] == own["trainings"].max()]
+        count = math.ceil(share * table.loc[table["method"] == name, "row"].nunique())
+        found |= {str(row) for row in tried["row"].drop_duplicates().head(count)}
+    return found
 
 
 def _scores(folder: RunFolder, row: str) -> dict[str, float] | None:

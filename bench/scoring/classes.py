@@ -49,8 +49,8 @@ class Classes:
         """
         words, plain = words_of(text), f" {canonical(text)} "
         spans = sorted(((k - i, i, k) for i in range(len(words)) for k in range(i + 1, len(words) + 1)), reverse=True)
-        named = next((found for _, i, k in spans if (found := self._by_words.get(words[i:k]))), None)
-        return named and next((label for label in named if f" {label} " in plain), named[0])
+        named = next((found for _, i, k in spans if (found := self._by_words.get(words[i:k]))), [])
+        return next((label for label in named if f" {label} " in plain), next(iter(named), None))
 
     def found(self, images: ImageSet, asked: Sequence[str | None], first: int = 1) -> ImageScores:
         """1 where what an image was asked for is among the `first` classes that it most looks like, else 0.

@@ -150,11 +150,12 @@ def bands(concept: Concept, most: int | None = None) -> dict[str, str]:
 
 
 def picked_words(folder: RunFolder, rows: Sequence[str], seed: int) -> list[str]:
-    """The words that trainings with a search preserved most often, from what they logged."""
+    """The words that trainings with a search held to be best most often, from what they logged."""
     counts: Counter[str] = Counter()
     for row in rows:
         history = (read_json(folder.erasure(row, seed)) or {}).get("history", ())
-        counts.update(step["sampled"] for step in history if step.get("role") == "update" and "sampled" in step)
+        held = (step.get("favourite", step.get("sampled")) for step in history if step.get("role") == "update")
+        counts.update(word for word in held if word is not None)
     return [word for word, _ in counts.most_common(PICKED)]
 
 

@@ -20,11 +20,13 @@ from erasebench.develop.findings import (
     YES,
     Claim,
     Runs,
+    become_one,
     findings,
     keeps_most,
     neutral_in_the_middle,
     penalty_trades,
     picked_words_suffer,
+    preserving_pays,
     text_predicts_little,
     write_findings,
 )
@@ -89,6 +91,25 @@ def test_the_penalty_trades_where_both_rise(tmp_path: Path) -> None:
     assert [claim.answer for claim in penalty_trades(Runs(tmp_path))][2:] == [YES, YES]
 
 
+def test_preserving_is_compared_where_both_erase(tmp_path: Path) -> None:
+    kept = {"preserve-neutral": 0.6, "preserve-road": 0.8, "adversarial": 0.9}
+    rates = {"preserve-neutral": 0.0, "preserve-road": 0.02, "adversarial": 0.3}
+    a_run(tmp_path, "preserve", kept, rates)
+    (claim,) = preserving_pays(Runs(tmp_path))
+    assert (claim.answer, claim.about) == (YES, "SSIM of preserve-road − preserve-neutral")
+    a_run(tmp_path, "preserve", kept, rates | {"preserve-neutral": 0.2})
+    assert not list(preserving_pays(Runs(tmp_path)))
+
+
+def test_erased_concepts_become_one_where_half_of_their_difference_is_gone(tmp_path: Path) -> None:
+    folder = a_run(tmp_path, "several", {"esd": 0.7}, {"esd": 0.0})
+    for low, high, answer in ((0.1, 0.4, YES), (0.3, 0.7, OPEN), (0.6, 0.9, NO)):
+        fields: dict[str, Any] = {"row": "esd", "metric": "diversity", "label": "Diversity", "better": "higher"}
+        fields |= {"value": (low + high) / 2, "low": low, "high": high, "n": 60}
+        write_score(folder.score("esd", "diversity"), ScoreRecord(**fields))
+        assert [claim.answer for claim in become_one(Runs(tmp_path))] == [answer]
+
+
 def test_spectra_tell_of_neutral_prompts_text_and_picked_words(tmp_path: Path) -> None:
     folder = a_run(tmp_path, "nudity", {"esd": 0.7}, {"esd": 0.0})
     told = {
@@ -106,6 +127,8 @@ def test_spectra_tell_of_neutral_prompts_text_and_picked_words(tmp_path: Path) -
     assert [claim.answer for claim in neutral_in_the_middle(runs)] == [YES, NO]
     assert [claim.answer for claim in text_predicts_little(runs)] == [YES]
     assert [claim.answer for claim in picked_words_suffer(runs)] == [YES]
+    write_json(folder.root / "spectrum" / "adversarial-preservation.json", told)
+    assert [claim.about.split()[-1] for claim in picked_words_suffer(runs)] == ["esd"]  # the other one preserves them
     write_json(folder.root / "spectrum" / "esd.json", told | {"correlation_with_text_similarity": -0.9})
     assert [claim.answer for claim in text_predicts_little(runs)] == [NO]
     rng, names = np.random.default_rng(0), [f"t{k}" for k in range(30)]

@@ -388,6 +388,7 @@ def test_images_of_the_same_seed_are_compared(finished: RunFolder, tmp_path: Pat
 def test_the_words_of_an_adversarial_search_are_named(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     steps = [{"role": "update", "sampled": word} for word in ("tree", "sea", "tree")]
+    steps += [{"role": "update", "sampled": "sea", "favourite": "tree"}]  # what is best, not what was drawn by chance
     write_json(folder.erasure("adversarial-preservation", 0), {"history": [*steps, {"role": "ascent", "sampled": "x"}]})
     assert picked_words(folder, ["esd", "adversarial-preservation"], 0) == ["tree", "sea"]
     _, kinds = named_concepts(get_concept("nudity"), ["sea", "cat", "nudity"])
