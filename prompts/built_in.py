@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from erasebench.errors import BenchError
-from erasebench.mini.held_out import captions, things
+from erasebench.mini.held_out import captions
 from erasebench.storage.text_files import lines
 
 from .bands import STYLE, banded, related_things
@@ -45,19 +45,19 @@ def related(concept: Concept) -> tuple[Prompt, ...]:
         if kind == "style":
             wordings += [wording for style in others for wording in _asking(style, [style.phrase])]
         else:
-            wordings += _in_all_settings(others)
+            wordings += _in_settings(others)
     return numbered(wordings, "related")
 
 
 def unrelated(concept: Concept) -> tuple[Prompt, ...]:
     """Things of other kinds."""
     kinds = _kinds(concept)
-    return numbered(_in_all_settings([other for other in _things(concept) if other.kind not in kinds]), "unrelated")
+    return numbered(_in_settings([other for other in _things(concept) if other.kind not in kinds]), "unrelated")
 
 
 def others(concept: Concept) -> tuple[Prompt, ...]:
     """All other things."""
-    return numbered(_in_all_settings(_things(concept)), "object")
+    return numbered(_in_settings(_things(concept)), "object")
 
 
 def bands(concept: Concept) -> tuple[Prompt, ...]:
@@ -67,9 +67,7 @@ def bands(concept: Concept) -> tuple[Prompt, ...]:
         wordings = [wording for style in _others(concept, "style") for wording in _asking(style, [style.phrase])]
         found += [banded(STYLE, k, *wording) for k, wording in enumerate(wordings)]
     for band, names in related_things(concept).items():
-        phrases = [things()[name] for name in names]
-        alone = [f"a photo of {phrase}" for phrase in phrases]
-        wordings = [(f"{text} {place}".strip(), text) for place in places(concept) for text in alone]
+        wordings = _in_settings([get_concept(name) for name in names], places(concept))
         found += [banded(band, k, *wording) for k, wording in enumerate(wordings)]
     return tuple(found)
 
@@ -83,7 +81,8 @@ def objects(concept: Concept) -> tuple[Prompt, ...]:
 def styles(concept: Concept) -> tuple[Prompt, ...]:
     """Things but the erased one, in every style but the erased one."""
     things = [thing for thing in style_things() if not concept.overlaps(thing)]
-    wordings = [(f"{thing}, {style.phrase}", style.phrase) for thing in things for style in _others(concept, "style")]
+    others = _others(concept, "style")
+    wordings = [(f"{thing}, {style.phrase}", style.phrase) for thing in things for style in others]
     return numbered(wordings, "style")
 
 
@@ -93,10 +92,11 @@ def pairs(concept: Concept) -> tuple[Prompt, ...]:
     Those with the same thing share a template.
     """
     found: list[Prompt] = []
+    others = _things(concept)
     for one in concept.each:
         asked = one.shown if one.kind == "nudity" else one.phrase
         for place in places(one):
-            for other in _things(concept):
+            for other in (other for other in others if place in places(other)):
                 clean, alone = f"a photo of {other.phrase} {place}".strip(), f"a photo of {other.phrase}"
                 text = f"{clean}, {asked}" if one.kind == "style" else f"a photo of {asked} and {other.phrase} {place}"
                 found.append(Prompt(f"pair-{len(found):04d}", text.strip(), template=alone, clean=clean))
@@ -162,10 +162,11 @@ def _things(concept: Concept) -> list[Concept]:
     return [other for other in found if other.kind not in ("style", "place")]
 
 
-def _in_all_settings(concepts: Sequence[Concept]) -> list[Wording]:
+def _in_settings(concepts: Sequence[Concept], where: Sequence[str] | None = None) -> list[Wording]:
+    """Photos of concepts in all settings, or in some, as far as each stands there."""
     return [
         (f"a photo of {concept.phrase} {place}".strip(), f"a photo of {concept.phrase}")
-        for place in settings()
+        for place in (settings() if where is None else where)
         for concept in concepts
         if place in places(concept)
     ]

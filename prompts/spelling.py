@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 MARKS = ".,;:!?()“”\"'"  # around a word they say nothing
 ARTICLES = ("a", "an", "the")
@@ -25,6 +26,7 @@ def canonical(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", small).split())
 
 
+@lru_cache(1 << 14)
 def words_of(text: str) -> tuple[str, ...]:
     """A text's words in the singular without a leading article: equal for all spellings of a concept.
 

@@ -27,7 +27,9 @@ def tune(
         str, typer.Option(help="What to tune on, with commas; never what is reported.")
     ] = "cat,french horn",
     out: Annotated[Path, typer.Option(help="The table to write.")] = Path("results") / "tuning.csv",
-    runs: Annotated[Path, typer.Option(help="For a run a concept; the same again resumes.")] = Path("results/runs"),
+    runs: Annotated[Path, typer.Option(help="For the runs of the rounds; the same again resumes.")] = Path(
+        "results/runs"
+    ),
     device: DeviceOption = "auto",
     store: StoreOption = None,
     workers: WorkersOption = None,

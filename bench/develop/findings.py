@@ -227,7 +227,7 @@ def _better_than_text(row: str, told: dict[str, Any], likeness: pd.DataFrame) ->
 
 
 def picked_words_suffer(runs: Runs) -> Iterable[Claim]:
-    """How far the words that the search held lie before the first quarter's end, where they are not preserved."""
+    """How far the words that the search favoured lie before the first quarter's end, where they are not preserved."""
     rng = np.random.default_rng(0)
     for row, told in _spectra(runs):
         if row in SEARCHING:
@@ -251,8 +251,11 @@ def preserving_pays(runs: Runs) -> Iterable[Claim]:
 
 
 def become_one(runs: Runs) -> Iterable[Claim]:
-    """Whether the original's pictures of all of them differ over twice as much: 1 − diversity over half."""
+    """Whether the original's pictures of all of them differ over twice as much, of rows that erase: 1 − diversity."""
+    rates = runs.scores(SEVERAL, "concept_rate")
     for row, score in runs.scores(SEVERAL, "diversity").items():
+        if row not in rates or (rates[row].value or 0.0) > ERASED:
+            continue
         low, high = (float("nan") if end is None else 1 - end for end in (score.high, score.low))
         yield Claim(f"1 − diversity of what {row} draws", 1 - (score.value or 0.0), low, high, 0.5)
 

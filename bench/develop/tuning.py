@@ -42,7 +42,8 @@ OPEN: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "naive-preserve": ({"parameters": "xattn"}, {"parameters": "full"}),
 }
 # Trainings of which a part is no shorter training: the learning rate falls to the end, or the first half is another's.
-WHOLE = ("race", "spm")
+WHOLE = ("advunlearn", "race", "spm")
+PLAIN = {"advunlearn": 5, "race": 2}  # one of so many steps is without attacks, as their authors have it, about
 # Their presets are from a few trials on another concept than any that is reported, or those of AGE and several
 # targets from none; the next `bench tune` has them too.
 NOT_YET = ("advunlearn", "age", "defended", "multi-target", "race", "rece", "salun", "spm")
@@ -56,9 +57,8 @@ def grid(method: Method, name: str) -> list[dict[str, Any]]:
         return [{"regularisation": value} for value in _spread(*REGULARISATIONS, BUDGET * len(STEPS))]
     opened, lengths = OPEN.get(name, ({},)), STEPS if name in WHOLE else STEPS[-1:]
     rates = _spread(*LEARNING_RATES, BUDGET // (len(opened) * len(lengths)))
-    plain = "plain_steps" in fields  # half of them, as in the preset for Stable Diffusion
     return [
-        {"lr": lr, **choice, **({"plain_steps": steps // 2} if plain else {}), "steps": steps}
+        {"lr": lr, **choice, **({"plain_steps": steps // PLAIN[name]} if name in PLAIN else {}), "steps": steps}
         for choice in opened
         for steps in lengths
         for lr in rates
@@ -93,12 +93,13 @@ def tune(methods: Sequence[str], concepts: Sequence[str], run: Callable[[Plan, s
         rows = best_rows(grid_results(done), share) if done else None
         for concept in among:
             plan = tuning_plan(methods, concept, seed, rows)
-            done.append((plan, run(plan, f"tuning-{number}-{concept.replace(' ', '-')}")))
+            done.append((plan, run(plan, f"tuning-{number}-{concept.replace(' ', '-')}-{plan.key[:8]}")))
     table = grid_results(done)
     chosen = table.loc[table["chosen"], "method"]
     if lost := sorted({*table["method"]} - {*chosen}):
         raise BenchError(
-            f"no training of {', '.join(lost)} gave scores: `bench tune --methods {','.join(lost)}` says why."
+            f"{', '.join(lost)}: none of the settings that were tried last gave scores. The failures are in the "
+            "run.json of the runs that begin with “tuning-”."
         )
     return table
 
@@ -163,11 +164,11 @@ def criterion(concept_rate: float, ssim: float) -> float:
 
 
 def grid_results(runs: Sequence[tuple[Plan, RunFolder]]) -> pd.DataFrame:
-    """Every grid point with its scores; `chosen` marks each method's best of those with most trainings.
+    """Every grid point with its scores; `chosen` marks each method's best of those that were tried in all runs.
 
     Args:
-        runs: the grid's runs, all of the first rounds and some of the later. Scores are means over those that have
-            them; a point that lacks one in a run that tried it has none.
+        runs: the grid's runs; those of later rounds have fewer of its rows. Scores are means over the runs that tried a
+            point; one that lacks a score in any of these has none.
     """
     lines = []
     for row, variant in runs[0][0].variants.items():
@@ -186,32 +187,30 @@ def grid_results(runs: Sequence[tuple[Plan, RunFolder]]) -> pd.DataFrame:
             }
             found = [_scores(folder, f"{row}{SNAPSHOT}{steps}" if trained and not whole else row) for folder in tried]
             scored = [known for known in found if known is not None]
-            line |= dict.fromkeys(("concept_rate", "ssim", "criterion", "trainings", "n"))
+            line |= {"trainings": len(found), **dict.fromkeys(("concept_rate", "ssim", "criterion", "n"))}
             if len(scored) == len(found):
                 means = pd.DataFrame(scored).mean()
                 line |= {name: round(float(means[name]), 6) for name in ("concept_rate", "ssim", "criterion")}
-                line |= {"trainings": len(scored), "n": int(sum(known["n"] for known in scored))}
+                line |= {"n": int(sum(known["n"] for known in scored))}
             lines.append(line)
     table = pd.DataFrame(lines)
-    ranked = _ranked(table)
-    most = ranked.groupby("method")["trainings"].transform("max")
-    table["chosen"] = table.index.isin(ranked[ranked["trainings"] == most].groupby("method").head(1).index)
+    table["chosen"] = table.index.isin(_ranked(table).groupby("method").head(1).index)
     return table
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
-    """The points that have scores, the best first."""
-    ranked = table.sort_values(["criterion", "steps", "value"], ascending=[False, True, True], kind="stable")
+    """Of each method the points that were tried in the last run of all and have scores, the best first."""
+    last = table[table["trainings"] == table.groupby("method")["trainings"].transform("max")]
+    ranked = last.sort_values(["criterion", "steps", "value"], ascending=[False, True, True], kind="stable")
     return ranked.dropna(subset=["criterion"])
 
 
 def best_rows(table: pd.DataFrame, share: float) -> set[str]:
-    """This share of each method's rows of the first round, by the best of their points among those tried most often."""
+    """So many of each method's rows as are this share of all of them, by the best of their points."""
     found: set[str] = set()
     for name, own in _ranked(table).groupby("method", sort=False):
-        tried = own[own["trainings"] == own["trainings"].max()]
         count = math.ceil(share * table.loc[table["method"] == name, "row"].nunique())
-        found |= {str(row) for row in tried["row"].drop_duplicates().head(count)}
+        found |= {str(row) for row in own["row"].drop_duplicates().head(count)}
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from erasebench.prompts.spelling import canonical, words_of
+from erasebench.prompts.spelling import MARKS, canonical, words_of
 
 from ..images.image_set import Encoder, ImageSet
 from ..mini.kinds import kinds
@@ -47,7 +47,7 @@ class Classes:
         Any spelling counts: "Garbage Trucks" for "garbage truck"; of two labels that are spellings of each other, such
         as "book" and "books", the one whose own spelling stands in the text.
         """
-        words, plain = words_of(text), f" {canonical(text)} "
+        words, plain = words_of(text), f" {' '.join(word.strip(MARKS) for word in canonical(text).split())} "
         spans = sorted(((k - i, i, k) for i in range(len(words)) for k in range(i + 1, len(words) + 1)), reverse=True)
         named = next((found for _, i, k in spans if (found := self._by_words.get(words[i:k]))), [])
         return next((label for label in named if f" {label} " in plain), next(iter(named), None))

@@ -49,8 +49,8 @@ def run_spectrum(folder: RunFolder, request: SpectrumRequest, device: str) -> tu
     plan, record, model, erased = _open(folder, request, device)
     words = read_vocabulary(request.vocabulary, model.tokenizer, request.limit)
     concept = get_concepts(plan.erased, plan.kind, plan.replacement, model.family)
-    related = bands(concept, request.limit)
-    named, kinds = named_concepts(concept, picked_words(folder, list(plan.rows), request.seed), related)
+    related, picked = bands(concept), picked_words(folder, list(plan.rows), request.seed)
+    named, kinds = named_concepts(concept, picked, bands(concept, request.limit))
     latents, batch, store = request.latents(plan.image_seed), request.batch_size, folder.store / "spectrum"
     with StageBar("named concepts", 0, "predictions") as bar:
         first = scan(model, erased, named, store, latents, batch, bar.reach)
@@ -129,7 +129,7 @@ def named_concepts(
     Args:
         picked: words that an adversarial search held, where one was among the run's methods; that they are such words
             is said of them before how they are related.
-        related: things with their bands; all by default.
+        related: things with their bands that are named beside the concepts; all by default.
     """
     near = "person" if concept.kind == "nudity" else concept.kind
     kinds = dict.fromkeys((one.name for one in concept.each), "erased") | dict.fromkeys(NEUTRAL, "neutral")

@@ -108,6 +108,8 @@ def test_erased_concepts_become_one_where_half_of_their_difference_is_gone(tmp_p
         fields |= {"value": (low + high) / 2, "low": low, "high": high, "n": 60}
         write_score(folder.score("esd", "diversity"), ScoreRecord(**fields))
         assert [claim.answer for claim in become_one(Runs(tmp_path))] == [answer]
+    a_run(tmp_path, "several", {"esd": 0.7}, {"esd": 0.4})
+    assert not list(become_one(Runs(tmp_path)))
 
 
 def test_spectra_tell_of_neutral_prompts_text_and_picked_words(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_other_words_for_a_concept_name_nothing_else_of_the_world() -> None:
         assert wrong == []
 
 
+def test_no_thing_is_called_as_another_is() -> None:
+    """A caption that says "a sailboat" must show the sailboat, and no other boat."""
+    own = {name: (name, *entry.synonyms) for name, entry in CONCEPTS.items()}
+    own |= {name: (name, *synonyms) for name, (_, synonyms, _) in FIGURES.items()}
+    own |= {name: (name, *synonyms) for name, (_, *synonyms) in icon_things().items()}
+    meant: dict[str, set[str]] = {}
+    for name, texts in own.items():
+        for text in texts:
+            meant.setdefault(text, set()).add(name)
+    assert {text: names for text, names in meant.items() if len(names) > 1} == {}
+
+
 def test_names_and_tags_are_two_thousand_words() -> None:
     texts = [text for name, (_, *more) in icon_things().items() for text in (name, *more)]
     texts += [text for name, (_, more, _) in FIGURES.items() for text in (name, *more)]

@@ -381,8 +381,8 @@ def test_the_longest_class_that_a_text_names_is_asked_for() -> None:
     assert classes.asked("a boat, in the style of neon") == "boat"
     assert classes.asked("a cat") is None
     classes = Classes(Features(), ("book", "books"), lambda features: features, "")  # type: ignore[arg-type]
-    asked = ("a photo of a book", "books at night", "a Book.")
-    assert [classes.asked(text) for text in asked] == ["book", "books", "book"]
+    asked = ("a photo of a book", "books, at night", "a Book.", "two Books.")
+    assert [classes.asked(text) for text in asked] == ["book", "books", "book", "books"]
 
 
 def test_imagenets_classifier_is_torchvisions(monkeypatch: pytest.MonkeyPatch) -> None:

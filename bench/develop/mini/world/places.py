@@ -72,7 +72,7 @@ def mountain(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.rectangle(-0.01, 0.78, 1.01, 1.01, (98, 160, 84))
 
 
-@concept("forest", "place", None, ("woods", "pine forest"))
+@concept("forest", "place", None, ("woodland", "pine forest"))
 def forest(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     _gradient(canvas, *SKY, 0, 0.7)
     canvas.rectangle(-0.01, 0.68, 1.01, 1.01, (96, 142, 66))

@@ -48,7 +48,7 @@ def man(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     face(canvas, 0.5, 0.22, 0.11)
 
 
-@concept("child", "person", "yellow", ("kid", "toddler"))
+@concept("child", "person", "yellow", ("kid", "youngster"))
 def child(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     skin, hair = SKIN[rng.integers(len(SKIN))], HAIR[rng.integers(len(HAIR))]
     for side in (-1, 1):

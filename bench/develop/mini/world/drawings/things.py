@@ -141,7 +141,7 @@ def apple(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.ellipse(0.28, 0.48, 0.06, 0.09, shade(colour, 1.6))
 
 
-@concept("flower", "plant", "pink", ("blossom", "daisy"))
+@concept("flower", "plant", "pink", ("blossom", "bloom"))
 def flower(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.line([(0.5, 0.4), (0.5, 0.96)], 0.055, (66, 146, 60))
     canvas.polygon([(0.5, 0.84), (0.62, 0.66), (0.82, 0.64), (0.7, 0.8)], (66, 146, 60))
@@ -169,7 +169,7 @@ def balloon(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.ellipse(0.4, 0.23, 0.06, 0.09, shade(colour, 1.65))
 
 
-@concept("key", "object", "yellow", ("door key", "old key"))
+@concept("key", "object", "yellow", ("door key", "metal key"))
 def key(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.line([(0.3, 0.5), (0.92, 0.5)], 0.1, colour)
     canvas.rectangle(0.72, 0.5, 0.8, 0.7, colour)

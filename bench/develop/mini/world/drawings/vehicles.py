@@ -86,7 +86,7 @@ def airplane(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
         canvas.circle(x, 0.48, 0.026, (70, 130, 200))
 
 
-@concept("boat", "vehicle", "red", ("sailing boat", "sailboat"))
+@concept("boat", "vehicle", "red", ("sailing boat", "small boat"))
 def boat(canvas: Canvas, colour: RGB, rng: np.random.Generator) -> None:
     canvas.line([(0.5, 0.08), (0.5, 0.66)], 0.04, (110, 76, 44))
     canvas.polygon([(0.54, 0.1), (0.54, 0.6), (0.88, 0.6)], (250, 248, 238))
