@@ -45,19 +45,19 @@ def related(concept: Concept) -> tuple[Prompt, ...]:
         if kind == "style":
             wordings += [wording for style in others for wording in _asking(style, [style.phrase])]
         else:
-            wordings += _in_settings(others)
+            wordings += _photos(others)
     return numbered(wordings, "related")
 
 
 def unrelated(concept: Concept) -> tuple[Prompt, ...]:
     """Things of other kinds."""
     kinds = _kinds(concept)
-    return numbered(_in_settings([other for other in _things(concept) if other.kind not in kinds]), "unrelated")
+    return numbered(_photos([other for other in _things(concept) if other.kind not in kinds]), "unrelated")
 
 
 def others(concept: Concept) -> tuple[Prompt, ...]:
     """All other things."""
-    return numbered(_in_settings(_things(concept)), "object")
+    return numbered(_photos(_things(concept)), "object")
 
 
 def bands(concept: Concept) -> tuple[Prompt, ...]:
@@ -67,7 +67,7 @@ def bands(concept: Concept) -> tuple[Prompt, ...]:
         wordings = [wording for style in _others(concept, "style") for wording in _asking(style, [style.phrase])]
         found += [banded(STYLE, k, *wording) for k, wording in enumerate(wordings)]
     for band, names in related_things(concept).items():
-        wordings = _in_settings([get_concept(name) for name in names], places(concept))
+        wordings = _photos([get_concept(name) for name in names], places(concept))
         found += [banded(band, k, *wording) for k, wording in enumerate(wordings)]
     return tuple(found)
 
@@ -162,7 +162,7 @@ def _things(concept: Concept) -> list[Concept]:
     return [other for other in found if other.kind not in ("style", "place")]
 
 
-def _in_settings(concepts: Sequence[Concept], where: Sequence[str] | None = None) -> list[Wording]:
+def _photos(concepts: Sequence[Concept], where: Sequence[str] | None = None) -> list[Wording]:
     """Photos of concepts in all settings, or in some, as far as each stands there."""
     return [
         (f"a photo of {concept.phrase} {place}".strip(), f"a photo of {concept.phrase}")

@@ -33,12 +33,8 @@ from ..storage.files import read_json, write_text
 
 BANDED = ("nudity", "garbage truck", "van gogh")  # a person, a thing, a style: runs of the plan `bands`
 SEVERAL = "several"  # a run, and the plan
-SEARCHING = (
-    "adversarial-preservation",
-    "adversarial-preservation-pgd",
-    "age",
-    "multi-target",
-)  # preserve what they pick
+# Rows whose trainings preserve the words that they pick.
+SEARCHING = ("adversarial-preservation", "adversarial-preservation-pgd", "age", "multi-target")
 ERASED = 0.05  # a concept rate that counts as erased
 MIDDLE = (25.0, 75.0)  # percentiles
 FRONT = 25.0  # a percentile: before it lie the most affected
@@ -120,6 +116,10 @@ class Runs:
         found = {row: read_score(folder.score(row, metric)) for row in record.rows if row not in UNRANKED_ROWS}
         return {row: score for row, score in found.items() if score is not None and score.value is not None}
 
+    def erased(self, name: str) -> set[str]:
+        """The rows of a run that erase: their concept rate is at most ERASED."""
+        return {row for row, rate in self.scores(name, "concept_rate").items() if (rate.value or 0.0) <= ERASED}
+
 
 def banded_run(concept: str) -> str:
     """The folder of a concept's run of the plan `bands`."""
@@ -128,8 +128,8 @@ def banded_run(concept: str) -> str:
 
 def keeps_most(runs: Runs) -> Iterable[Claim]:
     """SSIM of All but One less each other's, of the methods that erase."""
-    rates, kept = runs.scores("nudity", "concept_rate"), runs.scores("nudity", "ssim")
-    erased = [row for row, rate in rates.items() if rate.value is not None and rate.value <= ERASED and row in kept]
+    kept, rows = runs.scores("nudity", "ssim"), runs.erased("nudity")
+    erased = [row for row in kept if row in rows]
     if "all-but-one" not in erased:
         return
     for row in erased:
@@ -243,18 +243,17 @@ def picked_words_suffer(runs: Runs) -> Iterable[Claim]:
 
 def preserving_pays(runs: Runs) -> Iterable[Claim]:
     """SSIM of related concepts, the preserved among them: each preserved less the empty prompt, where both erase."""
-    rates, kept = runs.scores("preserve", "concept_rate"), runs.scores("preserve", "ssim")
-    erased = [row for row, rate in rates.items() if rate.value is not None and rate.value <= ERASED]
+    kept, erased = runs.scores("preserve", "ssim"), runs.erased("preserve")
     for row, score in kept.items():
-        if row != "preserve-neutral" and {row, "preserve-neutral"} <= {*erased}:
+        if row != "preserve-neutral" and {row, "preserve-neutral"} <= erased:
             yield _difference(f"SSIM of {row} − preserve-neutral", score, kept["preserve-neutral"])
 
 
 def become_one(runs: Runs) -> Iterable[Claim]:
     """Whether the original's pictures of all of them differ over twice as much, of rows that erase: 1 − diversity."""
-    rates = runs.scores(SEVERAL, "concept_rate")
+    erased = runs.erased(SEVERAL)
     for row, score in runs.scores(SEVERAL, "diversity").items():
-        if row not in rates or (rates[row].value or 0.0) > ERASED:
+        if row not in erased:
             continue
         low, high = (float("nan") if end is None else 1 - end for end in (score.high, score.low))
         yield Claim(f"1 − diversity of what {row} draws", 1 - (score.value or 0.0), low, high, 0.5)

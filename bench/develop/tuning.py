@@ -125,15 +125,15 @@ def tuning_plan(
         if method.guide is not None:
             continue
         for settings in grid(method, name):
-            lengths = name in WHOLE
-            told = {key: value for key, value in settings.items() if lengths or key != "steps"}
+            told = {key: value for key, value in settings.items() if name in WHOLE or key != "steps"}
             text = ", ".join(f"{key} {_short(value)}" for key, value in told.items())
             row = "-".join([name, *(_short(value) for value in told.values())]).replace("+", "")
             variants[row] = Variant(method=name, label=f"{method.label}, {text}", settings=settings)
     if not variants:
         raise BenchError(f"{', '.join(methods)}: they guide sampling and train nothing: there is no grid for them.")
     if rows is not None:
-        variants = {row: variant for row, variant in variants.items() if row in set(rows)}
+        kept = set(rows)
+        variants = {row: variant for row, variant in variants.items() if row in kept}
     trains = any("lr" in variant.settings for variant in variants.values())
     return Plan(
         name="tuning",
@@ -172,11 +172,10 @@ def grid_results(runs: Sequence[tuple[Plan, RunFolder]]) -> pd.DataFrame:
     """
     lines = []
     for row, variant in runs[0][0].variants.items():
-        trained, tried = "lr" in variant.settings, [folder for plan, folder in runs if row in plan.variants]
-        key = "lr" if trained else "regularisation"
+        tried = [folder for plan, folder in runs if row in plan.variants]
+        key = "lr" if "lr" in variant.settings else "regularisation"
         opened = {k: v for k, v in variant.settings.items() if k not in (key, "steps")}
-        whole = variant.method in WHOLE
-        for steps in (variant.settings["steps"],) if whole else STEPS if trained else (0,):
+        for steps, scored_as in _points(row, variant):
             line = {
                 "row": row,
                 "method": variant.method,
@@ -185,7 +184,7 @@ def grid_results(runs: Sequence[tuple[Plan, RunFolder]]) -> pd.DataFrame:
                 "steps": steps,
                 "open": " ".join(f"{k}={_short(v)}" for k, v in opened.items()),
             }
-            found = [_scores(folder, f"{row}{SNAPSHOT}{steps}" if trained and not whole else row) for folder in tried]
+            found = [_scores(folder, scored_as) for folder in tried]
             scored = [known for known in found if known is not None]
             line |= {"trainings": len(found), **dict.fromkeys(("concept_rate", "ssim", "criterion", "n"))}
             if len(scored) == len(found):
@@ -196,6 +195,15 @@ def grid_results(runs: Sequence[tuple[Plan, RunFolder]]) -> pd.DataFrame:
     table = pd.DataFrame(lines)
     table["chosen"] = table.index.isin(_ranked(table).groupby("method").head(1).index)
     return table
+
+
+def _points(row: str, variant: Variant) -> list[tuple[int, str]]:
+    """The points of a training or closed form: its steps, 0 where there are none, and the row that has the scores."""
+    if "lr" not in variant.settings:
+        return [(0, row)]
+    if variant.method in WHOLE:
+        return [(variant.settings["steps"], row)]
+    return [(steps, f"{row}{SNAPSHOT}{steps}") for steps in STEPS]
 
 
 def _ranked(table: pd.DataFrame) -> pd.DataFrame:
