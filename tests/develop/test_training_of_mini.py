@@ -1,5 +1,6 @@
 """The embedded model's own training: resumable, and stops on nonsense."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import yaml
 from PIL import Image
 from torch import nn
 
+from erasebench.develop.mini.muon import Muon
 from erasebench.develop.mini.token_table import write_tokenizer
 from erasebench.develop.mini.train import RECIPE, claim, read_recipe, train
 from erasebench.develop.mini.train_data import Renders
-from erasebench.develop.mini.train_loop import learning_rate_factor, train_part
+from erasebench.develop.mini.train_loop import OPTIMISERS, learning_rate_factor, train_part
 from erasebench.develop.mini.train_unet import training_captions
 from erasebench.develop.mini.world import CONCEPTS, DRAWN, World, WorldConcept
 from erasebench.develop.mini.world.canvas import RGB, Canvas
@@ -29,7 +31,7 @@ from erasebench.storage.tensors import load_tensors, save_tensors
 LARGER = RECIPE.with_name("larger.yaml")
 
 
-def _fit(work: Path, steps: int, stop_at: int | None = None) -> torch.Tensor:
+def _fit(work: Path, steps: int, stop_at: int | None = None, optimiser: str = "adamw") -> torch.Tensor:
     torch.manual_seed(0)
     modules = nn.ModuleDict({"line": nn.Linear(2, 1)})
 
@@ -39,16 +41,45 @@ def _fit(work: Path, steps: int, stop_at: int | None = None) -> torch.Tensor:
         x = torch.randn(8, 2, generator=torch.Generator().manual_seed(step))
         return (modules["line"](x) - x.sum(1, keepdim=True)).square().mean()
 
-    train_part("line", modules, loss, work=work, steps=steps, lr=0.05, ema=0.9, say=lambda text: None)
+    say: Callable[[str], None] = lambda text: None  # noqa: E731
+    train_part("line", modules, loss, work=work, steps=steps, lr=0.05, ema=0.9, optimiser=optimiser, say=say)
     return modules["line"].weight.detach().clone()
 
 
-def test_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = _fit(tmp_path / "whole", 30)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_training_resumes_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimiser: str) -> None:
+    whole = _fit(tmp_path / "whole", 30, optimiser=optimiser)
     monkeypatch.setattr("erasebench.develop.mini.train_loop.CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
-        _fit(tmp_path / "cut", 30, stop_at=17)
-    assert torch.equal(_fit(tmp_path / "cut", 30), whole)
+        _fit(tmp_path / "cut", 30, stop_at=17, optimiser=optimiser)
+    assert torch.equal(_fit(tmp_path / "cut", 30, optimiser=optimiser), whole)
+
+
+@pytest.mark.parametrize("shape", [(24, 60), (60, 24), (16, 3, 3, 3)])
+def test_muons_step_of_a_matrix_is_orthogonal_and_as_large_as_adams(shape: tuple[int, ...]) -> None:
+    gradient = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    weight = nn.Parameter(torch.zeros(shape))
+    weight.grad = gradient
+    Muon([weight], lr=1.0).step()
+    matrix = -weight.detach().flatten(1)
+    scale = 0.2 * max(matrix.shape) ** 0.5
+    u, values, v = torch.linalg.svd(gradient.flatten(1), full_matrices=False)
+    found = torch.diagonal(u.T @ matrix @ v.T) / scale
+    assert ((found > 0.6) & (found < 1.25)).all()  # one sign and nearly one size, whatever `values` were
+    assert torch.allclose(matrix, u @ torch.diag(found * scale) @ v, atol=1e-4)
+    assert matrix.square().mean().sqrt() == pytest.approx(0.2, rel=0.25)
+    assert values.max() > 2 * values.min()
+
+
+def test_muons_step_of_a_vector_is_adams() -> None:
+    ours, theirs = (nn.Parameter(torch.ones(5)) for _ in range(2))
+    steppers = [Muon([ours], lr=0.1), torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.01, betas=(0.9, 0.99))]
+    for step in range(3):
+        gradient = torch.randn(5, generator=torch.Generator().manual_seed(step))
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        for stepper in steppers:
+            stepper.step()
+    assert torch.allclose(ours, theirs, atol=1e-6)
 
 
 def test_it_goes_on_from_a_checkpoint_without_optimiser_in_half_precision(
@@ -158,8 +189,10 @@ def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
     """The smallest recipe: every stage in three steps. A table of random rows stands for the sentence vectors."""
     small = read_recipe(LARGER)
     small |= {"images": 80}
-    for part in ("vae", "unet", "judge", "second_judge"):
-        small[part] |= {"steps": 3, "batch": 4}
+    for part in ("vae", "judge", "second_judge", "unet"):
+        small[part] |= {"batch": 4}
+    for stage in (small["vae"], small["judge"], small["second_judge"], *small["unet"]["phases"]):
+        stage |= {"steps": 3}
     small["judge"] |= {"captioned": 2, "decoded_images": 8, "width": 8}
     small["second_judge"] |= {"dims": [8, 8, 16, 16], "depths": [1, 1, 1, 1]}
     small["unet"] |= {"channels": [16, 32]}
@@ -175,7 +208,7 @@ def test_a_world_of_icons_trains_from_nothing_and_resumes_to_the_same_files(
     monkeypatch.setattr("erasebench.develop.mini.world_data.REAL", 12)
     train(tmp_path / "whole", tmp_path / "weights", "cpu", print, recipe)
 
-    for stop in ("vae: step 2", "unet: step 3", "judge: step 2", "second_judge: step 1"):
+    for stop in ("vae: step 2", "unet-1: step 3", "unet-2: step 2", "judge: step 2", "second_judge: step 1"):
 
         def say(text: str, stop: str = stop) -> None:
             if text.startswith(stop):

@@ -12,9 +12,11 @@ from torch import nn
 from ...erasure.checkpoint import optimiser_tensors, restore_optimiser
 from ...models.devices import has_bf16, has_fast_bf16, is_gpu
 from ...storage.tensors import load_tensors, save_tensors, with_prefix
+from .muon import Muon
 
 CHECKPOINT_SECONDS = 120.0
 REPORT_SECONDS = 30.0
+OPTIMISERS = {"adamw": torch.optim.AdamW, "muon": Muon}
 
 
 def train_part(
@@ -27,7 +29,7 @@ def train_part(
     lr: float,
     decay_from: float = 0.0,
     ema: float = 0.0,
-    weight_decay: float = 0.01,
+    optimiser: str = "adamw",
     say: Callable[[str], None] = print,
 ) -> nn.ModuleDict:
     """Train `modules` in place and return them (with the averaged weights if `ema` is set).
@@ -43,7 +45,7 @@ def train_part(
     work.mkdir(parents=True, exist_ok=True)
     checkpoint, log = work / f"{name}.checkpoint", work / f"{name}.log.jsonl"
     trainable = [p for p in modules.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(trainable, lr=lr, weight_decay=weight_decay, betas=(0.9, 0.99))
+    stepper = OPTIMISERS[optimiser](trainable, lr=lr, weight_decay=0.01, betas=(0.9, 0.99))
     average = [p.detach().clone() for p in trainable]
     start, frozen = 0, {name for name, p in modules.named_parameters() if not p.requires_grad}  # known without a file
     if (stored := load_tensors(checkpoint)) is not None:
@@ -51,7 +53,7 @@ def train_part(
         fault = modules.load_state_dict(with_prefix(tensors, "modules"), strict=False)
         if wrong := [*fault.unexpected_keys, *({*fault.missing_keys} - frozen)]:
             raise ValueError(f"{checkpoint} is of another network: {', '.join(wrong[:3])}")
-        restore_optimiser(optimiser, with_prefix(tensors, "optimiser"))
+        restore_optimiser(stepper, with_prefix(tensors, "optimiser"))
         kept = with_prefix(tensors, "average")
         average = [kept[str(k)].to(own) for k, own in enumerate(trainable)]
         start = facts["step"]
@@ -59,7 +61,7 @@ def train_part(
 
     def save(step: int) -> None:
         tensors = {f"modules/{name}": value for name, value in modules.state_dict().items() if name not in frozen}
-        tensors |= {f"optimiser/{name}": value for name, value in optimiser_tensors(optimiser).items()}
+        tensors |= {f"optimiser/{name}": value for name, value in optimiser_tensors(stepper).items()}
         tensors |= {f"average/{k}": value for k, value in enumerate(average)}
         save_tensors(checkpoint, tensors, {"step": step})
 
@@ -67,16 +69,16 @@ def train_part(
     losses: list[float] = []
     for step in range(start, steps):
         rate = lr * learning_rate_factor(step / steps, decay_from)
-        for group in optimiser.param_groups:
+        for group in stepper.param_groups:
             group["lr"] = rate
         loss = loss_of_step(step)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(f"{name}: the loss is {losses[-1]} at step {step}; lower its lr in the recipe")
-        optimiser.zero_grad(set_to_none=True)
+        stepper.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(trainable, 1.0)
-        optimiser.step()
+        stepper.step()
         if ema:
             decay = min(ema, (step + 1) / (step + 10))
             torch._foreach_lerp_(average, [p.detach() for p in trainable], 1 - decay)

@@ -81,15 +81,19 @@ def train_unet(
         error = (predicted.float() - noise).square().mean((1, 2, 3))
         return (weights[t] * error).mean()
 
-    train_part(
-        "unet",
-        modules,
-        loss_of_step,
-        work=work,
-        steps=recipe["steps"],
-        lr=recipe["lr"],
-        decay_from=recipe["decay_from"],
-        ema=recipe["ema"],
-        say=say,
-    )
+    done = 0
+    for number, phase in enumerate(recipe["phases"]):
+        train_part(
+            f"unet-{number + 1}",
+            modules,
+            lambda step, done=done: loss_of_step(done + step),  # type: ignore[misc]
+            work=work,
+            steps=phase["steps"],
+            lr=phase["lr"],
+            decay_from=phase["decay_from"],
+            ema=recipe["ema"],
+            optimiser=phase["optimiser"],
+            say=say,
+        )
+        done += phase["steps"]
     return modules.eval().requires_grad_(False)
