@@ -170,9 +170,16 @@ def _facts(decorator: ast.expr) -> dict[str, Any]:
     return found
 
 
-# The methods of the two papers' tables: what `all` means. `every` is all that are registered.
+# The methods of the two papers' tables: what `all` means. `every` is all that can be a row.
 PAPERS = ("all-but-one", "esd", "sdd", "ablating", "forget-me-not", "adversarial-preservation")
 METHODS = Registry("method", first=PAPERS)
+
+
+def every_method() -> list[str]:
+    """All that can be a row of its own."""
+    return [name for name in METHODS.names() if not METHODS.entries()[name].facts.get("beside_weights")]
+
+
 # Other numbers of this field's papers, as `papers` means them, in the tables' order.
 OF_PAPERS = (
     "lpips_erased",

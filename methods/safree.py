@@ -1,4 +1,4 @@
-"""SAFREE: Training-Free and Adaptive Guard (Yoon et al., arXiv 2410.12761), without its latent re-attention."""
+"""SAFREE: Training-Free and Adaptive Guard (Yoon et al., arXiv 2410.12761), as its authors' code draws."""
 
 from __future__ import annotations
 
@@ -125,6 +125,7 @@ def safree(task: ErasureTask, config: Config) -> Filter:
     filter, steps after the 10 σ(2 k (10 b − m))th of 50 take the prompt as it is; b is how far all rows from the start
     to the end token would move. Start, end and padding stay, and carry what the prompt said before them.
 
-    The paper's latent re-attention, a filter of the UNet's skipped features against a third prediction, is left out.
+    The paper's latent re-attention, a filter of the UNet's skipped features against a third prediction, is left out:
+    the authors' script turns it on without saying which frequencies, and their code then filters none (their issue 13).
     """
     return Filter(config.texts or (task.prompt,), config)

@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 class Config(MethodConfig):
     """Defaults are those of the authors' code (configs/ and src/configs/prompt.py).
 
-    What differs from it: the adapters act at full scale for every prompt. Theirs, at inference, scale them by how near
-    the prompt is to the concept ("facilitated transport": the larger of the embeddings' cosine and the share of the
-    concept's tokens in it), so that here other concepts rest on the anchors alone. The latents lie exactly at the noise
-    level that is trained on, the noisiest one included, and have the model's own size, not a random one. AdamW keeps
-    its moments in float32, not in 8 bits. The result is W* + B A, one matrix each.
+    What differs from it: the adapters of the row `spm` act at full scale for every prompt, so that other concepts rest
+    on the anchors alone; `spm+transport` scales them by the prompt, as the authors draw. The latents lie exactly at the
+    noise level that is trained on, the noisiest one included, and have the model's own size, not a random one. AdamW
+    keeps its moments in float32, not in 8 bits. The result is W* + B A, one matrix each.
     """
 
     parameters: Literal["transformers"] = "transformers"  # linear layers and convolutions of Transformer2DModel

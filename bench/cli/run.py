@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def run(
     plan: Annotated[str, typer.Argument(help="A YAML file or a built-in plan's name.")] = "main",
     methods: Annotated[
-        str | None, typer.Option(help="all (the papers' six), every (all registered), or names with commas.")
+        str | None, typer.Option(help="all (the papers' six), every (all there are), or names with commas.")
     ] = None,
     concept: Annotated[
         str | None, typer.Option(help="What to erase: see `bench list concepts`, or any text with --kind.")

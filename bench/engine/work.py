@@ -209,6 +209,8 @@ def _erasures(plan: Plan, concept: Concept, family: str) -> tuple[Erasure, ...]:
             erasures.append(own_row(row, variant, _task(concept, UNSEEDED), plan.training.precision, guided))
             continue
         method: Method = METHODS.load(variant.method)
+        if method.beside_weights:
+            raise BenchError(f"{row}: {variant.method} scales what a method trained. Name both, as in spm+transport.")
         config = method.configure(family, concept.preset, variant.settings)
         guided = _guide(row, variant, family, concept.preset)
         labels = [method.label, *([guided.method.label] if guided else [])]
@@ -301,6 +303,10 @@ def _guide(row: str, variant: Variant, family: str, kind: str) -> Guided | None:
         raise BenchError(
             f"{row}: {variant.method} is to change weights and {variant.guide} to guide sampling, as in esd+sld. "
             "Name them in this order."
+        )
+    if guide.beside_weights and variant.method is not None and METHODS.load(variant.method).parts != ("unet",):
+        raise BenchError(
+            f"{row}: {variant.guide} scales a UNet's weights, and {variant.method} changes other parts too."
         )
     return Guided(variant.guide, guide, guide.configure(family, kind, variant.guide_settings))
 

@@ -176,14 +176,16 @@ def a_guide_draws_another_image_at_the_cost_it_says(subject: Subject) -> None:
         batch = GuidedBatch(model, [TASK.phrase], context, empty, torch.full((1, 1, 1, 1), 5.0), steps)
         return model.walk(model.noise([5]), guide.predictor(batch), steps)
 
-    before = model.forwards.without_gradient
-    first = draw()
-    counted = (model.forwards.without_gradient - before) / steps
+    name, weight = next((name, one) for name, one in model.unet.named_parameters() if one.ndim > 1)
+    with attached(model, {name: 2 * weight.detach()} if method.beside_weights else {}):
+        before = model.forwards.without_gradient
+        first, counted = draw(), (model.forwards.without_gradient - before) / steps
+        again = draw()
     if counted != guide.forwards:
         raise Broken(f"it takes {counted:g} forwards a step and says {guide.forwards}.")
     if torch.equal(first, plain):
         raise Broken("it draws what the original draws.")
-    if not torch.equal(first, draw()):
+    if not torch.equal(first, again):
         raise Broken("it draws another image the second time: begin anew in `predictor`.")
 
 

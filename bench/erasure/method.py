@@ -117,6 +117,7 @@ class Method:
         parts: of the model, whose weights it may change: "unet" or "text_encoder".
         one_encoder: why a configuration takes models with one text encoder alone, and what to do; "" for no reason, and
             None for a method that works on all.
+        beside_weights: whether a guide stands only beside a row's weights, as in spm+transport.
     """
 
     label: str
@@ -131,6 +132,7 @@ class Method:
     several: Several | None = None
     parts: tuple[str, ...] = ("unet",)
     one_encoder: Reason | None = None
+    beside_weights: bool = False
 
     def configure(self, family: str, kind: str, settings: Mapping[str, Any]) -> Any:
         """The configuration for a model family and a kind of concept, with a plan's settings on top.
@@ -174,19 +176,20 @@ def method(
     several: Several | None = None,
     parts: tuple[str, ...] = ("unet",),
     one_encoder: Reason | None = None,
+    beside_weights: bool = False,
 ) -> Callable[[Callable[..., Any]], Method]:
     """Register a function as an erasure method, under its own name with dashes for underscores.
 
     The function changes weights of the model's `parts`, or, where it `guides`, gives the `Guide` that draws in their
     place.
-    `aliases` are read by the registry, which needs them before it imports anything.
+    `aliases` and `beside_weights` are read by the registry, which needs them before it imports anything.
     """
 
     def register(function: Callable[..., Any]) -> Method:
         erase, fixed = (_no_weights, True) if guides else (function, deterministic)
         guide, own = (function, ()) if guides else (None, parts)
         made = (label, paper, config, erase, presets or {}, needs_replacement, version, fixed, guide, several, own)
-        return Method(*made, one_encoder)
+        return Method(*made, one_encoder, beside_weights)
 
     return register
 

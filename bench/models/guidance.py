@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import torch
@@ -73,16 +74,21 @@ class GuidedBatch:
         """
         return self.model.text_encoder(ids.to(self.model.device))[1].double().cpu()
 
-    def predict(self, z: torch.Tensor, t: float, *contexts: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def predict(
+        self, z: torch.Tensor, t: float, *contexts: torch.Tensor, share: float = 1.0
+    ) -> tuple[torch.Tensor, ...]:
         """ε(z, t, c) for each of these embeddings, by one forward; each (batch, channels, height, width).
 
         Args:
             z: latents, (batch, channels, height, width).
             t: the timestep.
             contexts: embeddings, (batch, rows, width) or (1, rows, width).
+            share: of the way from the original's weights to the row's own that is gone.
         """
         joined = torch.cat([context.expand(len(z), -1, -1) for context in contexts])
-        return self.model.predict_noise(torch.cat([z] * len(contexts)), t, joined).chunk(len(contexts))
+        asked = (torch.cat([z] * len(contexts)), t, joined)
+        predict = self.model.predict_noise if share == 1 else partial(self.model.predict_noise_between, share)
+        return predict(*asked).chunk(len(contexts))
 
     def begun(self, step: int, warm_up: int) -> bool:
         """Whether a step is after a warm-up of so many of 50, counted from the noisiest."""

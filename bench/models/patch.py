@@ -102,14 +102,19 @@ def weights_of(model: TextToImage) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def attached(model: TextToImage, patch: Patch) -> Iterator[None]:
-    """The model with the patch's weights inside the block, and as it was after it."""
-    state = weights_of(model)
-    original = {name: state[name].clone() for name in patch}
+    """The model with the patch's weights inside the block, and as it was after it.
+
+    Inside, `model.original` has what the outermost such block found in their place.
+    """
+    state, outer = weights_of(model), model.original
+    before = {name: state[name].clone() for name in patch}
     _write(state, patch)
+    model.original = {**before, **outer}
     try:
         yield
     finally:
-        _write(state, original)
+        _write(state, before)
+        model.original = outer
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import nn
+from torch.func import functional_call
 
 from ..errors import BenchError, ModelUnavailable
 from .pipeline_folder import noise_schedule
@@ -51,6 +52,7 @@ class TextToImage:
         products: ᾱ by noise level, 0 … 999.
         image_size: height and width of an image in pixels.
         cut: the texts encoded so far that were longer than the text encoder takes.
+        original: the original's weights in whose place others are attached, by a patch's names.
     """
 
     def __init__(self, pipeline: DiffusionPipeline, name: str, family: str, revision: str, device: str) -> None:
@@ -70,6 +72,7 @@ class TextToImage:
         self.forwards = ForwardCount()
         self.autocast_dtype: torch.dtype | None = None
         self.cut: set[str] = set()
+        self.original: Mapping[str, torch.Tensor] = {}
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str], texts: TextEncoders | None = None) -> torch.Tensor:
@@ -131,6 +134,21 @@ class TextToImage:
         with torch.autocast(kind, self.autocast_dtype), _output_in_float32(network, kind):
             predicted = self.predict(z, t, context, network)
         return self.as_noise(predicted, z, t)
+
+    def predict_noise_between(
+        self, share: float, z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor
+    ) -> torch.Tensor:
+        """`predict_noise` with the UNet's weights W* + share · (W − W*), W* the original's and W those attached now.
+
+        Raises:
+            BenchError: other parts than the UNet are attached.
+        """
+        weights = dict(self.unet.named_parameters())
+        if others := [name for name in self.original if name not in weights]:
+            raise BenchError(f"only a UNet's weights can be scaled by the prompt, and the row changes {others[0]}.")
+        mixed = {f"unet.{name}": before.lerp(weights[name], share) for name, before in self.original.items()}
+        asked: torch.Tensor = functional_call(_Predictor(self), mixed, (z, t, context))
+        return asked
 
     def predict(
         self, z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor, network: UNet2DConditionModel
@@ -354,6 +372,17 @@ class TextToImage:
             yield
         finally:
             self.autocast_dtype = before
+
+
+class _Predictor(nn.Module):
+    """A model's prediction as a function of its UNet's weights."""
+
+    def __init__(self, model: TextToImage) -> None:
+        super().__init__()
+        self.model, self.unet = model, model.unet
+
+    def forward(self, z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor) -> torch.Tensor:
+        return self.model.predict_noise(z, t, context)
 
 
 @contextmanager

@@ -203,7 +203,7 @@ class Plan(_Strict):
         kind: of a text of the user's own: object, style, person, …
         replacement: the text that takes the concept's place; None for the built-in one.
         methods: registered names, or two as `esd+sld`, whose images a guide samples with trained weights; `all` for the
-            papers' six, `every` for all that are registered.
+            papers' six, `every` for all that can be a row.
         variants: further rows by name: methods with other settings, or weights that somebody made.
         metrics: what images and trainings are scored by; `bench list metrics`. `all` for the usual ones, `papers` for
             other numbers that papers report (docs/papers.md); `all, papers` for both.

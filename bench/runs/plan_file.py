@@ -15,7 +15,7 @@ from erasebench.prompts.concepts import get_concepts
 
 from ..errors import BenchError, unknown
 from ..models.families import EMBEDDED_MODEL, Family, family_of
-from ..registry import METHODS, METRICS, Registry
+from ..registry import METHODS, METRICS, Registry, every_method
 from .attacks import PlannedAttacks, by_names, requested
 from .plan import (
     RESERVED,
@@ -276,7 +276,7 @@ def _absolute(path: str | None) -> str | None:
 
 def resolve_methods(names: list[str]) -> list[str]:
     """Registered names for names, aliases, `all` and `every`."""
-    return _expand(names, {"all": list(METHODS.first), "every": METHODS.names()}, METHODS)
+    return _expand(names, {"all": list(METHODS.first), "every": every_method()}, METHODS)
 
 
 def _expand(names: list[str], groups: Mapping[str, Sequence[str]], registry: Registry) -> list[str]:

@@ -17,6 +17,8 @@ from erasebench.engine.run import run
 from erasebench.errors import BenchError
 from erasebench.images.files import read_image
 from erasebench.methods.safree import last_step, project
+from erasebench.methods.transport import likeness
+from erasebench.models.patch import attached
 from erasebench.registry import METHODS
 from erasebench.report.attack_picture import image_of
 from erasebench.runs.attacks import AttackRequest
@@ -186,6 +188,62 @@ def test_what_does_nothing_draws_what_the_original_draws(mini: TextToImage) -> N
     torch.testing.assert_close(drawn(mini, guide_of("sld", scale=0.0)), plain, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(drawn(mini, guide_of("sega", scale=0.0)), plain, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(drawn(mini, guide_of("sld", recipe="max")), plain, atol=0.1)
+
+
+def test_transport_by_its_formula(mini: TextToImage) -> None:
+    rng = np.random.default_rng(2)
+    context, concept = rng.normal(size=(4, 8)), rng.normal(size=(4, 8))
+    cosine = (context * concept).sum() / np.linalg.norm(context) / np.linalg.norm(concept)
+    rows = torch.from_numpy(context), torch.from_numpy(concept)
+    assert likeness(*rows, {1, 2}, {3, 4}) == pytest.approx(max(cosine, 0))
+    assert likeness(*rows, {1, 2, 3}, {3, 4}) == pytest.approx(max(cosine, 0.5))
+    assert likeness(rows[1], rows[1], set(), {3, 4}) == pytest.approx(1)
+
+    weights = {name: 1.5 * one.detach() for name, one in mini.unet.named_parameters() if ".attn2.to_k." in name}
+    plain = drawn(mini, None)
+    with attached(mini, weights):
+        found, erased = drawn(mini, guide_of("transport")), drawn(mini, None)
+    assert mini.original == {}
+    torch.testing.assert_close(found[0], erased[0], rtol=1e-4, atol=1e-4)  # "a church" is what it asks for
+    wanted, empty = mini.encode(["a bus at night"]), mini.encode([""])
+    ids = [set(mini.tokenizer(text).input_ids[1:-1]) for text in ("a bus at night", "a church")]
+    share = likeness(wanted[0], mini.encode(["a church"])[0], *ids)
+    assert share < 1
+    before = dict(mini.unet.named_parameters())
+    with attached(mini, {name: before[name].detach().lerp(one, share) for name, one in weights.items()}):
+        between = mini.denoise(mini.noise([2]), wanted, empty, steps=4, guidance=[7.5])
+    torch.testing.assert_close(found[1], between[0], rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(found[1], plain[1], atol=1e-3)
+    assert not torch.allclose(found[1], erased[1], atol=1e-3)
+
+
+def test_gradients_pass_through_transport(mini: TextToImage) -> None:
+    weights = {name: 1.5 * one.detach() for name, one in mini.unet.named_parameters() if ".attn2.to_k." in name}
+    context = mini.encode(["a bus"]).requires_grad_(True)
+    with attached(mini, weights):
+        batch = GuidedBatch(mini, [context[0].detach()], context, mini.encode([""]), SCALE[:1], 4)
+        guide_of("transport").predictor(batch)(mini.noise([1]), 500.0, 2).square().mean().backward()
+    assert context.grad is not None
+    assert float(context.grad.abs().max()) > 0
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        (Variant(method="transport"), "scales what a method trained"),
+        (Variant(method="advunlearn", guide="transport"), "advunlearn changes other parts too"),
+    ],
+)
+def test_transport_stands_beside_a_unets_weights_alone(variant: Variant, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=message):
+        run(Plan(variants={"row": variant}, metrics=["ssim"], images=1), RunFolder(tmp_path / "run"), "cpu")
+    assert not (tmp_path / "run" / "images").exists()
+
+
+def test_other_parts_than_the_unet_are_not_scaled(mini: TextToImage) -> None:
+    name, one = next(iter(mini.vae.named_parameters()))
+    with attached(mini, {f"vae.{name}": 2 * one.detach()}), pytest.raises(BenchError, match=f"changes vae.{name}"):
+        drawn(mini, guide_of("transport"))
 
 
 def test_a_recipe_that_is_none_is_refused() -> None:
