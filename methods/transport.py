@@ -39,11 +39,11 @@ def likeness(context: torch.Tensor, concept: torch.Tensor, tokens: set[int], own
 class Transport:
     """The rule."""
 
-    text: str
+    asked: str
     forwards: int = 2
 
     def predictor(self, batch: GuidedBatch) -> Any:
-        concept, own = batch.encode(self.text)[0], tokens(batch, self.text)
+        concept, own = batch.encode(self.asked)[0], tokens(batch, self.asked)
         rows = zip(batch.context, batch.prompts, strict=True)
         shares = [likeness(context, concept, tokens(batch, prompt), own) for context, prompt in rows]
 
