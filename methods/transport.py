@@ -15,20 +15,21 @@ if TYPE_CHECKING:
 
 
 class Config(GuideConfig):
-    """What the weights were trained against."""
+    """The authors' code multiplies both factors of each matrix by s, so that it draws with s² of their product."""
 
-    text: str | None = None  # None: the concept
+    text: str | None = None  # what the weights were trained against; None: the concept
+    squared: bool = True  # False: the paper's equation
 
 
 def likeness(context: torch.Tensor, concept: torch.Tensor, tokens: set[int], own: set[int]) -> float:
-    """How far a prompt asks for a concept, at most 1: the authors' "clipcos_tokenuni".
+    """How far a prompt asks for a concept, in [0, 1]: the authors' "clipcos_tokenuni".
 
     The larger of the cosine of their whole embeddings and the share of the concept's tokens that the prompt has.
 
     Args:
         context: the prompt's embedding, (rows, width).
         concept: the concept's, (rows, width).
-        tokens: the prompt's; none where it is an embedding.
+        tokens: the prompt's.
         own: the concept's.
     """
     cosine = float(cosine_similarity(context.detach().flatten().double(), concept.flatten().double(), dim=0))
@@ -40,12 +41,14 @@ class Transport:
     """The rule."""
 
     asked: str
+    squared: bool
     forwards: int = 2
 
     def predictor(self, batch: GuidedBatch) -> Any:
         concept, own = batch.encode(self.asked)[0], tokens(batch, self.asked)
         rows = zip(batch.context, batch.prompts, strict=True)
-        shares = [likeness(context, concept, tokens(batch, prompt), own) for context, prompt in rows]
+        power = 2 if self.squared else 1
+        shares = [likeness(context, concept, tokens(batch, prompt), own) ** power for context, prompt in rows]
 
         def predict(z: torch.Tensor, t: float, step: int) -> torch.Tensor:
             found: dict[int, torch.Tensor] = {}
@@ -59,19 +62,17 @@ class Transport:
 
 
 def tokens(batch: GuidedBatch, prompt: str | torch.Tensor) -> set[int]:
-    """A prompt's token ids without start, end and padding; none of an embedding."""
-    if isinstance(prompt, torch.Tensor) and prompt.ndim > 1:
-        return set()
+    """A prompt's token ids without start, end and padding."""
     ids, count = batch.ids(prompt)
     return set(ids[1 : 1 + count].tolist())
 
 
 @method(label="transport", paper="arXiv 2312.16145", config=Config, guides=True, beside_weights=True)
 def transport(task: ErasureTask, config: Config) -> Transport:
-    """Draw with W* + s (W − W*), W of the row beside which it stands, as `spm+transport`: what SPM draws with.
+    """Draw with W* + s² (W − W*), W of the row beside which it stands, as `spm+transport`: what SPM draws with.
 
-    The paper's equation for s: the larger of cos(c, c_e), over the embeddings of prompt and concept as a whole, and the
+    s is the paper's equation: the larger of cos(c, c_e), over the embeddings of prompt and concept as a whole, and the
     share of the concept's tokens that stand in the prompt. So a prompt that asks for something else is drawn by nearly
-    the original's weights. Prompts that differ in s are predicted one after the other.
+    the original's weights. Prompts that differ in s are predicted one after the other. Gradients take s as given.
     """
-    return Transport(task.prompt if config.text is None else config.text)
+    return Transport(task.prompt if config.text is None else config.text, config.squared)

@@ -120,7 +120,8 @@ class Contexts:
 
     def _weights(self, row: str) -> dict[str, str]:
         """What a metric that looks at the weights themselves depends on."""
-        keys = [training_key(self.setup, erasure) for erasure in self.trained.get(row, ())]
+        trained = self.trained.get(row, ())
+        keys = [training_key(self.setup, erasure) + ", scaled" * erasure.scaled_by_prompts for erasure in trained]
         return {"weights": " ".join(keys), "spectrum": f"{self.plan.spectrum}, image seed {self.plan.image_seed}"}
 
     def _spectrum(self, row: str) -> np.ndarray:
@@ -134,6 +135,8 @@ class Contexts:
         model, wanted, erasure = self.model(), self.plan.spectrum, self.trained[row][0]
         if not erasure.changes_weights:
             raise NotApplicable("it changes no weights")
+        if erasure.scaled_by_prompts:
+            raise NotApplicable("each prompt is drawn with weights of its own")
         key, patch = training_key(self.setup, erasure), patch_of(self.setup, erasure)
         if patch is None:
             raise NotScored(f"the store has no weights of {row}")

@@ -96,6 +96,11 @@ class Erasure:
         """Whether there is something to train."""
         return self.method.guide is None
 
+    @property
+    def scaled_by_prompts(self) -> bool:
+        """Whether each prompt is drawn with as much of the weights as its guide says."""
+        return self.guided is not None and self.guided.method.beside_weights
+
     def made_from(self, setup: Setup) -> dict[str, Any]:
         """Everything that its weights depend on."""
         return {

@@ -15,6 +15,7 @@ from pydantic import Field
 from ..erasure.method import ErasureTask, Method, MethodConfig
 from ..errors import BenchError
 from ..models.formats.recognise import OwnWeights, recognise
+from ..models.patch import part_of
 from ..registry import METHODS
 from ..runs.plan import Variant
 from .erasure import Erasure, Guided
@@ -144,6 +145,8 @@ def bring(row: OwnRow, model: Callable[[], TextToImage]) -> tuple[dict[str, Any]
         patch, difference = read_own(row.own, base, row.config.scale)
     except BenchError as error:
         raise BenchError(f"row {row.row}: {error}") from None
+    if row.scaled_by_prompts and (others := [name for name in patch if part_of(name) != "unet"]):
+        raise BenchError(f"row {row.row}: only a UNet's weights can be scaled by the prompt; these change {others[0]}.")
     facts: dict[str, Any] = {
         "method": row.name,
         "config": row.config.model_dump(),

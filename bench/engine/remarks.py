@@ -42,7 +42,9 @@ def _guided(erasures: Iterable[Erasure], usual: int) -> Iterator[str]:
             told = f"{erasure.label} changes {what} how images are sampled"
             forwards = f"{guide.forwards} UNet forwards a step"
             same = guide.forwards == usual
-            yield f"{told}, by {forwards} as usual." if same else f"{told}: {forwards} where others take {usual}."
+            apart = " Prompts are predicted one by one, each with weights of its own." * erasure.scaled_by_prompts
+            how = f", by {forwards} as usual." if same else f": {forwards} where others take {usual}."
+            yield told + how + apart
 
 
 def _of_images(

@@ -22,6 +22,7 @@ from .trainer import Trainer
 
 STEPS = 2
 LARGEST = {"images": 4, "sampler_steps": 6}  # of what a method draws before it trains: the contract asks for no quality
+OTHER = "a photo of a house"
 TASK = ErasureTask(
     concept="garbage truck",
     kind="object",
@@ -169,22 +170,28 @@ def a_guide_draws_another_image_at_the_cost_it_says(subject: Subject) -> None:
     if method.guide is None:
         raise Broken("it is no guide: register it with guides=True.")
     guide = method.guide(TASK, method.configure("mini", TASK.kind, {}))
-    context, empty, steps = model.encode([TASK.phrase]), model.encode([""]), 6
-    plain = model.denoise(model.noise([5]), context, empty, steps=steps, guidance=5.0)
+    prompt = OTHER if method.beside_weights else TASK.phrase
+    context, empty, steps = model.encode([prompt]), model.encode([""]), 6
+
+    def plainly() -> torch.Tensor:
+        return model.denoise(model.noise([5]), context, empty, steps=steps, guidance=5.0)
 
     def draw() -> torch.Tensor:
-        batch = GuidedBatch(model, [TASK.phrase], context, empty, torch.full((1, 1, 1, 1), 5.0), steps)
+        batch = GuidedBatch(model, [prompt], context, empty, torch.full((1, 1, 1, 1), 5.0), steps)
         return model.walk(model.noise([5]), guide.predictor(batch), steps)
 
+    plain = plainly()
     name, weight = next((name, one) for name, one in model.unet.named_parameters() if one.ndim > 1)
     with attached(model, {name: 2 * weight.detach()} if method.beside_weights else {}):
-        before = model.forwards.without_gradient
+        erased, before = plainly(), model.forwards.without_gradient
         first, counted = draw(), (model.forwards.without_gradient - before) / steps
         again = draw()
     if counted != guide.forwards:
         raise Broken(f"it takes {counted:g} forwards a step and says {guide.forwards}.")
     if torch.equal(first, plain):
         raise Broken("it draws what the original draws.")
+    if torch.equal(first, erased):
+        raise Broken("it draws what the row's weights draw without it.")
     if not torch.equal(first, again):
         raise Broken("it draws another image the second time: begin anew in `predictor`.")
 

@@ -185,6 +185,9 @@ def method(
     `aliases` and `beside_weights` are read by the registry, which needs them before it imports anything.
     """
 
+    if beside_weights and not guides:
+        raise ValueError("beside_weights is said of a guide: guides=True")
+
     def register(function: Callable[..., Any]) -> Method:
         erase, fixed = (_no_weights, True) if guides else (function, deterministic)
         guide, own = (function, ()) if guides else (None, parts)

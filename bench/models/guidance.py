@@ -83,7 +83,7 @@ class GuidedBatch:
             z: latents, (batch, channels, height, width).
             t: the timestep.
             contexts: embeddings, (batch, rows, width) or (1, rows, width).
-            share: of the way from the original's weights to the row's own that is gone.
+            share: of what the row's patch adds to the original's weights.
         """
         joined = torch.cat([context.expand(len(z), -1, -1) for context in contexts])
         asked = (torch.cat([z] * len(contexts)), t, joined)

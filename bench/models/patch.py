@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -100,21 +102,39 @@ def weights_of(model: TextToImage) -> dict[str, torch.Tensor]:
     return {**model.unet.state_dict(), **named}
 
 
+@dataclass(frozen=True)
+class Attached:
+    """A patch that stands in the place of a model's own weights.
+
+    Attributes:
+        before: the model's own, on its device.
+        patch: what is in their place.
+    """
+
+    before: Patch
+    patch: Patch
+
+    @cached_property
+    def change(self) -> dict[str, torch.Tensor]:
+        """What the patch adds to each weight, on the model's device."""
+        return {name: self.patch[name].to(own) - own for name, own in self.before.items()}
+
+
 @contextmanager
 def attached(model: TextToImage, patch: Patch) -> Iterator[None]:
     """The model with the patch's weights inside the block, and as it was after it.
 
-    Inside, `model.original` has what the outermost such block found in their place.
+    Blocks may stand in each other; `model.attached` has all of them, the outermost first.
     """
-    state, outer = weights_of(model), model.original
+    state = weights_of(model)
     before = {name: state[name].clone() for name in patch}
     _write(state, patch)
-    model.original = {**before, **outer}
+    model.attached.append(Attached(before, patch))
     try:
         yield
     finally:
         _write(state, before)
-        model.original = outer
+        model.attached.pop()
 
 
 @torch.no_grad()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +26,9 @@ from .sampler import Sampler, new_sampler
 from .sampler_steps import schedule_fault
 from .text_encoders import TextEncoders, TwoEncoders, text_encoders
 from .velocity import noise_of_velocity
+
+if TYPE_CHECKING:
+    from .patch import Attached
 
 Predict = Callable[[torch.Tensor, float, int], torch.Tensor]
 # Images that are decoded together: 8, or as many as have the pixels of 8 of 512 × 512. Four times as many would make a
@@ -52,7 +56,7 @@ class TextToImage:
         products: ᾱ by noise level, 0 … 999.
         image_size: height and width of an image in pixels.
         cut: the texts encoded so far that were longer than the text encoder takes.
-        original: the original's weights in whose place others are attached, by a patch's names.
+        attached: the patches in the place of weights, the outermost first; copies of a model share the list.
     """
 
     def __init__(self, pipeline: DiffusionPipeline, name: str, family: str, revision: str, device: str) -> None:
@@ -72,7 +76,7 @@ class TextToImage:
         self.forwards = ForwardCount()
         self.autocast_dtype: torch.dtype | None = None
         self.cut: set[str] = set()
-        self.original: Mapping[str, torch.Tensor] = {}
+        self.attached: list[Attached] = []
 
     @torch.no_grad()
     def encode(self, prompts: Sequence[str], texts: TextEncoders | None = None) -> torch.Tensor:
@@ -138,15 +142,18 @@ class TextToImage:
     def predict_noise_between(
         self, share: float, z: torch.Tensor, t: torch.Tensor | float, context: torch.Tensor
     ) -> torch.Tensor:
-        """`predict_noise` with the UNet's weights W* + share · (W − W*), W* the original's and W those attached now.
+        """`predict_noise` with so much of what the row's patch adds to the UNet's weights as `share` says.
+
+        What changed the weights since, as an attack does, stays as it is.
 
         Raises:
-            BenchError: other parts than the UNet are attached.
+            BenchError: the patch changes other parts than the UNet.
         """
         weights = dict(self.unet.named_parameters())
-        if others := [name for name in self.original if name not in weights]:
+        change = self.attached[0].change if self.attached else {}
+        if others := [name for name in change if name not in weights]:
             raise BenchError(f"only a UNet's weights can be scaled by the prompt, and the row changes {others[0]}.")
-        mixed = {f"unet.{name}": before.lerp(weights[name], share) for name, before in self.original.items()}
+        mixed = {f"unet.{name}": weights[name] - (1 - share) * added for name, added in change.items()}
         asked: torch.Tensor = functional_call(_Predictor(self), mixed, (z, t, context))
         return asked
 

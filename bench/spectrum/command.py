@@ -20,6 +20,7 @@ from ..models.loading import load_model
 from ..models.patch import load_patch
 from ..models.text_to_image import TextToImage
 from ..models.timing import matrix_gflops
+from ..registry import METHODS
 from ..runs.folder import RunFolder
 from ..runs.plan import Plan
 from ..runs.progress import StageBar
@@ -175,6 +176,10 @@ def _open(
         if facts.get("guides"):
             if request.methods:
                 raise BenchError(f"{row} changes no weights, only how it samples: no spectrum. Leave it out.")
+            continue
+        if (guide := plan.rows[row].guide) is not None and METHODS.load(guide).beside_weights:
+            if request.methods:
+                raise BenchError(f"{row} draws each prompt with weights of its own: no spectrum. Leave it out.")
             continue
         erased.append(ErasedModel(row, facts["key"], partial(load_patch, folder.patch(row, training))))
     return plan, record, load_model(find_model(plan.model), device), erased

@@ -1,5 +1,6 @@
 """Rows that change no weights: their formulas in NumPy, what leaves the original as it is, and a run of them."""
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from erasebench.engine.attack_run import attack_run
 from erasebench.engine.dominance import dominance_run
 from erasebench.engine.export import export
 from erasebench.engine.run import run
-from erasebench.errors import BenchError
+from erasebench.errors import BenchError, NotApplicable
 from erasebench.images.files import read_image
 from erasebench.methods.safree import last_step, project
 from erasebench.methods.transport import likeness
@@ -203,16 +204,22 @@ def test_transport_by_its_formula(mini: TextToImage) -> None:
     plain = drawn(mini, None)
     with attached(mini, weights):
         found, erased = drawn(mini, guide_of("transport")), drawn(mini, None)
-    assert mini.original == {}
+        linear = drawn(mini, guide_of("transport", squared=False))
+        half = copy.copy(mini)  # as bf16 is drawn, and what isn't finite once more by the model itself
+        with attached(half, weights):
+            assert torch.equal(drawn(half, guide_of("transport")), found)
+    assert mini.attached == []
     torch.testing.assert_close(found[0], erased[0], rtol=1e-4, atol=1e-4)  # "a church" is what it asks for
     wanted, empty = mini.encode(["a bus at night"]), mini.encode([""])
     ids = [set(mini.tokenizer(text).input_ids[1:-1]) for text in ("a bus at night", "a church")]
     share = likeness(wanted[0], mini.encode(["a church"])[0], *ids)
     assert share < 1
     before = dict(mini.unet.named_parameters())
-    with attached(mini, {name: before[name].detach().lerp(one, share) for name, one in weights.items()}):
-        between = mini.denoise(mini.noise([2]), wanted, empty, steps=4, guidance=[7.5])
-    torch.testing.assert_close(found[1], between[0], rtol=1e-4, atol=1e-4)
+    for power, image in ((2, found[1]), (1, linear[1])):
+        mixed = {name: before[name].detach().lerp(one, share**power) for name, one in weights.items()}
+        with attached(mini, mixed):
+            between = mini.denoise(mini.noise([2]), wanted, empty, steps=4, guidance=[7.5])
+        torch.testing.assert_close(image, between[0], rtol=1e-4, atol=1e-4)
     assert not torch.allclose(found[1], plain[1], atol=1e-3)
     assert not torch.allclose(found[1], erased[1], atol=1e-3)
 
@@ -221,10 +228,28 @@ def test_gradients_pass_through_transport(mini: TextToImage) -> None:
     weights = {name: 1.5 * one.detach() for name, one in mini.unet.named_parameters() if ".attn2.to_k." in name}
     context = mini.encode(["a bus"]).requires_grad_(True)
     with attached(mini, weights):
-        batch = GuidedBatch(mini, [context[0].detach()], context, mini.encode([""]), SCALE[:1], 4)
+        batch = GuidedBatch(mini, ["a bus"], context, mini.encode([""]), SCALE[:1], 4)
         guide_of("transport").predictor(batch)(mini.noise([1]), 500.0, 2).square().mean().backward()
     assert context.grad is not None
     assert float(context.grad.abs().max()) > 0
+
+
+def test_what_an_attack_changed_is_not_scaled(mini: TextToImage) -> None:
+    """As relearning does it: in place, while the row's weights are attached."""
+    name, own = next((name, one) for name, one in mini.unet.named_parameters() if ".attn2.to_k." in name)
+    z, context, before = mini.noise([1]), mini.encode(["a bus"]), own.detach().clone()
+    with attached(mini, {name: 3 * before}):
+        own.data.add_(0.1)
+        found = mini.predict_noise_between(0.25, z, 500.0, context)
+    with attached(mini, {name: 1.5 * before + 0.1}):
+        torch.testing.assert_close(found, mini.predict_noise(z, 500.0, context), rtol=1e-4, atol=1e-4)
+
+
+def test_a_transported_prompt_is_a_text(mini: TextToImage) -> None:
+    context = mini.encode(["a bus"])
+    batch = GuidedBatch(mini, [context[0]], context, mini.encode([""]), SCALE[:1], 4)
+    with pytest.raises(NotApplicable, match="has no tokens"):
+        guide_of("transport").predictor(batch)
 
 
 @pytest.mark.parametrize(
@@ -273,6 +298,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
         variants={
             "weak": Variant(method="sld", settings={"recipe": "weak"}),
             "uce+sld": Variant(method="uce", guide="sld"),
+            "uce+transport": Variant(method="uce", guide="transport"),
         },
         metrics=["concept_rate", "ssim", "train_seconds", "spectrum"],
         images=2,
@@ -343,6 +369,15 @@ def test_attacks_draw_with_a_rows_guide(folder: RunFolder) -> None:
     drawn = [read_image(image_of(folder, plain[row], plain[row].targets[0].prompt)) for row in (ORIGINAL, *rows)]
     assert all(not np.array_equal(one, other) for k, one in enumerate(drawn) for other in drawn[:k])
     assert len({plain[row].key for row in rows}) == len(rows)
+
+
+@pytest.mark.slow
+def test_a_transported_row_has_no_spectrum(folder: RunFolder) -> None:
+    assert scored(folder, "uce+transport", "ssim")["value"] != scored(folder, "uce", "ssim")["value"]
+    assert scored(folder, "uce+transport", "spectrum")["reason"] == "each prompt is drawn with weights of its own"
+    assert "Prompts are predicted one by one" in (folder.root / "leaderboard.md").read_text()
+    with pytest.raises(BenchError, match=r"uce\+transport draws each prompt with weights of its own"):
+        run_spectrum(folder, SpectrumRequest(methods=["uce+transport"], limit=2), "cpu")
 
 
 @pytest.mark.slow

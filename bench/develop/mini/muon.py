@@ -15,7 +15,8 @@ class Muon(torch.optim.Optimizer):
 
     A matrix's step is its momentum made orthogonal, times 0.2·√(longer side), so that its elements are as large as
     Adam's steps and both take one learning rate (arXiv 2502.16982, equation 4). A convolution's kernel is the matrix
-    (out, in·height·width). In float32 throughout: PyTorch's and timm's own compute in bfloat16, which is many times
+    (out, in·height·width). First and last layers and positions are matrices like others here; Jordan leaves them to
+    Adam. In float32 throughout: PyTorch's and timm's own compute in bfloat16, which is many times
     slower on processors without it.
 
     Args:
@@ -67,9 +68,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: torch.Tensor) -> torch.Tensor:
-    """The nearest matrix whose singular values are near 1 (0.7 to 1.2), by Newton and Schulz's iteration.
+    """The matrix with its singular values near 1 (0.7 to 1.2), by Newton and Schulz's iteration.
 
-    Iterated on matrix · matrixᵀ, which is smaller than the matrix: both commute with every polynomial of it.
+    Those below a thousandth of its norm stay smaller. Iterated on matrix · matrixᵀ, which is smaller than the matrix:
+    every polynomial of it commutes with it.
     """
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     wide = wide / (wide.norm() + EPS)
