@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -22,7 +23,7 @@ from ..models.text_to_image import TextToImage
 from ..models.timing import matrix_gflops
 from ..registry import METHODS
 from ..runs.folder import RunFolder
-from ..runs.plan import Plan
+from ..runs.plan import Plan, Variant
 from ..runs.progress import StageBar
 from ..runs.record import RunRecord, read_run
 from ..storage.files import read_json, write_atomically, write_csv, write_json
@@ -173,16 +174,21 @@ def _open(
         facts = read_json(folder.erasure(row, training))
         if facts is None or not folder.patch(row, training).exists():
             raise BenchError(f"{folder.root} has no weights of {row}, seed {request.seed}: finish the run first.")
-        if facts.get("guides"):
+        if reason := _without_spectrum(plan.rows[row], facts):
             if request.methods:
-                raise BenchError(f"{row} changes no weights, only how it samples: no spectrum. Leave it out.")
-            continue
-        if (guide := plan.rows[row].guide) is not None and METHODS.load(guide).beside_weights:
-            if request.methods:
-                raise BenchError(f"{row} draws each prompt with weights of its own: no spectrum. Leave it out.")
+                raise BenchError(f"{row} {reason}: no spectrum. Leave it out.")
             continue
         erased.append(ErasedModel(row, facts["key"], partial(load_patch, folder.patch(row, training))))
     return plan, record, load_model(find_model(plan.model), device), erased
+
+
+def _without_spectrum(variant: Variant, facts: Mapping[str, Any]) -> str:
+    """Why no weights of a row say what its prompts are drawn with; "" for all others."""
+    if facts.get("guides"):
+        return "changes no weights, only how it samples"
+    if variant.guide is not None and METHODS.load(variant.guide).beside_weights:
+        return "draws each prompt with weights of its own"
+    return ""
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> Path:

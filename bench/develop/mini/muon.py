@@ -16,8 +16,8 @@ class Muon(torch.optim.Optimizer):
     A matrix's step is its momentum made orthogonal, times 0.2·√(longer side), so that its elements are as large as
     Adam's steps and both take one learning rate (arXiv 2502.16982, equation 4). A convolution's kernel is the matrix
     (out, in·height·width). First and last layers and positions are matrices like others here; Jordan leaves them to
-    Adam. In float32 throughout: PyTorch's and timm's own compute in bfloat16, which is many times
-    slower on processors without it.
+    Adam. In float32 throughout: PyTorch's and timm's own compute in bfloat16, which is many times slower on processors
+    without it.
 
     Args:
         parameters: what is trained.
